@@ -1,0 +1,21 @@
+import type { Config } from "jest";
+
+const transform: Config["transform"] = {
+  "\\.ts$": [
+    "@swc/jest",
+    { jsc: { target: "es2024", parser: { syntax: "typescript" } }, module: { type: "es6" } },
+  ],
+};
+
+const config: Config = {
+  testEnvironment: "node",
+  extensionsToTreatAsEsm: [".ts"],
+  transform,
+  testMatch: ["<rootDir>/test/**/*.test.ts"],
+  testPathIgnorePatterns: ["/node_modules/", "/dist/"],
+  maxWorkers: 2,
+  coverageProvider: "v8",
+  collectCoverageFrom: ["src/plan/**/*.ts", "src/runtime/**/*.ts"],
+};
+
+export default config;

@@ -1,0 +1,171 @@
+import { z } from "zod";
+import { API_VERSION, GROUP, VERSION } from "./group.ts";
+import { clusterSecretProviderSpec, secretProviderSpec } from "./secret-provider.ts";
+import { secretSyncSpec, secretSyncStatus } from "./secret-sync.ts";
+
+/**
+ * The three kinds as CustomResourceDefinitions. Structural schema:
+ * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
+ */
+
+interface Column {
+  readonly name: string;
+  readonly type: "string" | "date" | "integer";
+  readonly jsonPath: string;
+  readonly description: string;
+  /** 0 is always shown, 1 with -o wide. */
+  readonly priority?: 0 | 1;
+}
+
+export interface Kind {
+  readonly kind: string;
+  readonly plural: string;
+  readonly shortNames: readonly string[];
+  readonly scope: "Namespaced" | "Cluster";
+  readonly description: string;
+  readonly spec: z.ZodType;
+  readonly status?: z.ZodType;
+  readonly columns: readonly Column[];
+}
+
+const age: Column = {
+  name: "Age",
+  type: "date",
+  jsonPath: ".metadata.creationTimestamp",
+  description: "Time since creation.",
+};
+
+const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
+
+const providerColumns: readonly Column[] = [
+  { name: "Service", type: "string", jsonPath: ".spec.aws.service", description: "The service that is read." },
+  { name: "Regions", type: "string", jsonPath: ".spec.aws.regions", description: "The regions, preferred first." },
+  age,
+];
+
+export const kinds: readonly Kind[] = [
+  {
+    kind: "SecretSync",
+    plural: "secretsyncs",
+    shortNames: ["ssync"],
+    scope: "Namespaced",
+    description: "Syncs secrets from a provider into a Kubernetes Secret and restarts the workloads that consume it.",
+    spec: secretSyncSpec,
+    status: secretSyncStatus,
+    columns: [
+      { name: "Ready", type: "string", jsonPath: ready("status"), description: "Whether the Secret is as wanted." },
+      { name: "Status", type: "string", jsonPath: ready("reason"), description: "Why." },
+      { name: "Provider", type: "string", jsonPath: ".status.provider", description: "The provider objects in use." },
+      { name: "Secret", type: "string", jsonPath: ".status.secretRef.name", description: "The Secret that is written." },
+      { name: "Last Change", type: "date", jsonPath: ".status.lastChangeTime", description: "When the content last changed." },
+      age,
+      { name: "Version", type: "string", jsonPath: ".status.sources[0].versionId", description: "Version of the first source.", priority: 1 },
+      { name: "Message", type: "string", jsonPath: ready("message"), description: "What to know or to do.", priority: 1 },
+    ],
+  },
+  {
+    kind: "SecretProvider",
+    plural: "secretproviders",
+    shortNames: ["sprov"],
+    scope: "Namespaced",
+    description: "A secret store for the SecretSyncs of one namespace.",
+    spec: secretProviderSpec,
+    columns: providerColumns,
+  },
+  {
+    kind: "ClusterSecretProvider",
+    plural: "clustersecretproviders",
+    shortNames: ["csprov"],
+    scope: "Cluster",
+    description: "A secret store for the whole cluster, which says who may read what.",
+    spec: clusterSecretProviderSpec,
+    columns: providerColumns,
+  },
+];
+
+export type JsonSchema = { [key: string]: unknown };
+
+/** What Zod emits, turned into what a CRD takes. Throws on anything that a CRD can't say. */
+export function structuralSchema(schema: z.ZodType): JsonSchema {
+  const emitted = z.toJSONSchema(schema, {
+    target: "openapi-3.0",
+    io: "input",
+    reused: "inline",
+    unrepresentable: "throw",
+  });
+  return structural(emitted as JsonSchema, "spec");
+}
+
+function structural(node: JsonSchema, path: string): JsonSchema {
+  for (const forbidden of ["oneOf", "anyOf", "allOf", "not", "$ref"]) {
+    if (forbidden in node) throw new Error(`${path}: ${forbidden} is not structural; use optional members and a rule`);
+  }
+  if (typeof node["description"] !== "string") throw new Error(`${path}: a description is missing`);
+  const kept = Object.entries(node).filter(([key]) => !dropped.has(key));
+  const result: JsonSchema = {};
+  for (const [key, value] of kept) {
+    if (key === "properties") {
+      result[key] = Object.fromEntries(
+        Object.entries(value as Record<string, JsonSchema>).map(([name, child]) => [
+          name,
+          structural(child, `${path}.${name}`),
+        ]),
+      );
+    } else if (key === "items") {
+      result[key] = structural({ description: "An item.", ...(value as JsonSchema) }, `${path}[]`);
+    } else if (key === "additionalProperties" && typeof value === "object") {
+      result[key] = structural({ description: "A value.", ...(value as JsonSchema) }, `${path}{}`);
+    } else if (!(key === "minimum" && value === Number.MIN_SAFE_INTEGER)) {
+      if (!(key === "maximum" && value === Number.MAX_SAFE_INTEGER)) result[key] = value;
+    }
+  }
+  return result;
+}
+
+/** `propertyNames` is not a CRD keyword, and an `additionalProperties: false` would forbid pruning. */
+const dropped = new Set(["$schema", "propertyNames"]);
+
+/** A CustomResourceDefinition, ready to be written as YAML. */
+export function customResourceDefinition(kind: Kind): JsonSchema {
+  const properties: JsonSchema = {
+    apiVersion: { type: "string", description: `Always ${API_VERSION}.` },
+    kind: { type: "string", description: `Always ${kind.kind}.` },
+    metadata: { type: "object" },
+    spec: structuralSchema(kind.spec),
+  };
+  if (kind.status) properties["status"] = structuralSchema(kind.status);
+  return {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: `${kind.plural}.${GROUP}` },
+    spec: {
+      group: GROUP,
+      names: {
+        kind: kind.kind,
+        listKind: `${kind.kind}List`,
+        plural: kind.plural,
+        singular: kind.kind.toLowerCase(),
+        shortNames: kind.shortNames,
+        categories: ["secretsync"],
+      },
+      scope: kind.scope,
+      versions: [
+        {
+          name: VERSION,
+          served: true,
+          storage: true,
+          additionalPrinterColumns: kind.columns.map(({ priority = 0, ...column }) => ({ ...column, priority })),
+          schema: {
+            openAPIV3Schema: {
+              type: "object",
+              description: kind.description,
+              required: ["spec"],
+              properties,
+            },
+          },
+          ...(kind.status ? { subresources: { status: {} } } : {}),
+        },
+      ],
+    },
+  };
+}

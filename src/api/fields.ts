@@ -1,0 +1,84 @@
+import { z } from "zod";
+import { durationPattern, parseDuration } from "./duration.ts";
+import { compilePattern } from "./regular-expression.ts";
+import { withRules } from "./rule.ts";
+
+/** Field types that several kinds share. Bounds keep the CEL cost of the CRDs within the apiserver's budget. */
+
+const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
+export const objectName = (description: string) =>
+  z.string().min(1).max(253).regex(DNS_SUBDOMAIN).meta({ description });
+
+/** A key of Secret.data: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data */
+const SECRET_KEY = /^[-._a-zA-Z0-9]+$/;
+const SECRET_KEY_MAX = 253;
+
+/** Whether the apiserver takes the text as a key of Secret.data. */
+export const isSecretKey = (text: string): boolean =>
+  text.length <= SECRET_KEY_MAX && SECRET_KEY.test(text) && text !== "." && !text.startsWith("..");
+
+export const secretKey = (description: string) =>
+  withRules(z.string().min(1).max(SECRET_KEY_MAX).regex(SECRET_KEY).meta({ description }), {
+    cel: "self != '.' && !self.startsWith('..')",
+    check: (key) => key !== "." && !key.startsWith(".."),
+    message: "a Secret key can't be '.' or start with '..'",
+  });
+
+export const regularExpression = (description: string) =>
+  withRules(z.string().min(1).max(512).meta({ description }), {
+    // An invalid pattern makes matches() an evaluation error; both sides must be errors, since
+    // CEL's || forgives one.
+    cel: "''.matches(self) || !''.matches(self)",
+    check: (source) => compilePattern(source) !== undefined,
+    message: "must be a valid RE2 regular expression",
+  });
+
+export const goDuration = (description: string) =>
+  withRules(z.string().max(32).regex(new RegExp(durationPattern)).meta({ description }), {
+    cel: "duration(self) >= duration('0s')",
+    check: (text) => parseDuration(text) !== undefined,
+    message: "must be a duration such as 30s, 15m or 1h",
+  });
+
+/** Names of labels and annotations: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ */
+const QUALIFIED_NAME = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+
+const metadataMap = <V extends z.ZodType>(value: V, description: string) =>
+  withRules(
+    z.record(z.string().max(317), value).meta({ description, maxProperties: 32 }),
+    {
+      cel: `self.all(name, name.matches('${QUALIFIED_NAME}'))`,
+      check: (map) => Object.keys(map).every((name) => new RegExp(QUALIFIED_NAME).test(name)),
+      message: "each name must be a qualified name such as team or example.com/team",
+    },
+    {
+      cel: "self.all(name, !name.startsWith('secretsync.dev/'))",
+      check: (map) => Object.keys(map).every((name) => !name.startsWith("secretsync.dev/")),
+      message: "names that start with secretsync.dev/ are the operator's own",
+    },
+    {
+      cel: "self.all(name, !name.startsWith('kubernetes.io/service-account.'))",
+      check: (map) => Object.keys(map).every((name) => !name.startsWith("kubernetes.io/service-account.")),
+      message: "kubernetes.io/service-account.* names would mint a ServiceAccount token",
+    },
+  );
+
+export const labels = (description: string) =>
+  metadataMap(z.string().max(63).regex(LABEL_VALUE), description);
+
+export const annotations = (description: string) => metadataMap(z.string().max(8192), description);
+
+export const condition = z
+  .object({
+    type: z.string().max(316).meta({ description: "Ready always; Reconciling, Stalled, Stale and Restarted while they hold." }),
+    status: z.enum(["True", "False", "Unknown"]).meta({ description: "Whether the condition holds." }),
+    reason: z.string().min(1).max(64).meta({ description: "One stable word for each cause; docs/reference/reasons.md lists them." }),
+    message: z.string().max(32768).meta({ description: "Where, what and what to do. Never holds a secret value." }),
+    lastTransitionTime: z.string().meta({ description: "When the status last changed.", format: "date-time" }),
+    observedGeneration: z.int().optional().meta({ description: "The generation of spec that this is about.", format: "int64" }),
+  })
+  .meta({ description: "One aspect of the object's state." });
+export type Condition = z.output<typeof condition>;

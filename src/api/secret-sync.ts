@@ -1,0 +1,344 @@
+import { z } from "zod";
+import { annotations, condition, goDuration, labels, objectName, regularExpression, secretKey } from "./fields.ts";
+import { withRules } from "./rule.ts";
+
+/** The kind SecretSync: what to read, which Secret to write, and what to restart. */
+
+const providerRef = (description: string) =>
+  z
+    .object({
+      kind: z.enum(["SecretProvider", "ClusterSecretProvider"]).default("SecretProvider").meta({
+        description: "SecretProvider (in this namespace) or ClusterSecretProvider.",
+      }),
+      name: objectName("Name of the provider object."),
+    })
+    .meta({ description });
+
+const remoteKey = z.string().min(1).max(2048).meta({
+  description: "Name or ARN of the secret in the provider, for example prod/shop/orders.",
+});
+
+const property = z.string().min(1).max(512).meta({
+  description:
+    "Member of a JSON secret. A member with exactly this name comes first; otherwise dots walk down, and a number picks an item: users.0.name.",
+});
+
+const decodingStrategy = z.enum(["None", "Base64", "Base64URL", "Auto"]).default("None").meta({
+  description: "How to decode the value. Auto decodes what is valid Base64 and keeps anything else.",
+});
+
+const versionFields = {
+  version: z.string().min(1).max(64).optional().meta({
+    description: "Exact version id. The value then never changes.",
+  }),
+  versionStage: z.string().min(1).max(256).optional().meta({
+    description: "Staging label such as AWSPREVIOUS. Default: the provider's current version.",
+  }),
+};
+
+const oneVersion = {
+  cel: "!(has(self.version) && has(self.versionStage))",
+  check: (ref: { version?: string | undefined; versionStage?: string | undefined }) =>
+    ref.version === undefined || ref.versionStage === undefined,
+  message: "set version or versionStage, not both",
+};
+
+const remoteRef = withRules(
+  z
+    .object({ key: remoteKey, property: property.optional(), ...versionFields, decodingStrategy })
+    .meta({ description: "Where the value is." }),
+  oneVersion,
+);
+
+const dataEntry = withRules(
+  z
+    .object({
+      secretKey: secretKey("Key in the Kubernetes Secret."),
+      remoteRef,
+      providerRef: providerRef("Provider of this entry, when it is not spec.providerRef.").optional(),
+      optional: z.boolean().optional().meta({
+        description: "True: a secret or property that doesn't exist leaves this key out. Default: it is an error.",
+      }),
+      default: z.string().max(4096).optional().meta({
+        description: "Value when the secret or property doesn't exist. It is stored in the manifest: nothing secret here.",
+      }),
+    })
+    .meta({ description: "One key of the Secret." }),
+  {
+    cel: "!(has(self.optional) && self.optional && has(self.default))",
+    check: (entry) => entry.optional !== true || entry.default === undefined,
+    message: "set optional or default, not both",
+  },
+);
+
+const rewrite = z
+  .array(
+    z
+      .object({
+        regexp: z
+          .object({
+            source: regularExpression("RE2 pattern that is searched in each name."),
+            target: z.string().max(512).meta({ description: "Replacement of every match; $1 and ${name} are its groups." }),
+          })
+          .meta({ description: "Search and replace." }),
+      })
+      .meta({ description: "One step." }),
+  )
+  .max(16)
+  .optional()
+  .meta({ description: "Steps that rename the keys found, in order." });
+
+const extract = withRules(
+  z
+    .object({ key: remoteKey, property: property.optional(), ...versionFields, decodingStrategy })
+    .meta({ description: "Every member of a JSON object becomes a key." }),
+  oneVersion,
+);
+
+const find = withRules(
+  z
+    .object({
+      path: z.string().min(1).max(2048).optional().meta({
+        description: "Only secrets whose name starts with this, for example prod/shop/.",
+      }),
+      name: z
+        .object({ regexp: regularExpression("RE2 pattern that must match somewhere in the name.") })
+        .optional()
+        .meta({ description: "Only secrets with such a name." }),
+      tags: z.record(z.string().max(128), z.string().max(256)).optional().meta({
+        description: "Only secrets that carry all of these tags, exactly.",
+        maxProperties: 16,
+      }),
+      decodingStrategy,
+    })
+    .meta({
+      description: "Every secret that matches all of path, name and tags becomes a key. Characters that a Secret key can't hold become _.",
+    }),
+  {
+    cel: "has(self.path) || has(self.name) || (has(self.tags) && size(self.tags) > 0)",
+    check: (f) => f.path !== undefined || f.name !== undefined || Object.keys(f.tags ?? {}).length > 0,
+    message: "set at least one of path, name and tags; an empty find would read everything",
+  },
+);
+
+const dataFromEntry = withRules(
+  z
+    .object({
+      extract: extract.optional(),
+      find: find.optional(),
+      rewrite,
+      providerRef: providerRef("Provider of this entry, when it is not spec.providerRef.").optional(),
+      optional: z.boolean().optional().meta({
+        description: "True: a secret that doesn't exist, or a find without a match, adds no keys. Default: it is an error.",
+      }),
+    })
+    .meta({ description: "Many keys at once." }),
+  {
+    cel: "has(self.extract) != has(self.find)",
+    check: (entry) => (entry.extract === undefined) !== (entry.find === undefined),
+    message: "set exactly one of extract and find",
+  },
+);
+
+/**
+ * Secret types whose mere existence gives power: a ServiceAccount token, a node join token, and Helm's release
+ * records (CVE-2026-42876 of a peer).
+ */
+export const REFUSED_SECRET_TYPES = [
+  "kubernetes.io/service-account-token",
+  "bootstrap.kubernetes.io/token",
+  "helm.sh/release.v1",
+] as const;
+
+const target = withRules(
+  z
+    .object({
+      name: objectName("Name of the Secret. Default: the SecretSync's own name.").optional(),
+      type: withRules(
+        z.string().min(1).max(253).meta({ description: "Type of the Secret. Default: Opaque. It can't change later." }),
+        {
+          cel: `!(self in [${REFUSED_SECRET_TYPES.map((type) => `'${type}'`).join(", ")}])`,
+          check: (type) => !(REFUSED_SECRET_TYPES as readonly string[]).includes(type),
+          message: "this Secret type is refused, because whoever writes it gains the rights that it stands for",
+        },
+      ).optional(),
+      creationPolicy: z.enum(["Owner", "Merge", "Orphan"]).default("Owner").meta({
+        description:
+          "Owner: the Secret is created, and deleted with the SecretSync. Orphan: created, and kept. Merge: keys are added to a Secret that exists already.",
+      }),
+      deletionPolicy: z.enum(["Retain", "Delete", "Merge"]).default("Retain").meta({
+        description:
+          "When secrets are gone from the provider. Retain: keep everything. Delete: delete the Secret once all are gone. Merge: remove the keys that are gone.",
+      }),
+      immutable: z.boolean().optional().meta({ description: "True: the Secret is written once and never changed." }),
+      template: z
+        .object({
+          metadata: z
+            .object({
+              labels: labels("Labels of the Secret.").optional(),
+              annotations: annotations("Annotations of the Secret.").optional(),
+            })
+            .optional()
+            .meta({ description: "Metadata of the Secret." }),
+        })
+        .optional()
+        .meta({ description: "Shape of the Secret." }),
+    })
+    .meta({ description: "The Secret that is written." }),
+  {
+    cel: "self.deletionPolicy != 'Delete' || self.creationPolicy == 'Owner'",
+    check: (t) => t.deletionPolicy !== "Delete" || t.creationPolicy === "Owner",
+    message: "deletionPolicy Delete needs creationPolicy Owner",
+  },
+  {
+    cel: "self.creationPolicy != 'Merge' || !(has(self.type) || has(self.immutable) && self.immutable)",
+    check: (t) => t.creationPolicy !== "Merge" || (t.type === undefined && t.immutable !== true),
+    message: "creationPolicy Merge leaves type and immutable to the Secret that exists; remove them",
+  },
+);
+
+export const workloadKinds = ["Deployment", "StatefulSet", "DaemonSet"] as const;
+export type WorkloadKind = (typeof workloadKinds)[number];
+
+const restart = withRules(
+  z
+    .object({
+      policy: z.enum(["Auto", "Listed", "None"]).default("Auto").meta({
+        description:
+          "Auto: restart every workload of the namespace that consumes a changed key. Listed: only those in targets. None: restart nothing.",
+      }),
+      targets: z
+        .array(
+          z
+            .object({
+              kind: z.enum(workloadKinds).meta({ description: "Deployment, StatefulSet or DaemonSet." }),
+              name: objectName("Name of the workload."),
+            })
+            .meta({ description: "A workload of this namespace." }),
+        )
+        .max(64)
+        .optional()
+        .meta({ description: "Workloads to restart with policy Listed." }),
+    })
+    .meta({ description: "What restarts when the content changes." }),
+  {
+    cel: "(self.policy == 'Listed') == (has(self.targets) && size(self.targets) > 0)",
+    check: (r) => (r.policy === "Listed") === ((r.targets ?? []).length > 0),
+    message: "policy Listed needs targets, and targets need policy Listed",
+  },
+);
+
+export const secretSyncSpec = withRules(
+  z
+    .object({
+      providerRef: providerRef("Provider of every entry that names none itself.").optional(),
+      refreshInterval: goDuration(
+        "How often the provider is asked for changes, for example 15m. 0s: only when this spec changes.",
+      ).default("1h"),
+      suspend: z.boolean().optional().meta({ description: "True: nothing is read or written until it is false again." }),
+      data: z
+        .array(dataEntry)
+        .max(256)
+        // The apiserver's twin of this rule is the list's map key.
+        .refine((entries) => new Set(entries.map((entry) => entry.secretKey)).size === entries.length, {
+          message: "Duplicate value: each secretKey can be set once",
+        })
+        .optional()
+        .meta({
+          description: "Single keys. They win over dataFrom.",
+          "x-kubernetes-list-type": "map",
+          "x-kubernetes-list-map-keys": ["secretKey"],
+        }),
+      dataFrom: z.array(dataFromEntry).max(32).optional().meta({
+        description: "Many keys at once; later entries win over earlier ones.",
+        "x-kubernetes-list-type": "atomic",
+      }),
+      // The apiserver checks a default against the rules before it fills in nested defaults, so these are whole.
+      target: target.prefault({ creationPolicy: "Owner", deletionPolicy: "Retain" }),
+      restart: restart.prefault({ policy: "Auto" }),
+    })
+    .meta({ description: "What to read, which Secret to write, and what to restart." }),
+  {
+    cel: "(has(self.data) && size(self.data) > 0) || (has(self.dataFrom) && size(self.dataFrom) > 0)",
+    check: (s) => (s.data ?? []).length + (s.dataFrom ?? []).length > 0,
+    message: "set data or dataFrom, or there is nothing to sync",
+  },
+  {
+    cel: "has(self.providerRef) || ((!has(self.data) || self.data.all(d, has(d.providerRef))) && (!has(self.dataFrom) || self.dataFrom.all(d, has(d.providerRef))))",
+    check: (s) =>
+      s.providerRef !== undefined ||
+      [...(s.data ?? []), ...(s.dataFrom ?? [])].every((entry) => entry.providerRef !== undefined),
+    message: "set spec.providerRef, or providerRef in each entry",
+  },
+);
+
+const source = z
+  .object({
+    provider: z.string().meta({ description: "The provider object, as Kind/name." }),
+    key: z.string().meta({ description: "The secret's name in the provider, or the find." }),
+    versionId: z.string().optional().meta({ description: "The version that the Secret holds." }),
+    versionStages: z.array(z.string()).optional().meta({
+      description: "Staging labels of that version.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+  })
+  .meta({ description: "A secret that was read." });
+
+const historyEntry = z
+  .object({
+    time: z.string().meta({ description: "When the content changed.", format: "date-time" }),
+    trigger: z.string().meta({ description: "Created, Spec, Request, Refresh or Drift." }),
+    keys: z.array(z.string()).meta({
+      description: "Names of the keys that changed, the first 20.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+    workloads: z.array(z.string()).optional().meta({
+      description: "Workloads that were restarted, as Kind/name.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+    outcome: z.string().meta({ description: "Written, Repaired, Restarted, RestartFailed or Deleted." }),
+  })
+  .meta({ description: "A change of the content." });
+
+export const secretSyncStatus = z
+  .object({
+    observedGeneration: z.int().optional().meta({ description: "The generation of spec that this status is about.", format: "int64" }),
+    conditions: z.array(condition).optional().meta({
+      description: "Ready always; Reconciling, Stalled, Stale and Restarted while they hold.",
+      "x-kubernetes-list-type": "map",
+      "x-kubernetes-list-map-keys": ["type"],
+    }),
+    secretRef: z
+      .object({ name: z.string().meta({ description: "Name of the Secret." }) })
+      .optional()
+      .meta({ description: "The Secret that was written." }),
+    lastChangeTime: z.string().optional().meta({
+      description: "When the content last changed. Not a heartbeat.",
+      format: "date-time",
+    }),
+    lastHandledReconcileAt: z.string().optional().meta({
+      description: "The value of the annotation reconcile.secretsync.dev/requestedAt that was last handled.",
+    }),
+    syncedVersion: z.string().optional().meta({
+      description: "Fingerprint of spec and source versions behind the Secret; while it stays the same, no value is fetched.",
+    }),
+    provider: z.string().optional().meta({ description: "The provider objects in use, for kubectl get." }),
+    sources: z.array(source).max(32).optional().meta({
+      description: "The secrets that were read, the first 32.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+    history: z.array(historyEntry).max(10).optional().meta({
+      description: "The last 10 changes, newest first. Key names only.",
+      "x-kubernetes-list-type": "atomic",
+    }),
+  })
+  .meta({ description: "What was observed. Written by the operator only." });
+
+export type SecretSyncSpec = z.output<typeof secretSyncSpec>;
+export type SecretSyncStatus = z.output<typeof secretSyncStatus>;
+export type DataEntry = z.output<typeof dataEntry>;
+export type DataFromEntry = z.output<typeof dataFromEntry>;
+export type DecodingStrategy = z.output<typeof decodingStrategy>;
+export type ProviderRef = z.output<ReturnType<typeof providerRef>>;
+export type HistoryEntry = z.output<typeof historyEntry>;
+export type SourceStatus = z.output<typeof source>;
