@@ -319,9 +319,6 @@ export const secretSyncStatus = z
     lastHandledReconcileAt: z.string().optional().meta({
       description: "The value of the annotation reconcile.secretsync.dev/requestedAt that was last handled.",
     }),
-    syncedVersion: z.string().optional().meta({
-      description: "Fingerprint of spec and source versions behind the Secret; while it stays the same, no value is fetched.",
-    }),
     provider: z.string().optional().meta({ description: "The provider objects in use, for kubectl get." }),
     sources: z.array(source).max(32).optional().meta({
       description: "The secrets that were read, the first 32.",

@@ -103,7 +103,6 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
           `--kubeconfig=${controlPlane.kubeconfigFor("system:node:localhost")}`,
           `--root-dir=${at("kubelet")}`,
           "--hostname-override=localhost",
-          "--node-ip=127.0.0.1",
         ],
         { logFile: path.join(logs, "kubelet.log"), env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` } },
       ),

@@ -1,0 +1,80 @@
+import type { Failed, ProviderFailure } from "../providers/provider.ts";
+import { sleep, type Clock, type Random } from "../runtime/clock.ts";
+import { Circuit } from "./circuit.ts";
+import { Limiter } from "./limiter.ts";
+
+/** Told of every call that went out. */
+export type CallObserver = (operation: string, result: "success" | "missing" | ProviderFailure["reason"], seconds: number) => void;
+
+export interface CallerOptions {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: { readonly requestsPerSecond: number; readonly maxConcurrent: number };
+  readonly observe: CallObserver;
+  /** The provider answers again after it did not. */
+  readonly onRecovered: () => void;
+}
+
+const TRIES = 3;
+const CALL_TIMEOUT_MS = 15_000;
+
+/** Sends calls to one provider as one identity: paced, retried, and spared while the provider is down. */
+export class Caller {
+  readonly #options: CallerOptions;
+  readonly #limiter: Limiter;
+  readonly #circuit: Circuit;
+
+  constructor(options: CallerOptions) {
+    this.#options = options;
+    this.#limiter = new Limiter(options.clock, options.limits);
+    this.#circuit = new Circuit(options.clock, options.onRecovered);
+  }
+
+  async call<T extends { readonly kind: string } | ReadonlyMap<string, unknown>>(
+    operation: string,
+    send: (signal: AbortSignal) => Promise<T>,
+    failureOf: (result: T) => ProviderFailure | undefined,
+  ): Promise<T | Failed> {
+    for (let tries = 1; ; tries++) {
+      const probing = this.#circuit.isOpen;
+      const refused = this.#circuit.refusal();
+      if (refused) return { kind: "failed", failure: refused };
+      const result = await this.#limiter.run(() => this.#send(operation, send, failureOf));
+      const failure = failureOf(result);
+      if (failure?.scope !== "provider") {
+        this.#limiter.succeeded();
+        this.#circuit.succeeded();
+        return result;
+      }
+      const throttled = failure.reason === "RateLimited";
+      const wait = failure.retryAfterMs ?? 200 * 2 ** tries * (0.5 + this.#options.random());
+      if (throttled) this.#limiter.throttled(wait);
+      if (probing || tries === TRIES || !worthRetry(failure)) {
+        this.#circuit.failed(failure);
+        return result;
+      }
+      if (!throttled) await sleep(this.#options.clock, wait, new AbortController().signal);
+    }
+  }
+
+  async #send<T>(
+    operation: string,
+    send: (signal: AbortSignal) => Promise<T>,
+    failureOf: (result: T) => ProviderFailure | undefined,
+  ): Promise<T> {
+    const { clock, observe } = this.#options;
+    const limit = new AbortController();
+    const cancel = clock.after(CALL_TIMEOUT_MS, () => limit.abort(new Error("the provider took too long")));
+    const started = clock.monotonic();
+    try {
+      const result = await send(limit.signal);
+      const missing = (result as { kind?: string }).kind === "missing";
+      observe(operation, failureOf(result)?.reason ?? (missing ? "missing" : "success"), (clock.monotonic() - started) / 1000);
+      return result;
+    } finally {
+      cancel();
+    }
+  }
+}
+
+const worthRetry = ({ reason }: ProviderFailure): boolean => reason === "RateLimited" || reason === "ProviderUnreachable";

@@ -1,0 +1,264 @@
+import { compilePattern } from "../api/regular-expression.ts";
+import type { FindCriteria, FindResult, FoundSecret } from "../plan/sources.ts";
+import { refId } from "../plan/sources.ts";
+import type {
+  Failed,
+  ListedSecret,
+  ListFilter,
+  ListResult,
+  ProviderFailure,
+  ReadResult,
+  RemoteRef,
+  SecretReader,
+  VersionResult,
+} from "../providers/provider.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { Batcher } from "./batcher.ts";
+import type { Caller } from "./caller.ts";
+import { Recent } from "./recent.ts";
+
+/**
+ * One provider as one identity, for everybody who uses it: each key is fetched once for all who want it, in as few
+ * calls as there can be.
+ *
+ *   values    BatchGet (20 a call); single reads for versions, stages, and identities that may not batch
+ *   versions  a sweep of the listing or a describe for each key, whichever takes fewer calls
+ *
+ * A listing may lag behind by minutes, so every key is read exactly from time to time: `versions` then declines.
+ */
+export interface ProviderClientOptions {
+  readonly reader: SecretReader;
+  readonly caller: Caller;
+  readonly clock: Clock;
+  /** Whether others are about to ask; then batches wait a little for them. */
+  readonly moreComing: () => boolean;
+  /** Told what was served without a call of its own. */
+  readonly onShared: (operation: "value" | "version") => void;
+}
+
+/** AWS documents up to five minutes of lag for ListSecrets; twice that keeps a missed change rare and short. */
+const EXACT_READ_MS = 10 * 60_000;
+const KEEP_MS = 10_000;
+const LINGER_MS = 60;
+const BATCH_RETRY_MS = 10 * 60_000;
+const MOST_PAGES = 200;
+
+type Listing = { readonly kind: "listing"; readonly byName: ReadonlyMap<string, ListedSecret> } | Failed;
+
+export class ProviderClient {
+  readonly #options: ProviderClientOptions;
+  readonly #values: Recent<ReadResult>;
+  readonly #versions: Recent<VersionResult>;
+  readonly #listings: Recent<Listing>;
+  readonly #batches: Batcher<string, ReadResult>;
+  readonly #sweeps: Batcher<{ ref: RemoteRef; freshAfter: number }, VersionResult>;
+  readonly #exactAt = new Map<string, number>();
+  #noBatchUntil = 0;
+  /** Calls that the last sweep took; 1 until one was made. */
+  #sweepCalls = 1;
+
+  constructor(options: ProviderClientOptions) {
+    this.#options = options;
+    const { clock, moreComing, reader } = options;
+    this.#values = new Recent(clock, KEEP_MS);
+    this.#versions = new Recent(clock, KEEP_MS);
+    this.#listings = new Recent(clock, KEEP_MS);
+    this.#batches = new Batcher({
+      clock,
+      moreComing,
+      lingerMs: LINGER_MS,
+      most: reader.batchSize,
+      send: (keys) => this.#readMany(keys),
+    });
+    this.#sweeps = new Batcher({
+      clock,
+      moreComing,
+      lingerMs: LINGER_MS,
+      most: 100_000,
+      send: (requests) => this.#sweep(requests),
+    });
+  }
+
+  /** The value as of `freshAfter` (monotonic) or later. */
+  value(ref: RemoteRef, freshAfter: number): Promise<ReadResult> {
+    const id = refId(ref);
+    const shared = this.#values.get(id, freshAfter);
+    if (shared) {
+      this.#options.onShared("value");
+      return shared;
+    }
+    const answer = this.#isCurrent(ref) && this.#mayBatch() ? this.#batches.request(ref.key) : this.#readOne(ref);
+    this.#values.set(id, answer, ({ kind }) => kind === "found");
+    return answer.then((result) => {
+      if (result.kind !== "failed") this.#exactAt.set(id, this.#options.clock.monotonic());
+      return result;
+    });
+  }
+
+  /** The version as of `freshAfter` or later; undefined when it is time for an exact read. */
+  version(ref: RemoteRef, freshAfter: number): Promise<VersionResult> | undefined {
+    const id = refId(ref);
+    const exactAt = this.#exactAt.get(id);
+    if (exactAt === undefined || this.#options.clock.monotonic() - exactAt > EXACT_READ_MS) return undefined;
+    const shared = this.#versions.get(id, freshAfter);
+    if (shared) {
+      this.#options.onShared("version");
+      return shared;
+    }
+    const answer = this.#sweeps.request({ ref, freshAfter });
+    this.#versions.set(id, answer, ({ kind }) => kind === "found");
+    return answer;
+  }
+
+  /** Versions of all secrets that match, by name. */
+  async findVersions(criteria: FindCriteria, mayRead: (key: string) => boolean, freshAfter: number): Promise<Failed | ReadonlyMap<string, string>> {
+    const listing = await this.#list(filterOf(criteria), freshAfter);
+    if (listing.kind === "failed") return listing;
+    const stage = this.#options.reader.currentStage;
+    const found = new Map<string, string>();
+    for (const secret of matches(listing.byName, criteria, mayRead)) {
+      const version = secret.versions.get(stage);
+      if (version !== undefined) found.set(secret.name, version);
+    }
+    return found;
+  }
+
+  /** All secrets that match, with their values. */
+  async find(criteria: FindCriteria, mayRead: (key: string) => boolean, freshAfter: number): Promise<FindResult> {
+    const versions = await this.findVersions(criteria, mayRead, freshAfter);
+    if (!(versions instanceof Map)) return versions as Failed;
+    const names = [...(versions as ReadonlyMap<string, string>).keys()];
+    const results = await Promise.all(names.map((key) => this.value({ key }, freshAfter)));
+    const secrets = new Map<string, FoundSecret>();
+    for (const [index, result] of results.entries()) {
+      const name = names[index] as string;
+      if (result.kind === "failed") {
+        const { failure } = result;
+        return { kind: "failed", failure: { ...failure, message: `${JSON.stringify(name)}: ${failure.message}` } };
+      }
+      // Deleted since it was listed.
+      if (result.kind === "found") secrets.set(name, result);
+    }
+    return secrets.size === 0 ? { kind: "missing" } : { kind: "matches", secrets };
+  }
+
+  close(): void {
+    this.#options.reader.close();
+  }
+
+  #isCurrent({ version, versionStage }: RemoteRef): boolean {
+    return version === undefined && (versionStage === undefined || versionStage === this.#options.reader.currentStage);
+  }
+
+  #mayBatch(): boolean {
+    return this.#options.reader.batchSize > 1 && this.#options.clock.monotonic() >= this.#noBatchUntil;
+  }
+
+  #readOne(ref: RemoteRef): Promise<ReadResult> {
+    const { caller, reader } = this.#options;
+    return caller.call("read", (signal) => reader.read(ref, signal), failureOf);
+  }
+
+  async #readMany(keys: readonly string[]): Promise<readonly ReadResult[]> {
+    const { caller, reader, clock } = this.#options;
+    const [only] = keys;
+    if (keys.length === 1 && only !== undefined) return [await this.#readOne({ key: only })];
+    const answer = await caller.call(
+      "readBatch",
+      (signal) => reader.readBatch(keys, signal),
+      (results) => firstFailure(results, "provider") ?? firstFailure(results, "batch"),
+    );
+    if (!(answer instanceof Map)) return keys.map(() => answer as Failed);
+    const results = answer as ReadonlyMap<string, ReadResult>;
+    const refused = firstFailure(results, "batch");
+    if (refused) {
+      // Anything but a missing permission is about one of the keys, and the next batch may do.
+      if (refused.reason === "AccessDenied") this.#noBatchUntil = clock.monotonic() + BATCH_RETRY_MS;
+      return Promise.all(keys.map((key) => this.#readOne({ key })));
+    }
+    return keys.map((key) => results.get(key) ?? { kind: "missing" });
+  }
+
+  /** All keys that want a version now: one listing, or one describe each. */
+  async #sweep(requests: readonly { ref: RemoteRef; freshAfter: number }[]): Promise<readonly VersionResult[]> {
+    const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
+    if (requests.length <= this.#sweepCalls) return Promise.all(requests.map(describe));
+    const listing = await this.#list({}, Math.min(...requests.map(({ freshAfter }) => freshAfter)), requests.length);
+    if (listing.kind === "failed") return Promise.all(requests.map(describe));
+    return Promise.all(
+      requests.map((request) => versionIn(listing.byName, request.ref, this.#options.reader.currentStage) ?? describe(request)),
+    );
+  }
+
+  #describe(ref: RemoteRef): Promise<VersionResult> {
+    const { caller, reader } = this.#options;
+    return caller.call("describe", (signal) => reader.describe(ref, signal), failureOf);
+  }
+
+  #list(filter: ListFilter, freshAfter: number, mostCalls = MOST_PAGES): Promise<Listing> {
+    const key = JSON.stringify(filter);
+    const shared = this.#listings.get(key, freshAfter);
+    if (shared) return shared;
+    const answer = this.#listAll(filter, mostCalls);
+    this.#listings.set(key, answer, ({ kind }) => kind === "listing");
+    return answer;
+  }
+
+  async #listAll(filter: ListFilter, mostCalls: number): Promise<Listing> {
+    const { caller, reader } = this.#options;
+    const byName = new Map<string, ListedSecret>();
+    let next: string | undefined;
+    let calls = 0;
+    do {
+      const token = next;
+      const page: ListResult = await caller.call("list", (signal) => reader.list(filter, token, signal), failureOf);
+      if (page.kind === "failed") return page;
+      for (const secret of page.secrets) for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
+      next = page.next;
+      calls++;
+    } while (next !== undefined && next !== "" && calls < mostCalls);
+    if (Object.keys(filter).length === 0) this.#sweepCalls = next ? calls + 1 : calls;
+    return { kind: "listing", byName };
+  }
+}
+
+const failureOf = (result: { readonly kind: string; readonly failure?: ProviderFailure }): ProviderFailure | undefined =>
+  result.failure;
+
+function firstFailure(results: ReadonlyMap<string, ReadResult> | Failed, scope: ProviderFailure["scope"]): ProviderFailure | undefined {
+  if (!(results instanceof Map)) return (results as Failed).failure;
+  for (const result of (results as ReadonlyMap<string, ReadResult>).values()) {
+    if (result.kind === "failed" && result.failure.scope === scope) return result.failure;
+  }
+  return undefined;
+}
+
+/** undefined when the listing doesn't know: it lags, or the key is of another account. */
+function versionIn(listing: ReadonlyMap<string, ListedSecret>, ref: RemoteRef, currentStage: string): VersionResult | undefined {
+  const secret = listing.get(ref.key);
+  if (!secret) return undefined;
+  const versionId = ref.version ?? secret.versions.get(ref.versionStage ?? currentStage);
+  if (versionId === undefined) return undefined;
+  const versionStages = [...secret.versions].filter(([, id]) => id === versionId).map(([stage]) => stage);
+  return { kind: "found", versionId, versionStages };
+}
+
+const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
+  ...(path === undefined ? {} : { namePrefix: path }),
+  ...(Object.keys(tags).length === 0 ? {} : { tags }),
+});
+
+/** The provider's filters are looser than what the user asked for: prefixes, and tag keys and values apart. */
+function* matches(
+  listing: ReadonlyMap<string, ListedSecret>,
+  { path, nameRegexp, tags }: FindCriteria,
+  mayRead: (key: string) => boolean,
+): Iterable<ListedSecret> {
+  const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
+  for (const secret of new Set(listing.values())) {
+    if (path !== undefined && !secret.name.startsWith(path)) continue;
+    if (nameRegexp !== undefined && !pattern?.test(secret.name)) continue;
+    if (Object.entries(tags).some(([name, value]) => secret.tags[name] !== value)) continue;
+    if (mayRead(secret.name)) yield secret;
+  }
+}

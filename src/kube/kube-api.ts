@@ -1,0 +1,115 @@
+/** What the operator asks of the apiserver: six verbs on plain JSON objects, timestamps as strings. */
+
+export interface ResourceType {
+  /** Empty for the core group. */
+  readonly group: string;
+  readonly version: string;
+  readonly plural: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+}
+
+export interface ObjectMeta {
+  readonly name: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  readonly creationTimestamp?: string;
+  readonly deletionTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly ownerReferences?: readonly OwnerReference[];
+  readonly managedFields?: readonly ManagedFields[];
+}
+
+export interface OwnerReference {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly controller?: boolean;
+  readonly blockOwnerDeletion?: boolean;
+}
+
+export interface ManagedFields {
+  readonly manager: string;
+  readonly fieldsV1?: Readonly<Record<string, unknown>>;
+  readonly subresource?: string;
+}
+
+export interface KubeObject {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  readonly metadata: ObjectMeta;
+}
+
+export interface ObjectList<T> {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly items: readonly T[];
+}
+
+export type WatchEvent<T> = { readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK"; readonly object: T };
+
+export interface Selection {
+  /** All namespaces when absent. */
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  /** Only metadata comes over the wire, as PartialObjectMetadata. */
+  readonly metadataOnly?: boolean;
+}
+
+export interface KubeApi {
+  /** undefined when there is no such object. */
+  get<T extends KubeObject>(type: ResourceType, name: string, namespace: string | undefined, signal: AbortSignal): Promise<T | undefined>;
+  list<T extends KubeObject>(
+    type: ResourceType,
+    options: Selection & { limit: number; continue?: string },
+    signal: AbortSignal,
+  ): Promise<ObjectList<T>>;
+  /** Ends when the server ends it; throws ApiError for an error in the stream. Bookmarks are asked for. */
+  watch<T extends KubeObject>(
+    type: ResourceType,
+    options: Selection & { resourceVersion: string; timeoutSeconds: number },
+    signal: AbortSignal,
+  ): AsyncIterable<WatchEvent<T>>;
+  /**
+   * Server-side apply. A uid or resourceVersion in metadata is a precondition: the server answers 409 when the
+   * object is another one or has changed. https://kubernetes.io/docs/reference/using-api/server-side-apply/
+   */
+  apply<T extends KubeObject>(
+    type: ResourceType,
+    object: KubeObject,
+    options: { fieldManager: string; force: boolean; subresource?: "status"; metadataOnly?: boolean },
+    signal: AbortSignal,
+  ): Promise<T>;
+  /** Fails with 409 when it exists. */
+  create<T extends KubeObject>(type: ResourceType, object: T, signal: AbortSignal): Promise<T>;
+  /** A missing object is fine; another uid is a 409. */
+  delete(type: ResourceType, name: string, namespace: string | undefined, uid: string, signal: AbortSignal): Promise<void>;
+}
+
+/** An answer of the apiserver that is not a success. Its message never holds a request's body. */
+export class ApiError extends Error {
+  readonly status: number;
+  /** The machine-readable word of the apiserver's Status, such as Conflict. */
+  readonly reason: string;
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(status: number, reason: string, message: string, retryAfterSeconds?: number) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.reason = reason;
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+
+  /** The resource version or page token is too old: list again. */
+  get expired(): boolean {
+    return this.status === 410;
+  }
+
+  get conflict(): boolean {
+    return this.status === 409;
+  }
+}

@@ -1,0 +1,186 @@
+import type { IncomingMessage } from "node:http";
+import { createInterface } from "node:readline";
+import { apiVersionOf } from "./resources.ts";
+import {
+  ApiError,
+  type KubeApi,
+  type KubeObject,
+  type ResourceType,
+  type Selection,
+  type WatchEvent,
+} from "./kube-api.ts";
+import type { Transport } from "./transport.ts";
+
+/** KubeApi over REST: https://kubernetes.io/docs/reference/using-api/api-concepts/ */
+
+const partial = (kind: string) => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
+
+export function newKubeApi(transport: Transport): KubeApi {
+  const call = async <T>(
+    method: string,
+    path: string,
+    signal: AbortSignal,
+    extra: { body?: unknown; contentType?: string; accept?: string } = {},
+  ): Promise<T> => {
+    const response = await transport.send(
+      {
+        method,
+        path,
+        headers: {
+          accept: extra.accept ?? "application/json",
+          ...(extra.body === undefined ? {} : { "content-type": extra.contentType ?? "application/json" }),
+        },
+        ...(extra.body === undefined ? {} : { body: JSON.stringify(extra.body) }),
+      },
+      signal,
+    );
+    const text = await readAll(response);
+    if ((response.statusCode ?? 0) >= 300) throw toError(response, text);
+    return JSON.parse(text) as T;
+  };
+
+  return {
+    async get(type, name, namespace, signal) {
+      try {
+        return await call("GET", pathOf(type, namespace, name), signal);
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) return undefined;
+        throw error;
+      }
+    },
+
+    list(type, { limit, continue: token, ...selection }, signal) {
+      const query = selectionQuery(selection);
+      query.set("limit", String(limit));
+      if (token) query.set("continue", token);
+      const path = `${pathOf(type, selection.namespace)}?${query.toString()}`;
+      return call(
+        "GET",
+        path,
+        signal,
+        selection.metadataOnly ? { accept: partial("PartialObjectMetadataList") } : {},
+      );
+    },
+
+    async *watch<T extends KubeObject>(
+      type: ResourceType,
+      { resourceVersion, timeoutSeconds, ...selection }: Selection & { resourceVersion: string; timeoutSeconds: number },
+      signal: AbortSignal,
+    ): AsyncIterable<WatchEvent<T>> {
+      const query = selectionQuery(selection);
+      query.set("watch", "true");
+      query.set("allowWatchBookmarks", "true");
+      query.set("resourceVersion", resourceVersion);
+      query.set("timeoutSeconds", String(timeoutSeconds));
+      const response = await transport.send(
+        {
+          method: "GET",
+          path: `${pathOf(type, selection.namespace)}?${query.toString()}`,
+          headers: { accept: selection.metadataOnly ? partial("PartialObjectMetadata") : "application/json" },
+          stream: true,
+        },
+        signal,
+      );
+      if ((response.statusCode ?? 0) >= 300) throw toError(response, await readAll(response));
+      try {
+        for await (const line of lines(response)) {
+          const event = JSON.parse(line) as WatchEvent<T> | { type: "ERROR"; object: Status };
+          if (event.type === "ERROR") throw statusError(event.object);
+          yield event;
+        }
+      } finally {
+        response.destroy();
+      }
+    },
+
+    apply(type, object, { fieldManager, force, subresource, metadataOnly }, signal) {
+      const query = new URLSearchParams({ fieldManager, force: String(force) });
+      const { name, namespace } = object.metadata;
+      const path = `${pathOf(type, namespace, name)}${subresource ? `/${subresource}` : ""}?${query.toString()}`;
+      return call("PATCH", path, signal, {
+        body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
+        contentType: "application/apply-patch+yaml",
+        ...(metadataOnly ? { accept: partial("PartialObjectMetadata") } : {}),
+      });
+    },
+
+    create(type, object, signal) {
+      return call("POST", pathOf(type, object.metadata.namespace), signal, {
+        body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
+      });
+    },
+
+    async delete(type, name, namespace, uid, signal) {
+      try {
+        await call("DELETE", pathOf(type, namespace, name), signal, {
+          body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } },
+        });
+      } catch (error) {
+        if (!(error instanceof ApiError && error.status === 404)) throw error;
+      }
+    },
+  };
+}
+
+function pathOf({ group, version, plural }: ResourceType, namespace?: string, name?: string): string {
+  const root = group ? `/apis/${group}/${version}` : `/api/${version}`;
+  const within = namespace === undefined ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${root}${within}/${plural}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`;
+}
+
+function selectionQuery({ labelSelector }: Selection): URLSearchParams {
+  return new URLSearchParams(labelSelector ? { labelSelector } : {});
+}
+
+async function readAll(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** A stream that breaks ends in an error, not in a short read. */
+async function* lines(response: IncomingMessage): AsyncIterable<string> {
+  let broken: Error | undefined;
+  response.once("error", (error) => (broken = error));
+  for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
+    if (line !== "") yield line;
+  }
+  if (broken) throw broken;
+  if (!response.complete) throw new Error("the watch was cut off");
+}
+
+interface Status {
+  readonly code?: number;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly details?: {
+    readonly retryAfterSeconds?: number;
+    readonly causes?: readonly { readonly field?: string; readonly reason?: string }[];
+  };
+}
+
+function toError(response: IncomingMessage, text: string): ApiError {
+  let status: Status = {};
+  try {
+    status = JSON.parse(text) as Status;
+  } catch {
+    // A proxy's page, or nothing: the code must do.
+  }
+  const retryAfter = Number(response.headers["retry-after"]);
+  return statusError({
+    code: response.statusCode ?? 0,
+    reason: status.reason ?? "",
+    // An invalid object's message quotes its fields, and those may be secret.
+    message: describe(response.statusCode ?? 0, status),
+    ...(Number.isFinite(retryAfter) ? { details: { retryAfterSeconds: retryAfter } } : {}),
+  });
+}
+
+const statusError = ({ code = 0, reason = "", message = "", details }: Status): ApiError =>
+  new ApiError(code, reason, message, details?.retryAfterSeconds);
+
+function describe(code: number, { reason, message, details }: Status): string {
+  if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;
+  const fields = (details?.causes ?? []).map((cause) => `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`);
+  return `the apiserver refused the object: ${fields.join(", ") || (reason ?? "invalid")}`;
+}

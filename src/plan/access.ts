@@ -1,0 +1,44 @@
+import type { AccessRule } from "../api/secret-provider.ts";
+
+/** Who may read which key of a ClusterSecretProvider. Deny is the default. */
+
+export interface NamespaceFacts {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export function mayRead(rules: readonly AccessRule[], namespace: NamespaceFacts, key: string): boolean {
+  return rules.some(
+    (rule) => selects(rule, namespace) && rule.keys.some((glob) => globMatches(glob, namespace.name, key)),
+  );
+}
+
+function selects({ namespaces }: AccessRule, { name, labels }: NamespaceFacts): boolean {
+  if (namespaces.all) return true;
+  if (namespaces.names) return namespaces.names.includes(name);
+  const wanted = Object.entries(namespaces.selector?.matchLabels ?? {});
+  return wanted.length > 0 && wanted.every(([label, value]) => labels[label] === value);
+}
+
+/**
+ * Anchored at both ends. `*` is any run within a path segment, `**` crosses segments, {{namespace}} is the
+ * SecretSync's namespace; everything else is literal. Takes time proportional to the product of both lengths at most.
+ */
+export function globMatches(glob: string, namespace: string, key: string): boolean {
+  const tokens = glob.replaceAll("{{namespace}}", namespace).match(/\*\*|\*|[^*]/g) ?? [];
+  // Positions in `key` that the tokens so far can reach.
+  let reachable = new Set([0]);
+  for (const token of tokens) {
+    const next = new Set<number>();
+    for (const position of reachable) {
+      if (token === "*" || token === "**") {
+        for (let end = position; end <= key.length && !next.has(end); end++) {
+          next.add(end);
+          if (token === "*" && key[end] === "/") break;
+        }
+      } else if (key.startsWith(token, position)) next.add(position + token.length);
+    }
+    reachable = next;
+  }
+  return reachable.has(key.length);
+}

@@ -1,0 +1,81 @@
+import { createHash, createHmac } from "node:crypto";
+import type { SecretValue } from "../providers/secret-value.ts";
+
+/**
+ * Digests that may leave a Secret: HMAC-SHA-256 under a random key of the installation, so that nobody who reads
+ * annotations can test guesses. Truncated to 64 bits: they tell versions apart, they authenticate nothing.
+ */
+export interface DigestKey {
+  /** Names the key without revealing it; digests under different keys are never compared. */
+  readonly id: string;
+  readonly secret: Buffer;
+}
+
+export type KeyDigests = Readonly<Record<string, string>>;
+
+/** What the operator notes on a Secret about the content that it wrote. */
+export interface ContentRecord {
+  /** Id of the digest key. */
+  readonly key: string;
+  /** Fingerprint of spec and source versions behind the content. */
+  readonly version: string;
+  /** Fingerprint of the fields that our field manager owned right after the write. */
+  readonly owned: string;
+  /** Digest of each value by key name; only "*", for all together, when there are very many keys. */
+  readonly digests: KeyDigests;
+}
+
+export const newDigestKey = (secret: Buffer): DigestKey => ({
+  id: createHash("sha256").update("secretsync key id").update(secret).digest("hex").slice(0, 8),
+  secret,
+});
+
+/** Annotations hold 256 KiB in all; above so many keys one digest stands for all. */
+const MOST_SINGLE_DIGESTS = 256;
+export const ALL_KEYS = "*";
+
+export function digestContent(digestKey: DigestKey, data: ReadonlyMap<string, SecretValue>): KeyDigests {
+  const keys = [...data.keys()].sort();
+  const each = keys.map((key) => [key, digestOf(digestKey, key, (data.get(key) as SecretValue).reveal())] as const);
+  if (keys.length <= MOST_SINGLE_DIGESTS) return Object.fromEntries(each);
+  return { [ALL_KEYS]: combine(digestKey, each) };
+}
+
+/** One digest over some of a Secret's keys, or all of them. Keys that it doesn't have count as absent. */
+export function digestOfKeys(digestKey: DigestKey, digests: KeyDigests, keys: readonly string[] | "all"): string {
+  const all = digests[ALL_KEYS];
+  if (all !== undefined) return all;
+  const names = keys === "all" ? Object.keys(digests) : keys;
+  return combine(
+    digestKey,
+    [...names].sort().map((name) => [name, (Object.hasOwn(digests, name) ? digests[name] : undefined) ?? "absent"]),
+  );
+}
+
+/** A plain hash, for things that are not secret: names and version ids. */
+export const fingerprint = (...parts: readonly unknown[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+
+function digestOf({ secret }: DigestKey, key: string, value: Buffer): string {
+  return createHmac("sha256", secret).update(`${key.length}:${key}:`).update(value).digest("hex").slice(0, 16);
+}
+
+function combine({ secret }: DigestKey, parts: readonly (readonly [string, string])[]): string {
+  return createHmac("sha256", secret).update(JSON.stringify(parts)).digest("hex").slice(0, 16);
+}
+
+export const formatRecord = ({ key, version, owned, digests }: ContentRecord): string =>
+  JSON.stringify({ key, version, owned, digests });
+
+/** undefined for anything that formatRecord didn't write. */
+export function parseRecord(text: string | undefined): ContentRecord | undefined {
+  if (text === undefined) return undefined;
+  try {
+    const record = JSON.parse(text) as Partial<ContentRecord> | null;
+    const { key, version, owned, digests } = record ?? {};
+    if (typeof key !== "string" || typeof version !== "string" || typeof owned !== "string" || typeof digests !== "object" || digests === null) return undefined;
+    return { key, version, owned, digests };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,37 @@
+import type { SecretSyncSpec, SecretSyncStatus } from "../api/secret-sync.ts";
+import type { ObjectMeta } from "../kube/kube-api.ts";
+import { annotation, FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
+import type { DigestKey } from "./digest.ts";
+import type { LiveTarget } from "./live-target.ts";
+
+/** Everything known when a decision is made. */
+export interface Observed {
+  readonly metadata: ObjectMeta & { readonly namespace: string; readonly uid: string };
+  readonly spec: SecretSyncSpec;
+  readonly status: SecretSyncStatus;
+  /** The Secret with the target's name, if there is one. */
+  readonly target: LiveTarget | undefined;
+  /** Other SecretSyncs that write the same Secret as a whole. */
+  readonly rivals: readonly Rival[];
+  /** The Secret that an earlier spec named, if it is still ours. */
+  readonly abandoned: LiveTarget | undefined;
+  readonly digestKey: DigestKey;
+}
+
+export interface Rival {
+  readonly name: string;
+  readonly creationTimestamp: string;
+}
+
+export const targetName = (observed: Pick<Observed, "metadata" | "spec">): string =>
+  observed.spec.target.name ?? observed.metadata.name;
+
+export const merges = ({ spec }: Pick<Observed, "spec">): boolean => spec.target.creationPolicy === "Merge";
+
+/** Who we are to the apiserver when we write the target. */
+export const targetFieldManager = (observed: Observed): string =>
+  merges(observed) ? mergeFieldManager(observed.metadata.uid) : FIELD_MANAGER;
+
+/** Where the record of our content is; several SecretSyncs may merge into one Secret. */
+export const recordAnnotation = (observed: Observed): string =>
+  merges(observed) ? `${annotation.digests}-${observed.metadata.uid}` : annotation.digests;

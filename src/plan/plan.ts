@@ -1,0 +1,224 @@
+import { annotation, API_VERSION, label } from "../api/group.ts";
+import { reasons, type Failure, type Reason } from "../api/reasons.ts";
+import { parseDuration } from "../api/duration.ts";
+import type { OwnerReference } from "../kube/kube-api.ts";
+import type { SecretValue } from "../providers/secret-value.ts";
+import { buildContent } from "./content.ts";
+import { ALL_KEYS, digestContent, formatRecord, parseRecord, type ContentRecord, type KeyDigests } from "./digest.ts";
+import { expectedOwnership } from "./live-target.ts";
+import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
+import { keyConflict, ownershipProblem } from "./ownership.ts";
+import { contentFingerprint, sourcesOf, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
+
+/** The core: what is known in, what to do out. No clock, no I/O. */
+
+export type Step =
+  | {
+      readonly kind: "applySecret";
+      readonly fieldManager: string;
+      readonly name: string;
+      readonly namespace: string;
+      /** The apiserver refuses the write when the Secret is another one by then. */
+      readonly uid?: string;
+      readonly type?: string;
+      readonly immutable?: boolean;
+      readonly labels: Readonly<Record<string, string>>;
+      readonly annotations: Readonly<Record<string, string>>;
+      readonly ownerReferences: readonly OwnerReference[];
+      readonly data: ReadonlyMap<string, SecretValue>;
+    }
+  | { readonly kind: "deleteSecret"; readonly name: string; readonly namespace: string; readonly uid: string };
+
+export interface Verdict {
+  readonly reason: Reason;
+  readonly message: string;
+  readonly retryAfterMs?: number | undefined;
+}
+
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly verdict: Verdict;
+  /** What happened to the content; undefined when it stays. */
+  readonly change?: { readonly kind: "created" | "updated" | "repaired" | "deleted"; readonly keys: readonly string[] };
+  /** The record of the content that the Secret holds after the steps, for restarts. */
+  readonly record?: ContentRecord | undefined;
+}
+
+/** What must be known before the plan can be made. */
+export type Need =
+  | { readonly kind: "nothing"; readonly plan: Plan }
+  /** Values at once: there is nothing yet, or it was changed by somebody, or the spec is new. */
+  | { readonly kind: "values" }
+  /** Versions are enough as long as they are the same. */
+  | { readonly kind: "versions" };
+
+export function needs(observed: Observed): Need {
+  if (observed.spec.suspend) {
+    const verdict = { reason: "Suspended", message: "spec.suspend is true; set it to false to go on" } as const;
+    return { kind: "nothing", plan: { steps: [], verdict, record: liveRecord(observed) } };
+  }
+  const problem = ownershipProblem(observed);
+  if (problem) return { kind: "nothing", plan: failed(observed, problem) };
+  const record = liveRecord(observed);
+  if (!record || !isIntact(observed, record)) return { kind: "values" };
+  return { kind: "versions" };
+}
+
+/** Whether the Secret holds what these versions would give: then nothing is fetched and nothing is written. */
+export function isUnchanged(observed: Observed, versions: SourceVersions): boolean {
+  const record = liveRecord(observed);
+  return (
+    record !== undefined &&
+    isIntact(observed, record) &&
+    versions.size === sourcesOf(observed.spec).length &&
+    record.version === contentFingerprint(observed.spec, versions)
+  );
+}
+
+export function planUnchanged(observed: Observed): Plan {
+  return { steps: cleanUp(observed), verdict: synced(observed), record: liveRecord(observed) };
+}
+
+/** No fetch gave an answer, for a reason that concerns the whole object. */
+export const planFailure = (observed: Observed, failure: Failure): Plan => failed(observed, failure);
+
+export function plan(observed: Observed, fetched: FetchedValues): Plan {
+  const content = buildContent(observed.spec, fetched);
+  switch (content.kind) {
+    case "failure":
+      return failed(observed, content.failure, content.retryAfterMs);
+    case "gone":
+      return planDeletion(observed);
+    case "data":
+      return planWrite(observed, fetched, content.data);
+  }
+}
+
+function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap<string, SecretValue>): Plan {
+  const versions = versionsOf(fetched);
+  if (versions && isUnchanged(observed, versions)) return planUnchanged(observed);
+  const conflict = keyConflict(observed, data.keys());
+  if (conflict) return failed(observed, conflict);
+
+  const { spec, metadata, target, digestKey } = observed;
+  const before = liveRecord(observed);
+  const digests = digestContent(digestKey, data);
+  // Digests under another key can't be compared; that the key changed is no change of the content.
+  const keys = before && before.key !== digestKey.id ? [] : changedKeys(before?.digests ?? {}, digests);
+  if (spec.target.immutable && target && keys.length > 0) return failed(observed, immutableProblem(target.name));
+
+  const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
+  const annotations = {
+    ...spec.target.template?.metadata?.annotations,
+    ...(merges(observed) ? {} : { [annotation.owner]: metadata.name }),
+    [recordAnnotation(observed)]: "",
+  };
+  const record: ContentRecord = {
+    key: digestKey.id,
+    version: contentFingerprint(spec, versions ?? new Map()),
+    owned: expectedOwnership(data.keys(), Object.keys(labels), Object.keys(annotations)),
+    digests,
+  };
+  const step: Step = {
+    kind: "applySecret",
+    fieldManager: targetFieldManager(observed),
+    name: targetName(observed),
+    namespace: metadata.namespace,
+    ...(target ? { uid: target.uid } : {}),
+    ...(merges(observed) ? {} : { type: spec.target.type ?? "Opaque" }),
+    ...(spec.target.immutable ? { immutable: true } : {}),
+    labels,
+    annotations: { ...annotations, [recordAnnotation(observed)]: formatRecord(record) },
+    ownerReferences: spec.target.creationPolicy === "Owner" ? [ownerReference(observed)] : [],
+    data,
+  };
+  return {
+    steps: [step, ...cleanUp(observed)],
+    verdict: synced(observed),
+    ...changeOf(observed, before, keys),
+    record,
+  };
+}
+
+function changeOf(observed: Observed, before: ContentRecord | undefined, keys: readonly string[]): Pick<Plan, "change"> {
+  if (!before) {
+    // A Secret that we wrote before and that is gone now was deleted by somebody.
+    const kind = observed.status.secretRef?.name === targetName(observed) && !observed.target ? "repaired" : "created";
+    return { change: { kind, keys } };
+  }
+  if (keys.length > 0) return { change: { kind: "updated", keys } };
+  return isIntact(observed, before) ? {} : { change: { kind: "repaired", keys: [] } };
+}
+
+function planDeletion(observed: Observed): Plan {
+  const { target, metadata } = observed;
+  const verdict: Verdict = {
+    reason: "Deleted",
+    message: "every source is gone from the provider, so the Secret was deleted as deletionPolicy Delete says",
+  };
+  if (!target || target.owner !== metadata.name) return { steps: [], verdict };
+  return {
+    steps: [{ kind: "deleteSecret", name: target.name, namespace: metadata.namespace, uid: target.uid }],
+    verdict,
+    change: { kind: "deleted", keys: [] },
+  };
+}
+
+/** A Secret under the name that an earlier spec gave it goes, once the new one is written. */
+function cleanUp({ abandoned, metadata }: Observed): readonly Step[] {
+  if (!abandoned || abandoned.owner !== metadata.name || !abandoned.ownerUids.includes(metadata.uid)) return [];
+  return [{ kind: "deleteSecret", name: abandoned.name, namespace: metadata.namespace, uid: abandoned.uid }];
+}
+
+const failed = (observed: Observed, failure: Failure, retryAfterMs?: number): Plan => ({
+  steps: [],
+  verdict: { ...failure, retryAfterMs },
+  // What pods consume is still what was written last.
+  record: liveRecord(observed),
+});
+
+export const immutableProblem = (name: string): Failure => ({
+  reason: "TargetImmutable",
+  message: `spec.target: Secret ${name} can't be changed, because it is immutable or has another type; delete it to have it written anew`,
+});
+
+const synced = (observed: Observed): Verdict => ({
+  reason: "Synced",
+  message: `Secret ${targetName(observed)} is up to date`,
+});
+
+const liveRecord = (observed: Observed): ContentRecord | undefined =>
+  parseRecord(observed.target?.records[recordAnnotation(observed)]);
+
+/** Nobody changed what we wrote, and it was written for this very SecretSync and digest key. */
+function isIntact(observed: Observed, record: ContentRecord): boolean {
+  const { target, digestKey, metadata, spec } = observed;
+  return (
+    target !== undefined &&
+    record.key === digestKey.id &&
+    target.managed &&
+    record.owned === target.owned[targetFieldManager(observed)] &&
+    target.ownerUids.includes(metadata.uid) === (spec.target.creationPolicy === "Owner")
+  );
+}
+
+function changedKeys(before: KeyDigests, after: KeyDigests): readonly string[] {
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].filter((name) => before[name] !== after[name]).sort().map((name) => (name === ALL_KEYS ? "(many)" : name));
+}
+
+const ownerReference = ({ metadata }: Observed): OwnerReference => ({
+  apiVersion: API_VERSION,
+  kind: "SecretSync",
+  name: metadata.name,
+  uid: metadata.uid,
+  controller: true,
+  blockOwnerDeletion: false,
+});
+
+/** Whether trying again soon is of use. */
+export const isStalled = (reason: Reason): boolean => reasons[reason].stalled;
+
+/** Milliseconds between periodic refreshes; undefined for none. */
+export const refreshMs = ({ spec }: Pick<Observed, "spec">): number | undefined => parseDuration(spec.refreshInterval) || undefined;
+

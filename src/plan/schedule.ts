@@ -1,0 +1,23 @@
+import { createHash } from "node:crypto";
+
+/**
+ * When an object is refreshed next. Objects with the same interval and provider are due together, so that one sweep
+ * of the provider serves them all; the moments differ by up to ±10 % from round to round and between
+ * installations, so that clusters don't fall into step. Needs no memory: it is the same after a restart.
+ */
+export function nextRefreshMs(nowMs: number, intervalMs: number, group: string): number {
+  const round = Math.floor(nowMs / intervalMs);
+  for (let candidate = round; ; candidate++) {
+    const at = candidate * intervalMs + phase(group, intervalMs) + jitter(group, candidate, intervalMs);
+    // A tick that is almost now belongs to the refresh that just ran.
+    if (at > nowMs + intervalMs * 0.05) return at - nowMs;
+  }
+}
+
+const phase = (group: string, intervalMs: number): number => chance(`phase ${group}`) * intervalMs * 0.5;
+
+const jitter = (group: string, round: number, intervalMs: number): number =>
+  (chance(`round ${group} ${round}`) - 0.5) * 0.2 * intervalMs;
+
+/** A number in [0, 1) that depends on the text alone. */
+const chance = (text: string): number => createHash("sha256").update(text).digest().readUInt32BE() / 2 ** 32;

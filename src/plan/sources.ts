@@ -1,0 +1,104 @@
+import type { DataEntry, DataFromEntry, ProviderRef, SecretSyncSpec } from "../api/secret-sync.ts";
+import type { Failed, Missing, ReadResult, RemoteRef, RemoteVersion } from "../providers/provider.ts";
+import type { SecretValue } from "../providers/secret-value.ts";
+import { fingerprint } from "./digest.ts";
+
+/** What a spec reads, each thing once however many entries use it. */
+
+export interface FindCriteria {
+  readonly path?: string | undefined;
+  readonly nameRegexp?: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+export type Source = { readonly id: string; readonly provider: ProviderRef; readonly field: string } & (
+  | { readonly kind: "read"; readonly ref: RemoteRef }
+  | { readonly kind: "find"; readonly criteria: FindCriteria }
+);
+
+/** What a find matched, by name. */
+export interface FoundSecret extends RemoteVersion {
+  readonly value: SecretValue;
+  readonly changedAt?: number | undefined;
+}
+export type FindResult =
+  | { readonly kind: "matches"; readonly secrets: ReadonlyMap<string, FoundSecret> }
+  | Missing
+  | Failed;
+export type FetchedValues = ReadonlyMap<string, ReadResult | FindResult>;
+
+/** Version of each source: one for a read, one by name for a find, "missing" for what isn't there. */
+export type SourceVersions = ReadonlyMap<string, string | ReadonlyMap<string, string>>;
+
+export const MISSING_VERSION = "missing";
+
+export function sourcesOf(spec: SecretSyncSpec): readonly Source[] {
+  const all = [
+    ...(spec.data ?? []).map((entry, index) => sourceOfData(spec, entry, index)),
+    ...(spec.dataFrom ?? []).map((entry, index) => sourceOfDataFrom(spec, entry, index)),
+  ];
+  return [...new Map(all.toReversed().map((source) => [source.id, source])).values()].toReversed();
+}
+
+export function sourceOfData(spec: SecretSyncSpec, entry: DataEntry, index: number): Source {
+  const { key, version, versionStage } = entry.remoteRef;
+  return read(providerOf(spec, entry), `spec.data[${index}]`, { key, version, versionStage });
+}
+
+export function sourceOfDataFrom(spec: SecretSyncSpec, entry: DataFromEntry, index: number): Source {
+  const provider = providerOf(spec, entry);
+  const field = `spec.dataFrom[${index}]`;
+  if (entry.extract) {
+    const { key, version, versionStage } = entry.extract;
+    return read(provider, field, { key, version, versionStage });
+  }
+  const criteria: FindCriteria = {
+    path: entry.find?.path,
+    nameRegexp: entry.find?.name?.regexp,
+    tags: entry.find?.tags ?? {},
+  };
+  return { kind: "find", provider, field, criteria, id: fingerprint("find", provider, criteria) };
+}
+
+export const refId = ({ key, version, versionStage }: RemoteRef): string =>
+  JSON.stringify([key, version ?? "", versionStage ?? ""]);
+
+export const providerName = ({ kind, name }: ProviderRef): string => `${kind}/${name}`;
+
+/** How messages and status name a source. */
+export function describeSource(source: Source): string {
+  if (source.kind === "read") return source.ref.key;
+  const { path, nameRegexp, tags } = source.criteria;
+  return `find(${JSON.stringify({ ...(path ? { path } : {}), ...(nameRegexp ? { name: nameRegexp } : {}), ...tags })})`;
+}
+
+/** Versions as far as the values tell them; undefined when a source failed. */
+export function versionsOf(fetched: FetchedValues): SourceVersions | undefined {
+  const versions = new Map<string, string | ReadonlyMap<string, string>>();
+  for (const [id, result] of fetched) {
+    if (result.kind === "failed") return undefined;
+    if (result.kind === "missing") versions.set(id, MISSING_VERSION);
+    else if (result.kind === "found") versions.set(id, result.versionId);
+    else versions.set(id, new Map([...result.secrets].map(([name, { versionId }]) => [name, versionId])));
+  }
+  return versions;
+}
+
+/** Changes when the content could change: another spec or other versions. Holds no secret. */
+export function contentFingerprint(spec: SecretSyncSpec, versions: SourceVersions): string {
+  const flat = [...versions]
+    .map(([id, version]) => [id, typeof version === "string" ? version : [...version].sort()])
+    .sort(([a], [b]) => String(a).localeCompare(String(b)));
+  return fingerprint(spec.data, spec.dataFrom, spec.target, flat);
+}
+
+function read(provider: ProviderRef, field: string, ref: RemoteRef): Source {
+  return { kind: "read", provider, field, ref, id: fingerprint("read", provider, refId(ref)) };
+}
+
+function providerOf(spec: SecretSyncSpec, entry: { providerRef?: ProviderRef | undefined }): ProviderRef {
+  const provider = entry.providerRef ?? spec.providerRef;
+  // The spec's own rule sees to it.
+  if (!provider) throw new Error("an entry without a provider passed validation");
+  return provider;
+}

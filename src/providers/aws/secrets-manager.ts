@@ -1,0 +1,195 @@
+import {
+  BatchGetSecretValueCommand,
+  DescribeSecretCommand,
+  GetSecretValueCommand,
+  ListSecretsCommand,
+  SecretsManagerClient,
+  type Filter,
+  type SecretsManagerClientConfig,
+} from "@aws-sdk/client-secrets-manager";
+import type { Failed, ListFilter, ListResult, ReadResult, RemoteRef, SecretReader, VersionResult } from "../provider.ts";
+import { SecretValue } from "../secret-value.ts";
+import { classify } from "./failure.ts";
+
+/** AWS Secrets Manager: https://docs.aws.amazon.com/secretsmanager/latest/apireference/ */
+
+export interface AwsCredentials {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+  readonly sessionToken?: string | undefined;
+}
+
+export interface AwsConnection {
+  readonly region: string;
+  /** Absent: the SDK's default chain. */
+  readonly credentials?: AwsCredentials | undefined;
+  readonly endpoint?: string | undefined;
+}
+
+const CURRENT = "AWSCURRENT";
+/** Quotas of BatchGetSecretValue and ListSecrets. */
+const BATCH = 20;
+const PAGE = 100;
+
+export function openSecretsManager({ region, credentials, endpoint }: AwsConnection): SecretReader {
+  const config: SecretsManagerClientConfig = {
+    region,
+    // Retries are the fetch layer's: it knows who else is calling.
+    maxAttempts: 1,
+    ...(endpoint ? { endpoint } : {}),
+    ...(credentials
+      ? {
+          credentials: {
+            accessKeyId: credentials.accessKeyId,
+            secretAccessKey: credentials.secretAccessKey,
+            ...(credentials.sessionToken ? { sessionToken: credentials.sessionToken } : {}),
+          },
+        }
+      : {}),
+  };
+  const client = new SecretsManagerClient(config);
+
+  return {
+    currentStage: CURRENT,
+    batchSize: BATCH,
+
+    async readBatch(keys, signal) {
+      const results = new Map<string, ReadResult>();
+      try {
+        const answer = await client.send(new BatchGetSecretValueCommand({ SecretIdList: [...new Set(keys)] }), { abortSignal: signal });
+        const values = new Map<string, ReadResult>();
+        for (const secret of answer.SecretValues ?? []) {
+          const result = found(secret);
+          for (const name of [secret.Name, secret.ARN]) if (name) values.set(name, result);
+        }
+        for (const { SecretId = "", ErrorCode = "", Message = "" } of answer.Errors ?? []) {
+          values.set(SecretId, classify({ name: ErrorCode, message: Message, $metadata: { httpStatusCode: 400 } }));
+        }
+        // What the answer passes over in silence must not count as deleted: ask for it alone.
+        for (const key of keys) {
+          results.set(key, values.get(key) ?? byPartialArn(values, key) ?? (await read({ key }, signal)));
+        }
+      } catch (error) {
+        const outcome = classify(error);
+        // Not allowed as a whole: this identity lacks secretsmanager:BatchGetSecretValue.
+        const result: ReadResult =
+          outcome.kind === "failed" && outcome.failure.scope === "request"
+            ? { kind: "failed", failure: { ...outcome.failure, scope: "batch" } }
+            : outcome.kind === "missing"
+              ? { kind: "failed", failure: { reason: "ProviderRefused", scope: "batch", message: "AWS refuses the batch" } }
+              : outcome;
+        for (const key of keys) results.set(key, result);
+      }
+      return results;
+    },
+
+    read: (ref, signal) => read(ref, signal),
+
+    async describe(ref: RemoteRef, signal): Promise<VersionResult> {
+      try {
+        const secret = await client.send(new DescribeSecretCommand({ SecretId: ref.key }), { abortSignal: signal });
+        if (secret.DeletedDate) return { kind: "missing" };
+        const versions = Object.entries(secret.VersionIdsToStages ?? {});
+        const wanted = versions.find(([id, stages]) =>
+          ref.version === undefined ? stages.includes(ref.versionStage ?? CURRENT) : id === ref.version,
+        );
+        return wanted ? { kind: "found", versionId: wanted[0], versionStages: wanted[1] } : { kind: "missing" };
+      } catch (error) {
+        return classify(error);
+      }
+    },
+
+    async list(filter: ListFilter, next, signal): Promise<ListResult> {
+      try {
+        const answer = await client.send(
+          new ListSecretsCommand({
+            MaxResults: PAGE,
+            ...(next ? { NextToken: next } : {}),
+            ...(filtersOf(filter).length > 0 ? { Filters: filtersOf(filter) } : {}),
+          }),
+          { abortSignal: signal },
+        );
+        const secrets = (answer.SecretList ?? [])
+          .filter(({ DeletedDate }) => !DeletedDate)
+          .map(({ Name = "", ARN, Tags = [], SecretVersionsToStages = {} }) => ({
+            name: Name,
+            aliases: ARN ? [ARN, ARN.replace(/-[A-Za-z0-9]{6}$/, "")] : [],
+            tags: Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value])),
+            versions: new Map(
+              Object.entries(SecretVersionsToStages).flatMap(([id, stages]) => stages.map((stage) => [stage, id] as const)),
+            ),
+          }));
+        return { kind: "page", secrets, next: answer.NextToken };
+      } catch (error) {
+        const outcome = classify(error);
+        return outcome.kind === "failed" ? outcome : refused;
+      }
+    },
+
+    close: () => client.destroy(),
+  };
+
+  async function read({ key, version, versionStage }: RemoteRef, signal: AbortSignal): Promise<ReadResult> {
+    try {
+      const answer = await client.send(
+        new GetSecretValueCommand({
+          SecretId: key,
+          ...(version ? { VersionId: version } : {}),
+          ...(versionStage ? { VersionStage: versionStage } : {}),
+        }),
+        { abortSignal: signal },
+      );
+      return found(answer);
+    } catch (error) {
+      return classify(error);
+    }
+  }
+}
+
+const refused: Failed = {
+  kind: "failed",
+  failure: { reason: "ProviderRefused", scope: "request", message: "AWS refuses to list secrets" },
+};
+
+interface SecretAnswer {
+  readonly SecretString?: string | undefined;
+  readonly SecretBinary?: Uint8Array | undefined;
+  readonly VersionId?: string | undefined;
+  readonly VersionStages?: readonly string[] | undefined;
+  readonly CreatedDate?: Date | undefined;
+}
+
+function found({ SecretString, SecretBinary, VersionId, VersionStages = [], CreatedDate }: SecretAnswer): ReadResult {
+  const bytes = typeof SecretString === "string" ? Buffer.from(SecretString, "utf8") : SecretBinary && Buffer.from(SecretBinary);
+  if (!bytes || !VersionId) {
+    // Half an answer must never look like an empty secret.
+    const message = "AWS answers without a value or a version; a rotation may have left the version empty";
+    return { kind: "failed", failure: { reason: "ProviderRefused", scope: "request", message } };
+  }
+  return {
+    kind: "found",
+    value: new SecretValue(bytes),
+    versionId: VersionId,
+    versionStages: VersionStages,
+    changedAt: CreatedDate?.getTime(),
+  };
+}
+
+/** A key may be an ARN without the six random characters at its end. */
+function byPartialArn(values: ReadonlyMap<string, ReadResult>, key: string): ReadResult | undefined {
+  if (!key.startsWith("arn:")) return undefined;
+  for (const [name, result] of values) if (name.length === key.length + 7 && name.startsWith(`${key}-`)) return result;
+  return undefined;
+}
+
+/** Both filters are prefix matches at AWS: https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_search-secret.html */
+function filtersOf({ namePrefix, tags = {} }: ListFilter): Filter[] {
+  const filters: Filter[] = [];
+  if (namePrefix !== undefined) filters.push({ Key: "name", Values: [namePrefix] });
+  const names = Object.keys(tags);
+  if (names.length > 0) {
+    filters.push({ Key: "tag-key", Values: names });
+    filters.push({ Key: "tag-value", Values: Object.values(tags) });
+  }
+  return filters;
+}

@@ -1,0 +1,76 @@
+import type { Failure } from "../api/reasons.ts";
+import type { SecretValue } from "./secret-value.ts";
+
+/** The contract between the fetch layer and a secret store. Expected outcomes are values; a throw is a bug. */
+
+/** One readable thing: a key in its current version, or in the version or stage that is asked for. */
+export interface RemoteRef {
+  readonly key: string;
+  readonly version?: string | undefined;
+  readonly versionStage?: string | undefined;
+}
+
+/** Which version of a secret there is, without its value. */
+export interface RemoteVersion {
+  readonly versionId: string;
+  readonly versionStages: readonly string[];
+}
+
+export type Missing = { readonly kind: "missing" };
+export type Failed = { readonly kind: "failed"; readonly failure: ProviderFailure };
+
+export type ReadResult =
+  | ({
+      readonly kind: "found";
+      readonly value: SecretValue;
+      /** Milliseconds since 1970 when the version was made, if the provider tells. */
+      readonly changedAt?: number | undefined;
+    } & RemoteVersion)
+  | Missing
+  | Failed;
+export type VersionResult = ({ readonly kind: "found" } & RemoteVersion) | Missing | Failed;
+
+export interface ProviderFailure extends Failure {
+  /**
+   * request: about this key only. provider: every other call would fail the same way now, so the fetch layer stops
+   * calling for a while. batch: this identity may not read in batches, single reads may work.
+   */
+  readonly scope: "request" | "provider" | "batch";
+  /** The provider asked to wait so long. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+/** A secret in a listing. */
+export interface ListedSecret {
+  readonly name: string;
+  /** Other ways to name it, such as an ARN. */
+  readonly aliases: readonly string[];
+  readonly tags: Readonly<Record<string, string>>;
+  /** Version id by staging label. */
+  readonly versions: ReadonlyMap<string, string>;
+}
+
+export type ListResult =
+  | { readonly kind: "page"; readonly secrets: readonly ListedSecret[]; readonly next?: string | undefined }
+  | Failed;
+
+/** Narrows a listing at the provider; the results are checked again on our side. */
+export interface ListFilter {
+  readonly namePrefix?: string | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Reads secrets as one identity. */
+export interface SecretReader {
+  /** The stage that a plain key means. */
+  readonly currentStage: string;
+  /** Most keys in one readBatch; 1 when there is no such call. */
+  readonly batchSize: number;
+  /** Current versions of several keys in one call, by key. A failure of the call as a whole is each key's failure. */
+  readBatch(keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, ReadResult>>;
+  read(ref: RemoteRef, signal: AbortSignal): Promise<ReadResult>;
+  /** The version only; no value is decrypted. */
+  describe(ref: RemoteRef, signal: AbortSignal): Promise<VersionResult>;
+  list(filter: ListFilter, next: string | undefined, signal: AbortSignal): Promise<ListResult>;
+  close(): void;
+}

@@ -1,0 +1,163 @@
+import { backoffDelay, type Backoff } from "./backoff.ts";
+import { sleep, type Clock, type Random } from "./clock.ts";
+import type { Store, Stored } from "./store.ts";
+
+/**
+ * Keeps a store equal to a collection of the apiserver, for ever:
+ *
+ *   list (pages) ──► watch ──► stream ends, error or silence ──► watch again from the last version
+ *     ▲                                                             │
+ *     └──────────────────── version expired (410) ◄─────────────────┘
+ *
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+ */
+export interface Collection<T> {
+  list(options: { limit: number; continue?: string }, signal: AbortSignal): Promise<Page<T>>;
+  watch(options: { resourceVersion: string; timeoutSeconds: number }, signal: AbortSignal): AsyncIterable<Change<T>>;
+}
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  readonly resourceVersion: string;
+  /** Token of the next page. */
+  readonly continue?: string;
+}
+
+export type Change<T> =
+  | { readonly type: "set"; readonly item: T }
+  | { readonly type: "deleted"; readonly item: T }
+  /** Nothing changed up to this version. */
+  | { readonly type: "bookmark"; readonly resourceVersion: string };
+
+/** What list and watch throw when the server no longer has the version or the page token (HTTP 410). */
+export const isExpired = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "expired" in error && error.expired === true;
+
+export interface ReflectorOptions<T extends Stored> {
+  readonly name: string;
+  readonly collection: Collection<T>;
+  readonly store: Store<T>;
+  /** Which of the store's items the collection covers, when several reflectors fill one store. */
+  readonly inScope?: (item: T) => boolean;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Called on every failure; the reflector goes on by itself. */
+  readonly onError: (error: unknown, retryInMs: number) => void;
+  /** Called for every list, with the number of items: relists should be rare. */
+  readonly onList?: (items: number) => void;
+  /** A watch without an event or a bookmark for so long is cut. Bookmarks come about once a minute. */
+  readonly idleMs?: number;
+}
+
+const PAGE = 500;
+const BACKOFF: Backoff = { firstMs: 800, mostMs: 30_000 };
+const IDLE_MS = 150_000;
+/** A watch that ends sooner counts as failed, or a broken proxy would make us spin. */
+const SHORTEST_WATCH_MS = 1_000;
+
+export class Reflector<T extends Stored> {
+  readonly #options: ReflectorOptions<T>;
+  #version: string | undefined;
+  #lastSign: number;
+  #failures = 0;
+  #markSynced: () => void = () => undefined;
+  /** Resolves when the first list is in the store. */
+  readonly synced: Promise<void>;
+
+  constructor(options: ReflectorOptions<T>) {
+    this.#options = options;
+    this.#lastSign = options.clock.monotonic();
+    this.synced = new Promise((resolve) => (this.#markSynced = resolve));
+  }
+
+  get name(): string {
+    return this.#options.name;
+  }
+
+  /** Milliseconds since the reflector last did anything: an answer, an event, a bookmark or a failed try. */
+  silentMs(): number {
+    return this.#options.clock.monotonic() - this.#lastSign;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { clock, random, onError } = this.#options;
+    while (!signal.aborted) {
+      try {
+        if (this.#version === undefined) await this.#list(signal);
+        await this.#watch(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (isExpired(error)) this.#version = undefined;
+        this.#sign();
+        this.#failures++;
+        const delay = backoffDelay(BACKOFF, this.#failures, random);
+        onError(error, delay);
+        await sleep(clock, delay, signal);
+      }
+    }
+  }
+
+  #sign(): void {
+    this.#lastSign = this.#options.clock.monotonic();
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const { collection, store, inScope, onList } = this.#options;
+    const items: T[] = [];
+    let version: string;
+    let token: string | undefined;
+    do {
+      const page: Page<T> = await collection.list({ limit: PAGE, ...(token ? { continue: token } : {}) }, signal);
+      this.#sign();
+      items.push(...page.items);
+      token = page.continue;
+      version = page.resourceVersion;
+    } while (token);
+    store.replace(items, inScope);
+    this.#version = version;
+    onList?.(items.length);
+    this.#markSynced();
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { clock, collection, random, idleMs = IDLE_MS } = this.#options;
+    const cut = new AbortController();
+    const timeoutSeconds = Math.round(300 + 300 * random());
+    const started = clock.monotonic();
+    let cancelIdle = clock.after(idleMs, () => cut.abort(new Error("the watch was silent for too long")));
+    try {
+      const changes = collection.watch(
+        { resourceVersion: this.#version as string, timeoutSeconds },
+        AbortSignal.any([signal, cut.signal]),
+      );
+      for await (const change of changes) {
+        cancelIdle();
+        cancelIdle = clock.after(idleMs, () => cut.abort(new Error("the watch was silent for too long")));
+        this.#sign();
+        this.#failures = 0;
+        this.#take(change);
+      }
+    } finally {
+      cancelIdle();
+    }
+    this.#sign();
+    if (signal.aborted) return;
+    if (clock.monotonic() - started < SHORTEST_WATCH_MS) throw new Error("the watch ended at once");
+  }
+
+  #take(change: Change<T>): void {
+    const { store } = this.#options;
+    switch (change.type) {
+      case "set":
+        store.set(change.item);
+        this.#version = change.item.resourceVersion;
+        return;
+      case "deleted":
+        store.delete(change.item.key, change.item.uid);
+        this.#version = change.item.resourceVersion;
+        return;
+      case "bookmark":
+        this.#version = change.resourceVersion;
+    }
+  }
+}

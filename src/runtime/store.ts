@@ -1,0 +1,103 @@
+/** The last known state of a collection, and who wants to hear of changes. */
+
+export interface Stored {
+  /** namespace/name, or the name of what has no namespace. */
+  readonly key: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+/** Called after the store changed. An addition has no `before`, a removal no `after`. */
+export type Listener<T> = (before: T | undefined, after: T | undefined) => void;
+
+export class Store<T extends Stored> {
+  readonly #items = new Map<string, T>();
+  readonly #listeners: Listener<T>[] = [];
+
+  get size(): number {
+    return this.#items.size;
+  }
+
+  get(key: string): T | undefined {
+    return this.#items.get(key);
+  }
+
+  values(): IterableIterator<T> {
+    return this.#items.values();
+  }
+
+  listen(listener: Listener<T>): void {
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * Takes the item unless a newer state of the same object is known: our own writes go in at once, and the watch
+   * brings them again later. Resource versions of one object are ordered (Kubernetes 1.35, KEP-5504).
+   */
+  set(item: T): void {
+    const before = this.#items.get(item.key);
+    if (before?.uid === item.uid) {
+      const order = compareResourceVersions(item.resourceVersion, before.resourceVersion);
+      if (order <= 0) return;
+    }
+    this.#items.set(item.key, item);
+    this.#tell(before, item);
+  }
+
+  /** Removes the object, unless another one has taken its name. */
+  delete(key: string, uid: string): void {
+    const before = this.#items.get(key);
+    if (before?.uid !== uid) return;
+    this.#items.delete(key);
+    this.#tell(before, undefined);
+  }
+
+  /** The whole collection (or the part of it that the scope tells) as of a list: what isn't in it is gone. */
+  replace(items: readonly T[], inScope: (item: T) => boolean = () => true): void {
+    const gone = new Map([...this.#items].filter(([, item]) => inScope(item)));
+    for (const item of items) {
+      gone.delete(item.key);
+      this.set(item);
+    }
+    for (const { key, uid } of gone.values()) this.delete(key, uid);
+  }
+
+  #tell(before: T | undefined, after: T | undefined): void {
+    for (const listener of this.#listeners) listener(before, after);
+  }
+}
+
+/** https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions: decimal numbers of any length. */
+export function compareResourceVersions(a: string, b: string): number {
+  if (a.length !== b.length) return a.length - b.length;
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Which items mention a term, kept up to date with the store. */
+export class Index<T extends Stored> {
+  readonly #keys = new Map<string, Set<string>>();
+
+  constructor(store: Store<T>, termsOf: (item: T) => Iterable<string>) {
+    store.listen((before, after) => {
+      if (before) for (const term of termsOf(before)) this.#remove(term, before.key);
+      if (after) for (const term of termsOf(after)) this.#add(term, after.key);
+    });
+  }
+
+  /** Keys of the items that mention the term. */
+  get(term: string): readonly string[] {
+    return [...(this.#keys.get(term) ?? [])];
+  }
+
+  #add(term: string, key: string): void {
+    const keys = this.#keys.get(term);
+    if (keys) keys.add(key);
+    else this.#keys.set(term, new Set([key]));
+  }
+
+  #remove(term: string, key: string): void {
+    const keys = this.#keys.get(term);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keys.delete(term);
+  }
+}

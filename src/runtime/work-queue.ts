@@ -1,0 +1,234 @@
+import { backoffDelay, type Backoff } from "./backoff.ts";
+import type { Cancel, Clock, Random } from "./clock.ts";
+import { DelayHeap } from "./delay-heap.ts";
+
+/**
+ * Keys that need work. Invariants:
+ * - a key is handed out to one worker at a time; what is added meanwhile is handed out again after done();
+ * - a key waits once: of several due times the earliest counts, of several lanes the first;
+ * - lanes are served strictly in their order, and first come, first served within one;
+ * - lanes from `bulkFrom` on never take all workers, so that a flood there can't hold up the lanes before.
+ */
+export interface WorkQueueOptions<Lane extends string> {
+  readonly lanes: readonly Lane[];
+  /** Lanes from this one on get at most `bulkWorkers` workers together. */
+  readonly bulkFrom: Lane;
+  readonly bulkWorkers: number;
+  readonly backoff: Backoff;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Told how long a key was ready before a worker took it, in seconds. */
+  readonly onWait?: (lane: Lane, seconds: number) => void;
+}
+
+interface Entry<Lane> {
+  /** Present while the key is ready. */
+  readyLane?: Lane | undefined;
+  readySince: number;
+  /** Present while the key waits for a time. */
+  dueAt?: number | undefined;
+  dueLane?: Lane | undefined;
+  working: boolean;
+  workingLane?: Lane | undefined;
+  failures: number;
+}
+
+export interface Taken<Lane extends string> {
+  readonly key: string;
+  readonly lane: Lane;
+  /** Monotonic time when the key became due: what was observed since then is fresh enough for it. */
+  readonly dueSince: number;
+}
+
+export class WorkQueue<Lane extends string> {
+  readonly #options: WorkQueueOptions<Lane>;
+  readonly #entries = new Map<string, Entry<Lane>>();
+  readonly #ready: Map<Lane, Set<string>>;
+  readonly #delayed = new DelayHeap();
+  readonly #takers: ((taken: Taken<Lane> | undefined) => void)[] = [];
+  #bulkWorking = 0;
+  #timer: { at: number; cancel: Cancel } | undefined;
+  #closed = false;
+
+  constructor(options: WorkQueueOptions<Lane>) {
+    this.#options = options;
+    this.#ready = new Map(options.lanes.map((lane) => [lane, new Set<string>()]));
+  }
+
+  /** The key is due now. */
+  add(key: string, lane: Lane): void {
+    if (this.#closed) return;
+    const entry = this.#entry(key);
+    entry.dueAt = undefined;
+    entry.dueLane = undefined;
+    const before = entry.readyLane;
+    if (before !== undefined && this.#rank(before) <= this.#rank(lane)) return;
+    if (before === undefined) entry.readySince = this.#options.clock.monotonic();
+    else this.#lane(before).delete(key);
+    entry.readyLane = lane;
+    if (!entry.working) {
+      this.#lane(lane).add(key);
+      this.#serve();
+    }
+  }
+
+  /** The key is due after so many milliseconds, unless it is due sooner already. */
+  addAfter(key: string, milliseconds: number, lane: Lane): void {
+    if (this.#closed) return;
+    const entry = this.#entry(key);
+    if (entry.readyLane !== undefined) return;
+    const at = this.#options.clock.monotonic() + milliseconds;
+    if (entry.dueAt !== undefined && entry.dueAt <= at) return;
+    entry.dueAt = at;
+    entry.dueLane = lane;
+    this.#delayed.push(key, at);
+    this.#schedule();
+  }
+
+  /** The key failed: due again after a wait that doubles with each failure. Returns the wait in milliseconds. */
+  retry(key: string, lane: Lane): number {
+    const entry = this.#entry(key);
+    entry.failures++;
+    const delay = backoffDelay(this.#options.backoff, entry.failures, this.#options.random);
+    this.addAfter(key, delay, lane);
+    return delay;
+  }
+
+  /** The key succeeded: its next failure starts from the shortest wait. */
+  forget(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry) entry.failures = 0;
+  }
+
+  /** The key's object is gone. */
+  remove(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    if (entry.readyLane !== undefined) this.#lane(entry.readyLane).delete(key);
+    entry.readyLane = undefined;
+    entry.dueAt = undefined;
+    entry.failures = 0;
+    if (!entry.working) this.#entries.delete(key);
+  }
+
+  /** The next key; undefined once the queue is closed. */
+  async take(): Promise<Taken<Lane> | undefined> {
+    if (this.#closed) return undefined;
+    const taken = this.#pick();
+    if (taken) return taken;
+    return new Promise((resolve) => this.#takers.push(resolve));
+  }
+
+  /** Every key that was taken must be given back. */
+  done(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry?.working) return;
+    entry.working = false;
+    if (this.#isBulk(entry.workingLane)) this.#bulkWorking--;
+    entry.workingLane = undefined;
+    if (entry.readyLane !== undefined) this.#lane(entry.readyLane).add(key);
+    else if (entry.dueAt === undefined && entry.failures === 0) this.#entries.delete(key);
+    this.#serve();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    for (const taker of this.#takers.splice(0)) taker(undefined);
+  }
+
+  /** Keys that are ready and not taken, by lane. */
+  depth(): ReadonlyMap<Lane, number> {
+    return new Map([...this.#ready].map(([lane, keys]) => [lane, keys.size]));
+  }
+
+  /** Keys that are ready and not taken. */
+  get readyCount(): number {
+    let count = 0;
+    for (const keys of this.#ready.values()) count += keys.size;
+    return count;
+  }
+
+  /** Milliseconds since the oldest ready key became ready; 0 when none waits. */
+  oldestReadyMs(): number {
+    const now = this.#options.clock.monotonic();
+    let oldest = 0;
+    for (const keys of this.#ready.values()) {
+      // The first of a lane is its oldest.
+      for (const key of keys) {
+        oldest = Math.max(oldest, now - this.#entry(key).readySince);
+        break;
+      }
+    }
+    return oldest;
+  }
+
+  #entry(key: string): Entry<Lane> {
+    let entry = this.#entries.get(key);
+    if (!entry) {
+      entry = { readySince: 0, working: false, failures: 0 };
+      this.#entries.set(key, entry);
+    }
+    return entry;
+  }
+
+  #rank(lane: Lane): number {
+    return this.#options.lanes.indexOf(lane);
+  }
+
+  #lane(lane: Lane): Set<string> {
+    const keys = this.#ready.get(lane);
+    if (!keys) throw new Error(`no lane ${lane}`);
+    return keys;
+  }
+
+  #isBulk(lane: Lane | undefined): boolean {
+    return lane !== undefined && this.#rank(lane) >= this.#rank(this.#options.bulkFrom);
+  }
+
+  #pick(): Taken<Lane> | undefined {
+    for (const [lane, keys] of this.#ready) {
+      if (this.#isBulk(lane) && this.#bulkWorking >= this.#options.bulkWorkers) return undefined;
+      for (const key of keys) {
+        keys.delete(key);
+        const entry = this.#entry(key);
+        entry.readyLane = undefined;
+        entry.working = true;
+        entry.workingLane = lane;
+        if (this.#isBulk(lane)) this.#bulkWorking++;
+        this.#options.onWait?.(lane, (this.#options.clock.monotonic() - entry.readySince) / 1000);
+        return { key, lane, dueSince: entry.readySince };
+      }
+    }
+    return undefined;
+  }
+
+  #serve(): void {
+    while (this.#takers.length > 0) {
+      const taken = this.#pick();
+      if (!taken) return;
+      this.#takers.shift()?.(taken);
+    }
+  }
+
+  /** One timer, for the earliest due time. */
+  #schedule(): void {
+    const next = this.#delayed.peek();
+    if (!next || (this.#timer && this.#timer.at <= next.at)) return;
+    this.#timer?.cancel();
+    const wait = next.at - this.#options.clock.monotonic();
+    this.#timer = { at: next.at, cancel: this.#options.clock.after(wait, () => this.#release()) };
+  }
+
+  #release(): void {
+    this.#timer = undefined;
+    const now = this.#options.clock.monotonic();
+    for (let next = this.#delayed.peek(); next && next.at <= now; next = this.#delayed.peek()) {
+      this.#delayed.pop();
+      const entry = this.#entries.get(next.key);
+      // An entry whose time was changed or cleared meanwhile has left this one behind.
+      if (entry?.dueAt === next.at && entry.dueLane !== undefined) this.add(next.key, entry.dueLane);
+    }
+    this.#schedule();
+  }
+}
