@@ -8,6 +8,7 @@ const header = "# Generated from src/api by `make generate`. Do not edit.\n";
 
 mkdirSync("crds", { recursive: true });
 for (const kind of kinds) {
-  const yaml = header + stringify(customResourceDefinition(kind), { lineWidth: 0, aliasDuplicateObjects: false });
+  const yaml =
+    header + stringify(customResourceDefinition(kind), { lineWidth: 0, aliasDuplicateObjects: false });
   writeFileSync(`crds/${kind.plural}.${GROUP}.yaml`, yaml);
 }

@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { API_VERSION, GROUP, VERSION } from "./group.ts";
 import { clusterSecretProviderSpec, secretProviderSpec } from "./secret-provider.ts";
-import { secretSyncSpec, secretSyncStatus } from "./secret-sync.ts";
+import { secretSyncSpec } from "./secret-sync.ts";
+import { secretSyncStatus } from "./secret-sync-status.ts";
 
 /**
  * The three kinds as CustomResourceDefinitions. Structural schema:
@@ -38,8 +39,18 @@ const age: Column = {
 const ready = (field: string) => `.status.conditions[?(@.type=="Ready")].${field}`;
 
 const providerColumns: readonly Column[] = [
-  { name: "Service", type: "string", jsonPath: ".spec.aws.service", description: "The service that is read." },
-  { name: "Regions", type: "string", jsonPath: ".spec.aws.regions", description: "The regions, preferred first." },
+  {
+    name: "Service",
+    type: "string",
+    jsonPath: ".spec.aws.service",
+    description: "The service that is read.",
+  },
+  {
+    name: "Regions",
+    type: "string",
+    jsonPath: ".spec.aws.regions",
+    description: "The regions, preferred first.",
+  },
   age,
 ];
 
@@ -49,18 +60,51 @@ export const kinds: readonly Kind[] = [
     plural: "secretsyncs",
     shortNames: ["ssync"],
     scope: "Namespaced",
-    description: "Syncs secrets from a provider into a Kubernetes Secret and restarts the workloads that consume it.",
+    description:
+      "Syncs secrets from a provider into a Kubernetes Secret and restarts the workloads that consume it.",
     spec: secretSyncSpec,
     status: secretSyncStatus,
     columns: [
-      { name: "Ready", type: "string", jsonPath: ready("status"), description: "Whether the Secret is as wanted." },
+      {
+        name: "Ready",
+        type: "string",
+        jsonPath: ready("status"),
+        description: "Whether the Secret is as wanted.",
+      },
       { name: "Status", type: "string", jsonPath: ready("reason"), description: "Why." },
-      { name: "Provider", type: "string", jsonPath: ".status.provider", description: "The provider objects in use." },
-      { name: "Secret", type: "string", jsonPath: ".status.secretRef.name", description: "The Secret that is written." },
-      { name: "Last Change", type: "date", jsonPath: ".status.lastChangeTime", description: "When the content last changed." },
+      {
+        name: "Provider",
+        type: "string",
+        jsonPath: ".status.provider",
+        description: "The provider objects in use.",
+      },
+      {
+        name: "Secret",
+        type: "string",
+        jsonPath: ".status.secretRef.name",
+        description: "The Secret that is written.",
+      },
+      {
+        name: "Last Change",
+        type: "date",
+        jsonPath: ".status.lastChangeTime",
+        description: "When the content last changed.",
+      },
       age,
-      { name: "Version", type: "string", jsonPath: ".status.sources[0].versionId", description: "Version of the first source.", priority: 1 },
-      { name: "Message", type: "string", jsonPath: ready("message"), description: "What to know or to do.", priority: 1 },
+      {
+        name: "Version",
+        type: "string",
+        jsonPath: ".status.sources[0].versionId",
+        description: "Version of the first source.",
+        priority: 1,
+      },
+      {
+        name: "Message",
+        type: "string",
+        jsonPath: ready("message"),
+        description: "What to know or to do.",
+        priority: 1,
+      },
     ],
   },
   {
@@ -93,12 +137,13 @@ export function structuralSchema(schema: z.ZodType): JsonSchema {
     reused: "inline",
     unrepresentable: "throw",
   });
-  return structural(emitted as JsonSchema, "spec");
+  return structural(emitted, "spec");
 }
 
 function structural(node: JsonSchema, path: string): JsonSchema {
   for (const forbidden of ["oneOf", "anyOf", "allOf", "not", "$ref"]) {
-    if (forbidden in node) throw new Error(`${path}: ${forbidden} is not structural; use optional members and a rule`);
+    if (forbidden in node)
+      throw new Error(`${path}: ${forbidden} is not structural; use optional members and a rule`);
   }
   if (typeof node["description"] !== "string") throw new Error(`${path}: a description is missing`);
   const kept = Object.entries(node).filter(([key]) => !dropped.has(key));
@@ -154,7 +199,10 @@ export function customResourceDefinition(kind: Kind): JsonSchema {
           name: VERSION,
           served: true,
           storage: true,
-          additionalPrinterColumns: kind.columns.map(({ priority = 0, ...column }) => ({ ...column, priority })),
+          additionalPrinterColumns: kind.columns.map(({ priority = 0, ...column }) => ({
+            ...column,
+            priority,
+          })),
           schema: {
             openAPIV3Schema: {
               type: "object",

@@ -73,12 +73,27 @@ export const annotations = (description: string) => metadataMap(z.string().max(8
 
 export const condition = z
   .object({
-    type: z.string().max(316).meta({ description: "Ready always; Reconciling, Stalled, Stale and Restarted while they hold." }),
+    type: z
+      .string()
+      .max(316)
+      .meta({ description: "Ready always; Reconciling, Stalled, Stale and Restarted while they hold." }),
     status: z.enum(["True", "False", "Unknown"]).meta({ description: "Whether the condition holds." }),
-    reason: z.string().min(1).max(64).meta({ description: "One stable word for each cause; docs/reference/reasons.md lists them." }),
-    message: z.string().max(32768).meta({ description: "Where, what and what to do. Never holds a secret value." }),
-    lastTransitionTime: z.string().meta({ description: "When the status last changed.", format: "date-time" }),
-    observedGeneration: z.int().optional().meta({ description: "The generation of spec that this is about.", format: "int64" }),
+    reason: z
+      .string()
+      .min(1)
+      .max(64)
+      .meta({ description: "One stable word for each cause; docs/reference/reasons.md lists them." }),
+    message: z
+      .string()
+      .max(32768)
+      .meta({ description: "Where, what and what to do. Never holds a secret value." }),
+    lastTransitionTime: z
+      .string()
+      .meta({ description: "When the status last changed.", format: "date-time" }),
+    observedGeneration: z
+      .int()
+      .optional()
+      .meta({ description: "The generation of spec that this is about.", format: "int64" }),
   })
   .meta({ description: "One aspect of the object's state." });
 export type Condition = z.output<typeof condition>;

@@ -1,13 +1,17 @@
 import type { z } from "zod";
 
 /** A spec that passed every rule, or sentences that each say where and what. */
-export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly string[] };
+export type Parsed<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly string[] };
 
 /** The code's own check, for objects that were stored under an older or a missing schema. */
 export function parseSpec<S extends z.ZodType>(schema: S, spec: unknown): Parsed<z.output<S>> {
   const result = schema.safeParse(spec ?? {});
   if (result.success) return { ok: true, value: result.data };
-  return { ok: false, problems: result.error.issues.map(({ path, message }) => `${fieldPath(path)}: ${message}`) };
+  return {
+    ok: false,
+    problems: result.error.issues.map(({ path, message }) => `${fieldPath(path)}: ${message}`),
+  };
 }
 
 /** spec.data[2].remoteRef, the way kubectl and the apiserver print it. */

@@ -5,30 +5,64 @@
 export const reasons = {
   Synced: { stalled: false, meaning: "The Secret holds what the provider holds." },
   Suspended: { stalled: false, meaning: "spec.suspend is true; nothing is read or written." },
-  InvalidSpec: { stalled: true, meaning: "The manifest breaks a rule; the message says which field and why." },
+  InvalidSpec: {
+    stalled: true,
+    meaning: "The manifest breaks a rule; the message says which field and why.",
+  },
   ProviderNotFound: { stalled: false, meaning: "The provider object that spec names doesn't exist." },
-  InvalidProvider: { stalled: true, meaning: "The provider object breaks a rule; the message says which field and why." },
+  InvalidProvider: {
+    stalled: true,
+    meaning: "The provider object breaks a rule; the message says which field and why.",
+  },
   AmbientIdentityRefused: {
     stalled: true,
-    meaning: "A SecretProvider without auth would use the operator's own identity, and the operator doesn't allow that.",
+    meaning:
+      "A SecretProvider without auth would use the operator's own identity, and the operator doesn't allow that.",
   },
-  KeyNotAllowed: { stalled: true, meaning: "No access rule of the ClusterSecretProvider lets this namespace read the key." },
-  CredentialsNotFound: { stalled: false, meaning: "The Secret with the provider's credentials, or a key in it, doesn't exist." },
+  KeyNotAllowed: {
+    stalled: true,
+    meaning: "No access rule of the ClusterSecretProvider lets this namespace read the key.",
+  },
+  CredentialsNotFound: {
+    stalled: false,
+    meaning: "The Secret with the provider's credentials, or a key in it, doesn't exist.",
+  },
   AuthenticationFailed: { stalled: false, meaning: "The provider didn't accept the credentials." },
-  AccessDenied: { stalled: false, meaning: "The provider knows the identity, and it may not read the secret." },
+  AccessDenied: {
+    stalled: false,
+    meaning: "The provider knows the identity, and it may not read the secret.",
+  },
   SecretNotFound: { stalled: false, meaning: "The provider has no such secret, version or match." },
   PropertyNotFound: { stalled: false, meaning: "The secret's JSON has no such property." },
-  DecryptionFailed: { stalled: false, meaning: "The provider could not decrypt the secret; look at its KMS key." },
-  RateLimited: { stalled: false, meaning: "The provider throttles; the operator slows down and tries again." },
-  ProviderUnreachable: { stalled: false, meaning: "The provider doesn't answer, or answers with server errors." },
+  DecryptionFailed: {
+    stalled: false,
+    meaning: "The provider could not decrypt the secret; look at its KMS key.",
+  },
+  RateLimited: {
+    stalled: false,
+    meaning: "The provider throttles; the operator slows down and tries again.",
+  },
+  ProviderUnreachable: {
+    stalled: false,
+    meaning: "The provider doesn't answer, or answers with server errors.",
+  },
   ProviderRefused: { stalled: true, meaning: "The provider refused the request as invalid." },
-  InvalidValue: { stalled: true, meaning: "A value can't become a Secret as it is; the message says which and why." },
+  InvalidValue: {
+    stalled: true,
+    meaning: "A value can't become a Secret as it is; the message says which and why.",
+  },
   TooLarge: { stalled: true, meaning: "The data exceeds what a Secret can hold (1 MiB)." },
   TargetConflict: { stalled: true, meaning: "The Secret belongs to someone else." },
   TargetNotFound: { stalled: false, meaning: "creationPolicy Merge needs a Secret that exists." },
-  TargetImmutable: { stalled: true, meaning: "The Secret is immutable or has another type, and its content should change." },
+  TargetImmutable: {
+    stalled: true,
+    meaning: "The Secret is immutable or has another type, and its content should change.",
+  },
   WriteFailed: { stalled: false, meaning: "The apiserver didn't take the Secret." },
-  Deleted: { stalled: false, meaning: "The secrets are gone from the provider, so the Secret was deleted, as deletionPolicy says." },
+  Deleted: {
+    stalled: false,
+    meaning: "The secrets are gone from the provider, so the Secret was deleted, as deletionPolicy says.",
+  },
 } as const satisfies Record<string, { stalled: boolean; meaning: string }>;
 
 export type Reason = keyof typeof reasons;

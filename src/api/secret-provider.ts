@@ -15,9 +15,15 @@ const staticKeys = {
 
 const namespacedAuth = z
   .object({
-    secretRef: z.object(staticKeys).optional().meta({ description: "Static keys from a Secret of this namespace." }),
+    secretRef: z
+      .object(staticKeys)
+      .optional()
+      .meta({ description: "Static keys from a Secret of this namespace." }),
   })
-  .meta({ description: "How to sign in. Empty: the operator's own identity, which the operator must allow by a flag." });
+  .meta({
+    description:
+      "How to sign in. Empty: the operator's own identity, which the operator must allow by a flag.",
+  });
 
 const clusterAuth = z
   .object({
@@ -26,12 +32,23 @@ const clusterAuth = z
       .optional()
       .meta({ description: "Static keys from a Secret." }),
   })
-  .meta({ description: "How to sign in. Empty: the operator's own identity, by the AWS SDK's default chain." });
+  .meta({
+    description: "How to sign in. Empty: the operator's own identity, by the AWS SDK's default chain.",
+  });
 
 const awsFields = {
-  service: z.enum(["SecretsManager"]).default("SecretsManager").meta({ description: "The AWS service to read." }),
+  service: z
+    .enum(["SecretsManager"])
+    .default("SecretsManager")
+    .meta({ description: "The AWS service to read." }),
   regions: z
-    .array(z.string().max(32).regex(/^[a-z]{2}(-[a-z]+)+-[0-9]+$/).meta({ description: "An AWS region such as eu-west-1." }))
+    .array(
+      z
+        .string()
+        .max(32)
+        .regex(/^[a-z]{2}(-[a-z]+)+-[0-9]+$/)
+        .meta({ description: "An AWS region such as eu-west-1." }),
+    )
     .min(1)
     .max(1)
     .meta({ description: "The AWS region.", "x-kubernetes-list-type": "set" }),
@@ -39,8 +56,18 @@ const awsFields = {
 
 const limits = z
   .object({
-    requestsPerSecond: z.int().min(1).max(10000).default(50).meta({ description: "Most API calls a second.", format: "int32" }),
-    maxConcurrent: z.int().min(1).max(256).default(16).meta({ description: "Most API calls at once.", format: "int32" }),
+    requestsPerSecond: z
+      .int()
+      .min(1)
+      .max(10000)
+      .default(50)
+      .meta({ description: "Most API calls a second.", format: "int32" }),
+    maxConcurrent: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(16)
+      .meta({ description: "Most API calls at once.", format: "int32" }),
   })
   .meta({ description: "Limits on calls to the provider, for all objects that use it together." });
 
@@ -64,10 +91,14 @@ export const secretProviderSpec = withRules(
 );
 
 const stringList = (description: string, item: string, max: number, itemMax: number) =>
-  z.array(z.string().min(1).max(itemMax).meta({ description: item })).min(1).max(max).meta({
-    description,
-    "x-kubernetes-list-type": "atomic",
-  });
+  z
+    .array(z.string().min(1).max(itemMax).meta({ description: item }))
+    .min(1)
+    .max(max)
+    .meta({
+      description,
+      "x-kubernetes-list-type": "atomic",
+    });
 
 const namespaces = withRules(
   z
@@ -78,7 +109,11 @@ const namespaces = withRules(
         .object({
           matchLabels: z
             .record(z.string().max(317), z.string().max(63))
-            .meta({ description: "Labels that the namespace must carry, all of them.", minProperties: 1, maxProperties: 16 }),
+            .meta({
+              description: "Labels that the namespace must carry, all of them.",
+              minProperties: 1,
+              maxProperties: 16,
+            }),
         })
         .optional()
         .meta({ description: "Namespaces with these labels." }),
@@ -111,7 +146,11 @@ export const clusterSecretProviderSpec = withRules(
           ...awsFields,
           auth: clusterAuth.prefault({}),
           endpoint: withRules(
-            z.string().min(1).max(512).meta({ description: "URL of the service, when it isn't the region's public one." }),
+            z
+              .string()
+              .min(1)
+              .max(512)
+              .meta({ description: "URL of the service, when it isn't the region's public one." }),
             {
               cel: "isURL(self) && (self.startsWith('https://') || self.startsWith('http://'))",
               check: (text) => URL.canParse(text) && /^https?:\/\//.test(text),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { annotations, condition, goDuration, labels, objectName, regularExpression, secretKey } from "./fields.ts";
+import { annotations, goDuration, labels, objectName, regularExpression, secretKey } from "./fields.ts";
 import { withRules } from "./rule.ts";
 
 /** The kind SecretSync: what to read, which Secret to write, and what to restart. */
@@ -57,10 +57,12 @@ const dataEntry = withRules(
       remoteRef,
       providerRef: providerRef("Provider of this entry, when it is not spec.providerRef.").optional(),
       optional: z.boolean().optional().meta({
-        description: "True: a secret or property that doesn't exist leaves this key out. Default: it is an error.",
+        description:
+          "True: a secret or property that doesn't exist leaves this key out. Default: it is an error.",
       }),
       default: z.string().max(4096).optional().meta({
-        description: "Value when the secret or property doesn't exist. It is stored in the manifest: nothing secret here.",
+        description:
+          "Value when the secret or property doesn't exist. It is stored in the manifest: nothing secret here.",
       }),
     })
     .meta({ description: "One key of the Secret." }),
@@ -78,7 +80,10 @@ const rewrite = z
         regexp: z
           .object({
             source: regularExpression("RE2 pattern that is searched in each name."),
-            target: z.string().max(512).meta({ description: "Replacement of every match; $1 and ${name} are its groups." }),
+            target: z
+              .string()
+              .max(512)
+              .meta({ description: "Replacement of every match; $1 and ${name} are its groups." }),
           })
           .meta({ description: "Search and replace." }),
       })
@@ -112,7 +117,8 @@ const find = withRules(
       decodingStrategy,
     })
     .meta({
-      description: "Every secret that matches all of path, name and tags becomes a key. Characters that a Secret key can't hold become _.",
+      description:
+        "Every secret that matches all of path, name and tags becomes a key. Characters that a Secret key can't hold become _.",
     }),
   {
     cel: "has(self.path) || has(self.name) || (has(self.tags) && size(self.tags) > 0)",
@@ -129,7 +135,8 @@ const dataFromEntry = withRules(
       rewrite,
       providerRef: providerRef("Provider of this entry, when it is not spec.providerRef.").optional(),
       optional: z.boolean().optional().meta({
-        description: "True: a secret that doesn't exist, or a find without a match, adds no keys. Default: it is an error.",
+        description:
+          "True: a secret that doesn't exist, or a find without a match, adds no keys. Default: it is an error.",
       }),
     })
     .meta({ description: "Many keys at once." }),
@@ -155,11 +162,16 @@ const target = withRules(
     .object({
       name: objectName("Name of the Secret. Default: the SecretSync's own name.").optional(),
       type: withRules(
-        z.string().min(1).max(253).meta({ description: "Type of the Secret. Default: Opaque. It can't change later." }),
+        z
+          .string()
+          .min(1)
+          .max(253)
+          .meta({ description: "Type of the Secret. Default: Opaque. It can't change later." }),
         {
           cel: `!(self in [${REFUSED_SECRET_TYPES.map((type) => `'${type}'`).join(", ")}])`,
           check: (type) => !(REFUSED_SECRET_TYPES as readonly string[]).includes(type),
-          message: "this Secret type is refused, because whoever writes it gains the rights that it stands for",
+          message:
+            "this Secret type is refused, because whoever writes it gains the rights that it stands for",
         },
       ).optional(),
       creationPolicy: z.enum(["Owner", "Merge", "Orphan"]).default("Owner").meta({
@@ -170,7 +182,10 @@ const target = withRules(
         description:
           "When secrets are gone from the provider. Retain: keep everything. Delete: delete the Secret once all are gone. Merge: remove the keys that are gone.",
       }),
-      immutable: z.boolean().optional().meta({ description: "True: the Secret is written once and never changed." }),
+      immutable: z
+        .boolean()
+        .optional()
+        .meta({ description: "True: the Secret is written once and never changed." }),
       template: z
         .object({
           metadata: z
@@ -223,7 +238,7 @@ const restart = withRules(
     .meta({ description: "What restarts when the content changes." }),
   {
     cel: "(self.policy == 'Listed') == (has(self.targets) && size(self.targets) > 0)",
-    check: (r) => (r.policy === "Listed") === ((r.targets ?? []).length > 0),
+    check: (r) => (r.policy === "Listed") === (r.targets ?? []).length > 0,
     message: "policy Listed needs targets, and targets need policy Listed",
   },
 );
@@ -235,7 +250,10 @@ export const secretSyncSpec = withRules(
       refreshInterval: goDuration(
         "How often the provider is asked for changes, for example 15m. 0s: only when this spec changes.",
       ).default("1h"),
-      suspend: z.boolean().optional().meta({ description: "True: nothing is read or written until it is false again." }),
+      suspend: z
+        .boolean()
+        .optional()
+        .meta({ description: "True: nothing is read or written until it is false again." }),
       data: z
         .array(dataEntry)
         .max(256)
@@ -272,70 +290,8 @@ export const secretSyncSpec = withRules(
   },
 );
 
-const source = z
-  .object({
-    provider: z.string().meta({ description: "The provider object, as Kind/name." }),
-    key: z.string().meta({ description: "The secret's name in the provider, or the find." }),
-    versionId: z.string().optional().meta({ description: "The version that the Secret holds." }),
-    versionStages: z.array(z.string()).optional().meta({
-      description: "Staging labels of that version.",
-      "x-kubernetes-list-type": "atomic",
-    }),
-  })
-  .meta({ description: "A secret that was read." });
-
-const historyEntry = z
-  .object({
-    time: z.string().meta({ description: "When the content changed.", format: "date-time" }),
-    trigger: z.string().meta({ description: "Created, Spec, Request, Refresh or Drift." }),
-    keys: z.array(z.string()).meta({
-      description: "Names of the keys that changed, the first 20.",
-      "x-kubernetes-list-type": "atomic",
-    }),
-    workloads: z.array(z.string()).optional().meta({
-      description: "Workloads that were restarted, as Kind/name.",
-      "x-kubernetes-list-type": "atomic",
-    }),
-    outcome: z.string().meta({ description: "Written, Repaired, Restarted, RestartFailed or Deleted." }),
-  })
-  .meta({ description: "A change of the content." });
-
-export const secretSyncStatus = z
-  .object({
-    observedGeneration: z.int().optional().meta({ description: "The generation of spec that this status is about.", format: "int64" }),
-    conditions: z.array(condition).optional().meta({
-      description: "Ready always; Reconciling, Stalled, Stale and Restarted while they hold.",
-      "x-kubernetes-list-type": "map",
-      "x-kubernetes-list-map-keys": ["type"],
-    }),
-    secretRef: z
-      .object({ name: z.string().meta({ description: "Name of the Secret." }) })
-      .optional()
-      .meta({ description: "The Secret that was written." }),
-    lastChangeTime: z.string().optional().meta({
-      description: "When the content last changed. Not a heartbeat.",
-      format: "date-time",
-    }),
-    lastHandledReconcileAt: z.string().optional().meta({
-      description: "The value of the annotation reconcile.secretsync.dev/requestedAt that was last handled.",
-    }),
-    provider: z.string().optional().meta({ description: "The provider objects in use, for kubectl get." }),
-    sources: z.array(source).max(32).optional().meta({
-      description: "The secrets that were read, the first 32.",
-      "x-kubernetes-list-type": "atomic",
-    }),
-    history: z.array(historyEntry).max(10).optional().meta({
-      description: "The last 10 changes, newest first. Key names only.",
-      "x-kubernetes-list-type": "atomic",
-    }),
-  })
-  .meta({ description: "What was observed. Written by the operator only." });
-
 export type SecretSyncSpec = z.output<typeof secretSyncSpec>;
-export type SecretSyncStatus = z.output<typeof secretSyncStatus>;
 export type DataEntry = z.output<typeof dataEntry>;
 export type DataFromEntry = z.output<typeof dataFromEntry>;
 export type DecodingStrategy = z.output<typeof decodingStrategy>;
 export type ProviderRef = z.output<ReturnType<typeof providerRef>>;
-export type HistoryEntry = z.output<typeof historyEntry>;
-export type SourceStatus = z.output<typeof source>;

@@ -4,7 +4,11 @@ import { Circuit } from "./circuit.ts";
 import { Limiter } from "./limiter.ts";
 
 /** Told of every call that went out. */
-export type CallObserver = (operation: string, result: "success" | "missing" | ProviderFailure["reason"], seconds: number) => void;
+export type CallObserver = (
+  operation: string,
+  result: "success" | "missing" | ProviderFailure["reason"],
+  seconds: number,
+) => void;
 
 export interface CallerOptions {
   readonly clock: Clock;
@@ -69,7 +73,11 @@ export class Caller {
     try {
       const result = await send(limit.signal);
       const missing = (result as { kind?: string }).kind === "missing";
-      observe(operation, failureOf(result)?.reason ?? (missing ? "missing" : "success"), (clock.monotonic() - started) / 1000);
+      observe(
+        operation,
+        failureOf(result)?.reason ?? (missing ? "missing" : "success"),
+        (clock.monotonic() - started) / 1000,
+      );
       return result;
     } finally {
       cancel();
@@ -77,4 +85,5 @@ export class Caller {
   }
 }
 
-const worthRetry = ({ reason }: ProviderFailure): boolean => reason === "RateLimited" || reason === "ProviderUnreachable";
+const worthRetry = ({ reason }: ProviderFailure): boolean =>
+  reason === "RateLimited" || reason === "ProviderUnreachable";

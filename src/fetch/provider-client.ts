@@ -87,7 +87,8 @@ export class ProviderClient {
       this.#options.onShared("value");
       return shared;
     }
-    const answer = this.#isCurrent(ref) && this.#mayBatch() ? this.#batches.request(ref.key) : this.#readOne(ref);
+    const answer =
+      this.#isCurrent(ref) && this.#mayBatch() ? this.#batches.request(ref.key) : this.#readOne(ref);
     this.#values.set(id, answer, ({ kind }) => kind === "found");
     return answer.then((result) => {
       if (result.kind !== "failed") this.#exactAt.set(id, this.#options.clock.monotonic());
@@ -111,7 +112,11 @@ export class ProviderClient {
   }
 
   /** Versions of all secrets that match, by name. */
-  async findVersions(criteria: FindCriteria, mayRead: (key: string) => boolean, freshAfter: number): Promise<Failed | ReadonlyMap<string, string>> {
+  async findVersions(
+    criteria: FindCriteria,
+    mayRead: (key: string) => boolean,
+    freshAfter: number,
+  ): Promise<Failed | ReadonlyMap<string, string>> {
     const listing = await this.#list(filterOf(criteria), freshAfter);
     if (listing.kind === "failed") return listing;
     const stage = this.#options.reader.currentStage;
@@ -124,7 +129,11 @@ export class ProviderClient {
   }
 
   /** All secrets that match, with their values. */
-  async find(criteria: FindCriteria, mayRead: (key: string) => boolean, freshAfter: number): Promise<FindResult> {
+  async find(
+    criteria: FindCriteria,
+    mayRead: (key: string) => boolean,
+    freshAfter: number,
+  ): Promise<FindResult> {
     const versions = await this.findVersions(criteria, mayRead, freshAfter);
     if (!(versions instanceof Map)) return versions as Failed;
     const names = [...(versions as ReadonlyMap<string, string>).keys()];
@@ -134,7 +143,10 @@ export class ProviderClient {
       const name = names[index] as string;
       if (result.kind === "failed") {
         const { failure } = result;
-        return { kind: "failed", failure: { ...failure, message: `${JSON.stringify(name)}: ${failure.message}` } };
+        return {
+          kind: "failed",
+          failure: { ...failure, message: `${JSON.stringify(name)}: ${failure.message}` },
+        };
       }
       // Deleted since it was listed.
       if (result.kind === "found") secrets.set(name, result);
@@ -147,7 +159,10 @@ export class ProviderClient {
   }
 
   #isCurrent({ version, versionStage }: RemoteRef): boolean {
-    return version === undefined && (versionStage === undefined || versionStage === this.#options.reader.currentStage);
+    return (
+      version === undefined &&
+      (versionStage === undefined || versionStage === this.#options.reader.currentStage)
+    );
   }
 
   #mayBatch(): boolean {
@@ -180,13 +195,22 @@ export class ProviderClient {
   }
 
   /** All keys that want a version now: one listing, or one describe each. */
-  async #sweep(requests: readonly { ref: RemoteRef; freshAfter: number }[]): Promise<readonly VersionResult[]> {
+  async #sweep(
+    requests: readonly { ref: RemoteRef; freshAfter: number }[],
+  ): Promise<readonly VersionResult[]> {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
     if (requests.length <= this.#sweepCalls) return Promise.all(requests.map(describe));
-    const listing = await this.#list({}, Math.min(...requests.map(({ freshAfter }) => freshAfter)), requests.length);
+    const listing = await this.#list(
+      {},
+      Math.min(...requests.map(({ freshAfter }) => freshAfter)),
+      requests.length,
+    );
     if (listing.kind === "failed") return Promise.all(requests.map(describe));
     return Promise.all(
-      requests.map((request) => versionIn(listing.byName, request.ref, this.#options.reader.currentStage) ?? describe(request)),
+      requests.map(
+        async (request) =>
+          versionIn(listing.byName, request.ref, this.#options.reader.currentStage) ?? describe(request),
+      ),
     );
   }
 
@@ -211,9 +235,14 @@ export class ProviderClient {
     let calls = 0;
     do {
       const token = next;
-      const page: ListResult = await caller.call("list", (signal) => reader.list(filter, token, signal), failureOf);
+      const page: ListResult = await caller.call(
+        "list",
+        (signal) => reader.list(filter, token, signal),
+        failureOf,
+      );
       if (page.kind === "failed") return page;
-      for (const secret of page.secrets) for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
+      for (const secret of page.secrets)
+        for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
       next = page.next;
       calls++;
     } while (next !== undefined && next !== "" && calls < mostCalls);
@@ -222,10 +251,15 @@ export class ProviderClient {
   }
 }
 
-const failureOf = (result: { readonly kind: string; readonly failure?: ProviderFailure }): ProviderFailure | undefined =>
-  result.failure;
+const failureOf = (result: {
+  readonly kind: string;
+  readonly failure?: ProviderFailure;
+}): ProviderFailure | undefined => result.failure;
 
-function firstFailure(results: ReadonlyMap<string, ReadResult> | Failed, scope: ProviderFailure["scope"]): ProviderFailure | undefined {
+function firstFailure(
+  results: ReadonlyMap<string, ReadResult> | Failed,
+  scope: ProviderFailure["scope"],
+): ProviderFailure | undefined {
   if (!(results instanceof Map)) return (results as Failed).failure;
   for (const result of (results as ReadonlyMap<string, ReadResult>).values()) {
     if (result.kind === "failed" && result.failure.scope === scope) return result.failure;
@@ -234,7 +268,11 @@ function firstFailure(results: ReadonlyMap<string, ReadResult> | Failed, scope: 
 }
 
 /** undefined when the listing doesn't know: it lags, or the key is of another account. */
-function versionIn(listing: ReadonlyMap<string, ListedSecret>, ref: RemoteRef, currentStage: string): VersionResult | undefined {
+function versionIn(
+  listing: ReadonlyMap<string, ListedSecret>,
+  ref: RemoteRef,
+  currentStage: string,
+): VersionResult | undefined {
   const secret = listing.get(ref.key);
   if (!secret) return undefined;
   const versionId = ref.version ?? secret.versions.get(ref.versionStage ?? currentStage);

@@ -1,22 +1,25 @@
 import type { KubeApi, KubeObject, ResourceType, Selection } from "./kube-api.ts";
 
 /** A collection of the apiserver in the shape that a reflector wants, each object cut down to what is kept. */
-export function collectionOf<O extends KubeObject, T>(
+export function collectionOf<T>(
   api: KubeApi,
   type: ResourceType,
   selection: Selection,
-  project: (object: O) => T,
+  project: (object: KubeObject) => T,
 ) {
   return {
     async list(options: { limit: number; continue?: string }, signal: AbortSignal) {
-      const { items, metadata } = await api.list<O>(type, { ...selection, ...options }, signal);
-      return { items: items.map(project), ...metadata };
+      const { items, metadata } = await api.list(type, { ...selection, ...options }, signal);
+      // An empty list of metadata comes with null items.
+      return { items: (items ?? []).map(project), ...metadata };
     },
 
     async *watch(options: { resourceVersion: string; timeoutSeconds: number }, signal: AbortSignal) {
-      for await (const { type: kind, object } of api.watch<O>(type, { ...selection, ...options }, signal)) {
-        if (kind === "BOOKMARK") yield { type: "bookmark" as const, resourceVersion: object.metadata.resourceVersion ?? "" };
-        else yield { type: kind === "DELETED" ? ("deleted" as const) : ("set" as const), item: project(object) };
+      for await (const { type: kind, object } of api.watch(type, { ...selection, ...options }, signal)) {
+        if (kind === "BOOKMARK")
+          yield { type: "bookmark" as const, resourceVersion: object.metadata.resourceVersion ?? "" };
+        else
+          yield { type: kind === "DELETED" ? ("deleted" as const) : ("set" as const), item: project(object) };
       }
     },
   };

@@ -46,10 +46,13 @@ export interface KubeObject {
 
 export interface ObjectList<T> {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
-  readonly items: readonly T[];
+  readonly items: readonly T[] | null;
 }
 
-export type WatchEvent<T> = { readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK"; readonly object: T };
+export type WatchEvent<T> = {
+  readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK";
+  readonly object: T;
+};
 
 export interface Selection {
   /** All namespaces when absent. */
@@ -61,7 +64,12 @@ export interface Selection {
 
 export interface KubeApi {
   /** undefined when there is no such object. */
-  get<T extends KubeObject>(type: ResourceType, name: string, namespace: string | undefined, signal: AbortSignal): Promise<T | undefined>;
+  get<T extends KubeObject>(
+    type: ResourceType,
+    name: string,
+    namespace: string | undefined,
+    signal: AbortSignal,
+  ): Promise<T | undefined>;
   list<T extends KubeObject>(
     type: ResourceType,
     options: Selection & { limit: number; continue?: string },
@@ -86,7 +94,13 @@ export interface KubeApi {
   /** Fails with 409 when it exists. */
   create<T extends KubeObject>(type: ResourceType, object: T, signal: AbortSignal): Promise<T>;
   /** A missing object is fine; another uid is a 409. */
-  delete(type: ResourceType, name: string, namespace: string | undefined, uid: string, signal: AbortSignal): Promise<void>;
+  delete(
+    type: ResourceType,
+    name: string,
+    namespace: string | undefined,
+    uid: string,
+    signal: AbortSignal,
+  ): Promise<void>;
 }
 
 /** An answer of the apiserver that is not a success. Its message never holds a request's body. */

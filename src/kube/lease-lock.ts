@@ -52,9 +52,12 @@ export function leaseLock(api: KubeApi, namespace: string, name: string) {
     },
     async update(record: LeaseRecord, version: string, signal: AbortSignal) {
       const options = { fieldManager: "secretsync", force: true };
-      return toStored(await api.apply<LeaseObject>(resources.lease, toObject(record, version), options, signal));
+      return toStored(
+        await api.apply<LeaseObject>(resources.lease, toObject(record, version), options, signal),
+      );
     },
   };
 }
 
-const microTime = (milliseconds: number): string => new Date(milliseconds).toISOString().replace(/Z$/, "000Z");
+const microTime = (milliseconds: number): string =>
+  new Date(milliseconds).toISOString().replace(/Z$/, "000Z");

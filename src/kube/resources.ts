@@ -15,7 +15,13 @@ const core = (plural: string, kind: string, namespaced = true): ResourceType => 
   kind,
   namespaced,
 });
-const apps = (plural: string, kind: string): ResourceType => ({ group: "apps", version: "v1", plural, kind, namespaced: true });
+const apps = (plural: string, kind: string): ResourceType => ({
+  group: "apps",
+  version: "v1",
+  plural,
+  kind,
+  namespaced: true,
+});
 
 export const resources = {
   secretSync: own("secretsyncs", "SecretSync", true),
@@ -30,4 +36,5 @@ export const resources = {
   lease: { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease", namespaced: true },
 } as const satisfies Record<string, ResourceType>;
 
-export const apiVersionOf = (type: ResourceType): string => (type.group ? `${type.group}/${type.version}` : type.version);
+export const apiVersionOf = (type: ResourceType): string =>
+  type.group ? `${type.group}/${type.version}` : type.version;

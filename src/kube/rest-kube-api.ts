@@ -64,7 +64,11 @@ export function newKubeApi(transport: Transport): KubeApi {
 
     async *watch<T extends KubeObject>(
       type: ResourceType,
-      { resourceVersion, timeoutSeconds, ...selection }: Selection & { resourceVersion: string; timeoutSeconds: number },
+      {
+        resourceVersion,
+        timeoutSeconds,
+        ...selection
+      }: Selection & { resourceVersion: string; timeoutSeconds: number },
       signal: AbortSignal,
     ): AsyncIterable<WatchEvent<T>> {
       const query = selectionQuery(selection);
@@ -181,6 +185,8 @@ const statusError = ({ code = 0, reason = "", message = "", details }: Status): 
 
 function describe(code: number, { reason, message, details }: Status): string {
   if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;
-  const fields = (details?.causes ?? []).map((cause) => `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`);
+  const fields = (details?.causes ?? []).map(
+    (cause) => `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`,
+  );
   return `the apiserver refused the object: ${fields.join(", ") || (reason ?? "invalid")}`;
 }

@@ -89,7 +89,9 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
           },
           resolve,
         );
-        sent.setTimeout(HEAD_TIMEOUT_MS, () => sent.destroy(new Error(`no answer from ${cluster.server} in time`)));
+        sent.setTimeout(HEAD_TIMEOUT_MS, () =>
+          sent.destroy(new Error(`no answer from ${cluster.server} in time`)),
+        );
         sent.once("response", () => sent.setTimeout(0));
         sent.on("error", reject);
         sent.end(body);
@@ -107,7 +109,10 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
 
 interface Credentials {
   readonly headers: Record<string, string>;
-  readonly tls: Pick<https.AgentOptions, "ca" | "cert" | "key" | "passphrase" | "pfx" | "rejectUnauthorized" | "servername">;
+  readonly tls: Pick<
+    https.AgentOptions,
+    "ca" | "cert" | "key" | "passphrase" | "pfx" | "rejectUnauthorized" | "servername"
+  >;
   /** Present when the kubeconfig names a proxy. */
   readonly proxy: http.Agent | undefined;
 }
@@ -120,7 +125,10 @@ async function loadCredentials(config: KubeConfig): Promise<Credentials> {
     ([, value]) => value !== undefined && value !== null,
   );
   const headers = Object.fromEntries(
-    Object.entries((options.headers ?? {}) as Record<string, unknown>).map(([name, value]) => [name, String(value)]),
+    Object.entries((options.headers ?? {}) as Record<string, unknown>).map(([name, value]) => [
+      name,
+      String(value),
+    ]),
   );
   if (auth) headers["Authorization"] = `Basic ${Buffer.from(auth).toString("base64")}`;
   const proxied = config.getCurrentCluster()?.proxyUrl && agent instanceof http.Agent ? agent : undefined;

@@ -71,7 +71,13 @@ function fromData(entry: DataEntry, source: Source, fetched: FetchedValues): Ent
   const selected = selectValue(result.value, entry.remoteRef.property);
   if (!selected.ok) {
     return selected.problem.kind === "absent"
-      ? absent(failure(source, "PropertyNotFound", `${selected.problem.message}; correct the property, or set optional or default`))
+      ? absent(
+          failure(
+            source,
+            "PropertyNotFound",
+            `${selected.problem.message}; correct the property, or set optional or default`,
+          ),
+        )
       : invalid(source, selected.problem);
   }
   const decoded = decode(selected.value, entry.remoteRef.decodingStrategy);
@@ -102,10 +108,14 @@ function fromDataFrom(entry: DataFromEntry, source: Source, fetched: FetchedValu
     // Names of remote secrets hold slashes, which no Secret key can; names of JSON members rarely need it.
     const key = entry.find ? rewritten.replaceAll(/[^-._a-zA-Z0-9]/g, "_") : rewritten;
     if (!isSecretKey(key)) {
-      return invalid(source, { message: `${quote(name)} gives the key ${quote(key)}, which a Secret can't hold; add a rewrite` });
+      return invalid(source, {
+        message: `${quote(name)} gives the key ${quote(key)}, which a Secret can't hold; add a rewrite`,
+      });
     }
     if (keys.has(key)) {
-      return invalid(source, { message: `two names give the key ${quote(key)}; add a rewrite that keeps them apart` });
+      return invalid(source, {
+        message: `two names give the key ${quote(key)}; add a rewrite that keeps them apart`,
+      });
     }
     const decoded = decode(value, strategy);
     if (!decoded.ok) return invalid(source, { message: `${quote(name)} ${decoded.problem.message}` });
@@ -122,7 +132,8 @@ function sizeProblem(data: ReadonlyMap<string, SecretValue>): Content | undefine
     kind: "failure",
     failure: {
       reason: "TooLarge",
-      message: "spec: the values together exceed the 1 MiB that a Secret can hold; split them over several SecretSyncs",
+      message:
+        "spec: the values together exceed the 1 MiB that a Secret can hold; split them over several SecretSyncs",
     },
   };
 }

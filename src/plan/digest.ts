@@ -36,19 +36,27 @@ export const ALL_KEYS = "*";
 
 export function digestContent(digestKey: DigestKey, data: ReadonlyMap<string, SecretValue>): KeyDigests {
   const keys = [...data.keys()].sort();
-  const each = keys.map((key) => [key, digestOf(digestKey, key, (data.get(key) as SecretValue).reveal())] as const);
+  const each = keys.map(
+    (key) => [key, digestOf(digestKey, key, (data.get(key) as SecretValue).reveal())] as const,
+  );
   if (keys.length <= MOST_SINGLE_DIGESTS) return Object.fromEntries(each);
   return { [ALL_KEYS]: combine(digestKey, each) };
 }
 
 /** One digest over some of a Secret's keys, or all of them. Keys that it doesn't have count as absent. */
-export function digestOfKeys(digestKey: DigestKey, digests: KeyDigests, keys: readonly string[] | "all"): string {
+export function digestOfKeys(
+  digestKey: DigestKey,
+  digests: KeyDigests,
+  keys: readonly string[] | "all",
+): string {
   const all = digests[ALL_KEYS];
   if (all !== undefined) return all;
   const names = keys === "all" ? Object.keys(digests) : keys;
   return combine(
     digestKey,
-    [...names].sort().map((name) => [name, (Object.hasOwn(digests, name) ? digests[name] : undefined) ?? "absent"]),
+    [...names]
+      .sort()
+      .map((name) => [name, (Object.hasOwn(digests, name) ? digests[name] : undefined) ?? "absent"]),
   );
 }
 
@@ -57,7 +65,11 @@ export const fingerprint = (...parts: readonly unknown[]): string =>
   createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 
 function digestOf({ secret }: DigestKey, key: string, value: Buffer): string {
-  return createHmac("sha256", secret).update(`${key.length}:${key}:`).update(value).digest("hex").slice(0, 16);
+  return createHmac("sha256", secret)
+    .update(`${key.length}:${key}:`)
+    .update(value)
+    .digest("hex")
+    .slice(0, 16);
 }
 
 function combine({ secret }: DigestKey, parts: readonly (readonly [string, string])[]): string {
@@ -73,7 +85,14 @@ export function parseRecord(text: string | undefined): ContentRecord | undefined
   try {
     const record = JSON.parse(text) as Partial<ContentRecord> | null;
     const { key, version, owned, digests } = record ?? {};
-    if (typeof key !== "string" || typeof version !== "string" || typeof owned !== "string" || typeof digests !== "object" || digests === null) return undefined;
+    if (
+      typeof key !== "string" ||
+      typeof version !== "string" ||
+      typeof owned !== "string" ||
+      typeof digests !== "object" ||
+      digests === null
+    )
+      return undefined;
     return { key, version, owned, digests };
   } catch {
     return undefined;

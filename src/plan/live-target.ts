@@ -1,6 +1,6 @@
 import { annotation, label } from "../api/group.ts";
 import type { KubeObject, ManagedFields, OwnerReference } from "../kube/kube-api.ts";
-import { fingerprint } from "./digest.ts";
+import { fingerprint, parseRecord } from "./digest.ts";
 
 /**
  * What the operator keeps of a Secret: metadata only, never a value. Whether somebody changed the content shows in
@@ -40,25 +40,52 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
     managed: metadata.labels?.[label.managed] === "true",
     owner: annotations[annotation.owner],
     ownerUids: (metadata.ownerReferences ?? []).map((reference: OwnerReference) => reference.uid),
-    records: Object.fromEntries(Object.entries(annotations).filter(([name]) => name.startsWith(annotation.digests))),
+    records: Object.fromEntries(
+      Object.entries(annotations).filter(([name]) => name.startsWith(annotation.digests)),
+    ),
     owned: Object.fromEntries(entries.map(([manager, entry]) => [manager, fingerprint(ownedFields(entry))])),
     dataKeys:
-      applied.length < 2 ? {} : Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")])),
+      applied.length < 2
+        ? {}
+        : Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")])),
   };
+}
+
+/** Whether the Secret is as some write of ours left it: then the news is our own. */
+export function isUntouched({ records, owned }: LiveTarget): boolean {
+  const written = Object.values(records).map((text) => parseRecord(text)?.owned);
+  const live = new Set(Object.values(owned));
+  return written.length > 0 && written.every((fields) => fields !== undefined && live.has(fields));
 }
 
 /** The fields that our manager owns, in the order and form in which expectedFields() lists what it should own. */
 function ownedFields(entry: ManagedFields): readonly string[] {
-  return fieldList(names(entry, "f:data"), names(entry, "f:metadata", "f:labels"), names(entry, "f:metadata", "f:annotations"));
+  return fieldList(
+    names(entry, "f:data"),
+    names(entry, "f:metadata", "f:labels"),
+    names(entry, "f:metadata", "f:annotations"),
+  );
 }
 
 /** What our manager owns right after it applied such a Secret. */
-export function expectedOwnership(data: Iterable<string>, labels: Iterable<string>, annotations: Iterable<string>): string {
+export function expectedOwnership(
+  data: Iterable<string>,
+  labels: Iterable<string>,
+  annotations: Iterable<string>,
+): string {
   return fingerprint(fieldList([...data], [...labels], [...annotations]));
 }
 
-const fieldList = (data: readonly string[], labels: readonly string[], annotations: readonly string[]): readonly string[] =>
-  [...data.map((name) => `data ${name}`), ...labels.map((name) => `label ${name}`), ...annotations.map((name) => `annotation ${name}`)].sort();
+const fieldList = (
+  data: readonly string[],
+  labels: readonly string[],
+  annotations: readonly string[],
+): readonly string[] =>
+  [
+    ...data.map((name) => `data ${name}`),
+    ...labels.map((name) => `label ${name}`),
+    ...annotations.map((name) => `annotation ${name}`),
+  ].sort();
 
 function names({ fieldsV1 }: ManagedFields, ...path: readonly string[]): readonly string[] {
   let node: unknown = fieldsV1;

@@ -1,4 +1,5 @@
-import type { SecretSyncSpec, SecretSyncStatus } from "../api/secret-sync.ts";
+import type { SecretSyncSpec } from "../api/secret-sync.ts";
+import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
 import { annotation, FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
 import type { DigestKey } from "./digest.ts";

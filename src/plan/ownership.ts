@@ -48,7 +48,9 @@ const targetExists: Rule = (observed) =>
 export function keyConflict(observed: Observed, keys: Iterable<string>): Failure | undefined {
   const ours = targetFieldManager(observed);
   const taken = new Set(
-    Object.entries(observed.target?.dataKeys ?? {}).flatMap(([manager, names]) => (manager === ours ? [] : names)),
+    Object.entries(observed.target?.dataKeys ?? {}).flatMap(([manager, names]) =>
+      manager === ours ? [] : names,
+    ),
   );
   const key = [...keys].find((name) => taken.has(name));
   if (key === undefined) return undefined;

@@ -9,7 +9,8 @@ export interface PayloadProblem {
   readonly kind: "invalid" | "absent";
   readonly message: string;
 }
-export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: PayloadProblem };
+export type Result<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problem: PayloadProblem };
 
 const ok = <T>(value: T): Result<T> => ({ ok: true, value });
 const invalid = <T>(message: string): Result<T> => ({ ok: false, problem: { kind: "invalid", message } });
@@ -40,7 +41,10 @@ export function selectValue(payload: SecretValue, property: string | undefined):
 }
 
 /** Every member of a JSON object, or of the object at a property. */
-export function selectMembers(payload: SecretValue, property: string | undefined): Result<ReadonlyMap<string, SecretValue>> {
+export function selectMembers(
+  payload: SecretValue,
+  property: string | undefined,
+): Result<ReadonlyMap<string, SecretValue>> {
   const parsed = parseJson(payload);
   if (!parsed.ok) return parsed;
   const found = property === undefined ? parsed.value : propertyOf(parsed.value, property);
@@ -64,7 +68,10 @@ export interface RewriteStep {
 }
 
 export function rewriteName(name: string, steps: readonly RewriteStep[]): string {
-  return steps.reduce((text, { regexp }) => compilePattern(regexp.source)?.replace(text, regexp.target) ?? text, name);
+  return steps.reduce(
+    (text, { regexp }) => compilePattern(regexp.source)?.replace(text, regexp.target) ?? text,
+    name,
+  );
 }
 
 function parseJson(payload: SecretValue): Result<Json> {
@@ -119,7 +126,8 @@ function propertyOf(json: Json, path: string): Json | undefined {
 }
 
 function memberOf(json: Json, name: string): Json | undefined {
-  if (Array.isArray(json)) return /^\d{1,6}$/.test(name) ? (json as readonly Json[])[Number(name)] : undefined;
+  if (Array.isArray(json))
+    return /^\d{1,6}$/.test(name) ? (json as readonly Json[])[Number(name)] : undefined;
   return isObject(json) && Object.hasOwn(json, name) ? json[name] : undefined;
 }
 

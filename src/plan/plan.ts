@@ -4,11 +4,24 @@ import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { buildContent } from "./content.ts";
-import { ALL_KEYS, digestContent, formatRecord, parseRecord, type ContentRecord, type KeyDigests } from "./digest.ts";
+import {
+  ALL_KEYS,
+  digestContent,
+  formatRecord,
+  parseRecord,
+  type ContentRecord,
+  type KeyDigests,
+} from "./digest.ts";
 import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
-import { contentFingerprint, sourcesOf, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
+import {
+  contentFingerprint,
+  sourcesOf,
+  versionsOf,
+  type FetchedValues,
+  type SourceVersions,
+} from "./sources.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
 
@@ -27,7 +40,12 @@ export type Step =
       readonly ownerReferences: readonly OwnerReference[];
       readonly data: ReadonlyMap<string, SecretValue>;
     }
-  | { readonly kind: "deleteSecret"; readonly name: string; readonly namespace: string; readonly uid: string };
+  | {
+      readonly kind: "deleteSecret";
+      readonly name: string;
+      readonly namespace: string;
+      readonly uid: string;
+    };
 
 export interface Verdict {
   readonly reason: Reason;
@@ -39,7 +57,10 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly verdict: Verdict;
   /** What happened to the content; undefined when it stays. */
-  readonly change?: { readonly kind: "created" | "updated" | "repaired" | "deleted"; readonly keys: readonly string[] };
+  readonly change?: {
+    readonly kind: "created" | "updated" | "repaired" | "deleted";
+    readonly keys: readonly string[];
+  };
   /** The record of the content that the Secret holds after the steps, for restarts. */
   readonly record?: ContentRecord | undefined;
 }
@@ -54,7 +75,10 @@ export type Need =
 
 export function needs(observed: Observed): Need {
   if (observed.spec.suspend) {
-    const verdict = { reason: "Suspended", message: "spec.suspend is true; set it to false to go on" } as const;
+    const verdict = {
+      reason: "Suspended",
+      message: "spec.suspend is true; set it to false to go on",
+    } as const;
     return { kind: "nothing", plan: { steps: [], verdict, record: liveRecord(observed) } };
   }
   const problem = ownershipProblem(observed);
@@ -105,7 +129,8 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   const digests = digestContent(digestKey, data);
   // Digests under another key can't be compared; that the key changed is no change of the content.
   const keys = before && before.key !== digestKey.id ? [] : changedKeys(before?.digests ?? {}, digests);
-  if (spec.target.immutable && target && keys.length > 0) return failed(observed, immutableProblem(target.name));
+  if (spec.target.immutable && target && keys.length > 0)
+    return failed(observed, immutableProblem(target.name));
 
   const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
   const annotations = {
@@ -140,10 +165,15 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   };
 }
 
-function changeOf(observed: Observed, before: ContentRecord | undefined, keys: readonly string[]): Pick<Plan, "change"> {
+function changeOf(
+  observed: Observed,
+  before: ContentRecord | undefined,
+  keys: readonly string[],
+): Pick<Plan, "change"> {
   if (!before) {
     // A Secret that we wrote before and that is gone now was deleted by somebody.
-    const kind = observed.status.secretRef?.name === targetName(observed) && !observed.target ? "repaired" : "created";
+    const kind =
+      observed.status.secretRef?.name === targetName(observed) && !observed.target ? "repaired" : "created";
     return { change: { kind, keys } };
   }
   if (keys.length > 0) return { change: { kind: "updated", keys } };
@@ -154,7 +184,8 @@ function planDeletion(observed: Observed): Plan {
   const { target, metadata } = observed;
   const verdict: Verdict = {
     reason: "Deleted",
-    message: "every source is gone from the provider, so the Secret was deleted as deletionPolicy Delete says",
+    message:
+      "every source is gone from the provider, so the Secret was deleted as deletionPolicy Delete says",
   };
   if (!target || target.owner !== metadata.name) return { steps: [], verdict };
   return {
@@ -166,7 +197,8 @@ function planDeletion(observed: Observed): Plan {
 
 /** A Secret under the name that an earlier spec gave it goes, once the new one is written. */
 function cleanUp({ abandoned, metadata }: Observed): readonly Step[] {
-  if (!abandoned || abandoned.owner !== metadata.name || !abandoned.ownerUids.includes(metadata.uid)) return [];
+  if (!abandoned || abandoned.owner !== metadata.name || !abandoned.ownerUids.includes(metadata.uid))
+    return [];
   return [{ kind: "deleteSecret", name: abandoned.name, namespace: metadata.namespace, uid: abandoned.uid }];
 }
 
@@ -204,7 +236,10 @@ function isIntact(observed: Observed, record: ContentRecord): boolean {
 
 function changedKeys(before: KeyDigests, after: KeyDigests): readonly string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].filter((name) => before[name] !== after[name]).sort().map((name) => (name === ALL_KEYS ? "(many)" : name));
+  return [...names]
+    .filter((name) => before[name] !== after[name])
+    .sort()
+    .map((name) => (name === ALL_KEYS ? "(many)" : name));
 }
 
 const ownerReference = ({ metadata }: Observed): OwnerReference => ({
@@ -220,5 +255,5 @@ const ownerReference = ({ metadata }: Observed): OwnerReference => ({
 export const isStalled = (reason: Reason): boolean => reasons[reason].stalled;
 
 /** Milliseconds between periodic refreshes; undefined for none. */
-export const refreshMs = ({ spec }: Pick<Observed, "spec">): number | undefined => parseDuration(spec.refreshInterval) || undefined;
-
+export const refreshMs = ({ spec }: Pick<Observed, "spec">): number | undefined =>
+  parseDuration(spec.refreshInterval) || undefined;

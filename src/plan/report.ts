@@ -1,6 +1,6 @@
 import type { Condition } from "../api/fields.ts";
 import { annotation } from "../api/group.ts";
-import type { HistoryEntry, SecretSyncStatus, SourceStatus } from "../api/secret-sync.ts";
+import type { HistoryEntry, SecretSyncStatus, SourceStatus } from "../api/secret-sync-status.ts";
 import { isStalled, type Plan, type Verdict } from "./plan.ts";
 import { targetName, type Observed } from "./observed.ts";
 import { describeSource, providerName, sourcesOf, type FetchedValues } from "./sources.ts";
@@ -35,12 +35,17 @@ export function report(observed: Observed, outcome: Outcome): SecretSyncStatus {
   return {
     observedGeneration: metadata.generation,
     conditions: [...conditions(observed, outcome)],
-    ...(deleted ? {} : keep("secretRef", observed.target || written ? { name: targetName(observed) } : before.secretRef)),
+    ...(deleted
+      ? {}
+      : keep("secretRef", observed.target || written ? { name: targetName(observed) } : before.secretRef)),
     ...keep("lastChangeTime", written || deleted ? now : before.lastChangeTime),
     // A failed try isn't handled yet.
     ...keep("lastHandledReconcileAt", succeeded(verdict) ? requestedAt : before.lastHandledReconcileAt),
     provider: providersOf(observed),
-    ...keep("sources", outcome.fetched && succeeded(verdict) ? sourceList(observed, outcome.fetched) : before.sources),
+    ...keep(
+      "sources",
+      outcome.fetched && succeeded(verdict) ? sourceList(observed, outcome.fetched) : before.sources,
+    ),
     ...keep("history", history(outcome, before)),
   };
 }
@@ -67,8 +72,11 @@ const succeeded = ({ reason }: Verdict): boolean => reason === "Synced" || reaso
 function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> {
   const { metadata, status: before } = observed;
   const { verdict, now, restarted, restartProblem } = outcome;
-  const make = (type: string, status: Condition["status"], said: Verdict | { reason: string; message: string }) =>
-    condition(before, metadata.generation, now, type, status, said);
+  const make = (
+    type: string,
+    status: Condition["status"],
+    said: Verdict | { reason: string; message: string },
+  ) => condition(before, metadata.generation, now, type, status, said);
   const ready = before.conditions?.find(({ type }) => type === "Ready")?.status;
 
   if (verdict.reason === "Suspended") yield make("Ready", ready ?? "Unknown", verdict);
@@ -87,8 +95,12 @@ function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> 
   const last = before.conditions?.find(({ type }) => type === "Restarted");
   if (restartProblem) yield make("Restarted", "False", { reason: "RestartFailed", message: restartProblem });
   else if (restarted.length > 0) {
-    const names = restarted.length > 10 ? `${restarted.slice(0, 10).join(", ")} and others` : restarted.join(", ");
-    yield { ...make("Restarted", "True", { reason: "Restarted", message: `restarted ${names}` }), lastTransitionTime: now };
+    const names =
+      restarted.length > 10 ? `${restarted.slice(0, 10).join(", ")} and others` : restarted.join(", ");
+    yield {
+      ...make("Restarted", "True", { reason: "Restarted", message: `restarted ${names}` }),
+      lastTransitionTime: now,
+    };
   } else if (last && last.status === "True") yield last;
 }
 

@@ -22,9 +22,7 @@ export interface FoundSecret extends RemoteVersion {
   readonly changedAt?: number | undefined;
 }
 export type FindResult =
-  | { readonly kind: "matches"; readonly secrets: ReadonlyMap<string, FoundSecret> }
-  | Missing
-  | Failed;
+  { readonly kind: "matches"; readonly secrets: ReadonlyMap<string, FoundSecret> } | Missing | Failed;
 export type FetchedValues = ReadonlyMap<string, ReadResult | FindResult>;
 
 /** Version of each source: one for a read, one by name for a find, "missing" for what isn't there. */
@@ -87,10 +85,13 @@ export function versionsOf(fetched: FetchedValues): SourceVersions | undefined {
 /** Changes when the content could change: another spec or other versions. Holds no secret. */
 export function contentFingerprint(spec: SecretSyncSpec, versions: SourceVersions): string {
   const flat = [...versions]
-    .map(([id, version]) => [id, typeof version === "string" ? version : [...version].sort()])
+    .map(([id, version]) => [id, typeof version === "string" ? version : sortedPairs(version)])
     .sort(([a], [b]) => String(a).localeCompare(String(b)));
   return fingerprint(spec.data, spec.dataFrom, spec.target, flat);
 }
+
+const sortedPairs = (map: ReadonlyMap<string, string>): readonly (readonly [string, string])[] =>
+  [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
 function read(provider: ProviderRef, field: string, ref: RemoteRef): Source {
   return { kind: "read", provider, field, ref, id: fingerprint("read", provider, refId(ref)) };

@@ -38,7 +38,9 @@ export interface PodSpec {
   readonly volumes?: readonly Volume[];
 }
 interface Container {
-  readonly env?: readonly { readonly valueFrom?: { readonly secretKeyRef?: { readonly name?: string; readonly key?: string } } }[];
+  readonly env?: readonly {
+    readonly valueFrom?: { readonly secretKeyRef?: { readonly name?: string; readonly key?: string } };
+  }[];
   readonly envFrom?: readonly { readonly secretRef?: { readonly name?: string } }[];
 }
 interface Items {
@@ -46,10 +48,13 @@ interface Items {
 }
 interface Volume {
   readonly secret?: { readonly secretName?: string } & Items;
-  readonly projected?: { readonly sources?: readonly { readonly secret?: { readonly name?: string } & Items }[] };
+  readonly projected?: {
+    readonly sources?: readonly { readonly secret?: { readonly name?: string } & Items }[];
+  };
 }
 
-export function projectWorkload(kind: WorkloadKind, { metadata, spec }: WorkloadObject): Workload {
+export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workload {
+  const { metadata, spec } = object as WorkloadObject;
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     kind,
@@ -64,7 +69,11 @@ export function projectWorkload(kind: WorkloadKind, { metadata, spec }: Workload
   };
 }
 
-export function consumptionOf({ containers = [], initContainers = [], volumes = [] }: PodSpec): Readonly<Record<string, ConsumedKeys>> {
+export function consumptionOf({
+  containers = [],
+  initContainers = [],
+  volumes = [],
+}: PodSpec): Readonly<Record<string, ConsumedKeys>> {
   const found = new Map<string, Set<string> | "all">();
   const all = (name: string | undefined) => {
     if (name) found.set(name, "all");
@@ -86,5 +95,7 @@ export function consumptionOf({ containers = [], initContainers = [], volumes = 
     if (secret) some(secret.secretName, secret);
     for (const source of projected?.sources ?? []) if (source.secret) some(source.secret.name, source.secret);
   }
-  return Object.fromEntries([...found].map(([name, keys]) => [name, keys === "all" ? keys : [...keys].sort()]));
+  return Object.fromEntries(
+    [...found].map(([name, keys]) => [name, keys === "all" ? keys : [...keys].sort()]),
+  );
 }

@@ -42,11 +42,20 @@ export function planRestart(
   if (before === now) return undefined;
   const restart = before !== undefined && before.startsWith(`${scope}.`);
   const consumed = formatConsumed({ ...recorded, [secretName]: now });
-  return { workload, restart, consumed, restartedFor: restart ? fingerprint(consumed) : workload.restartedFor };
+  return {
+    workload,
+    restart,
+    consumed,
+    restartedFor: restart ? fingerprint(consumed) : workload.restartedFor,
+  };
 }
 
 /** The keys whose change restarts the workload; undefined when the policy leaves it alone. */
-function coveredKeys(workload: Workload, secretName: string, policy: SecretSyncSpec["restart"]): ConsumedKeys | undefined {
+function coveredKeys(
+  workload: Workload,
+  secretName: string,
+  policy: SecretSyncSpec["restart"],
+): ConsumedKeys | undefined {
   const consumed = Object.hasOwn(workload.consumes, secretName) ? workload.consumes[secretName] : undefined;
   switch (policy.policy) {
     case "Auto":
@@ -54,7 +63,9 @@ function coveredKeys(workload: Workload, secretName: string, policy: SecretSyncS
     case "None":
       return undefined;
     case "Listed": {
-      const listed = policy.targets?.some(({ kind, name }) => kind === workload.kind && name === workload.name);
+      const listed = policy.targets?.some(
+        ({ kind, name }) => kind === workload.kind && name === workload.name,
+      );
       // A listed workload may read the Secret in a way that its pod template doesn't show.
       return listed ? (consumed ?? "all") : undefined;
     }
@@ -64,13 +75,16 @@ function coveredKeys(workload: Workload, secretName: string, policy: SecretSyncS
 type Consumed = Readonly<Record<string, string>>;
 
 /** Secret names that the workload has a digest for. */
-export const recordedSecrets = (workload: Workload): readonly string[] => Object.keys(parseConsumed(workload.consumed));
+export const recordedSecrets = (workload: Workload): readonly string[] =>
+  Object.keys(parseConsumed(workload.consumed));
 
 function parseConsumed(text: string | undefined): Consumed {
   try {
     const parsed = JSON.parse(text ?? "{}") as unknown;
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return {};
-    return Object.fromEntries(Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
+    return Object.fromEntries(
+      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
+    );
   } catch {
     // Somebody wrote something else there: adopt the workload anew.
     return {};

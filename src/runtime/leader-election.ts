@@ -110,7 +110,12 @@ export class LeaderElector {
       }
       const current = stored?.record;
       const ours = current?.holder === identity;
-      if (current && !ours && current.holder !== "" && this.#age(this.#seenAt) < current.durationSeconds * 1000) {
+      if (
+        current &&
+        !ours &&
+        current.holder !== "" &&
+        this.#age(this.#seenAt) < current.durationSeconds * 1000
+      ) {
         this.#renewedAt = undefined;
         return false;
       }
@@ -122,7 +127,9 @@ export class LeaderElector {
         renewedAt: now,
         transitions: current ? current.transitions + (ours ? 0 : 1) : 0,
       };
-      this.#stored = stored ? await lock.update(record, stored.version, limit) : await lock.create(record, limit);
+      this.#stored = stored
+        ? await lock.update(record, stored.version, limit)
+        : await lock.create(record, limit);
       this.#seenAt = sentAt;
       this.#renewedAt = sentAt;
       return true;
@@ -144,7 +151,11 @@ export class LeaderElector {
     try {
       const { record, version } = this.#stored;
       this.#renewedAt = undefined;
-      await lock.update({ ...record, holder: "", durationSeconds: 1, renewedAt: clock.now() }, version, signal);
+      await lock.update(
+        { ...record, holder: "", durationSeconds: 1, renewedAt: clock.now() },
+        version,
+        signal,
+      );
     } catch (error) {
       onError(error);
     } finally {

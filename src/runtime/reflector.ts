@@ -13,7 +13,10 @@ import type { Store, Stored } from "./store.ts";
  */
 export interface Collection<T> {
   list(options: { limit: number; continue?: string }, signal: AbortSignal): Promise<Page<T>>;
-  watch(options: { resourceVersion: string; timeoutSeconds: number }, signal: AbortSignal): AsyncIterable<Change<T>>;
+  watch(
+    options: { resourceVersion: string; timeoutSeconds: number },
+    signal: AbortSignal,
+  ): AsyncIterable<Change<T>>;
 }
 
 export interface Page<T> {
@@ -107,7 +110,10 @@ export class Reflector<T extends Stored> {
     let version: string;
     let token: string | undefined;
     do {
-      const page: Page<T> = await collection.list({ limit: PAGE, ...(token ? { continue: token } : {}) }, signal);
+      const page: Page<T> = await collection.list(
+        { limit: PAGE, ...(token ? { continue: token } : {}) },
+        signal,
+      );
       this.#sign();
       items.push(...page.items);
       token = page.continue;

@@ -7,8 +7,11 @@ export interface Stored {
   readonly resourceVersion: string;
 }
 
+/** Whether the change came from the apiserver's watch, or is the answer to a write of our own. */
+export type Origin = "watch" | "own";
+
 /** Called after the store changed. An addition has no `before`, a removal no `after`. */
-export type Listener<T> = (before: T | undefined, after: T | undefined) => void;
+export type Listener<T> = (before: T | undefined, after: T | undefined, origin: Origin) => void;
 
 export class Store<T extends Stored> {
   readonly #items = new Map<string, T>();
@@ -34,22 +37,22 @@ export class Store<T extends Stored> {
    * Takes the item unless a newer state of the same object is known: our own writes go in at once, and the watch
    * brings them again later. Resource versions of one object are ordered (Kubernetes 1.35, KEP-5504).
    */
-  set(item: T): void {
+  set(item: T, origin: Origin = "watch"): void {
     const before = this.#items.get(item.key);
     if (before?.uid === item.uid) {
       const order = compareResourceVersions(item.resourceVersion, before.resourceVersion);
       if (order <= 0) return;
     }
     this.#items.set(item.key, item);
-    this.#tell(before, item);
+    this.#tell(before, item, origin);
   }
 
   /** Removes the object, unless another one has taken its name. */
-  delete(key: string, uid: string): void {
+  delete(key: string, uid: string, origin: Origin = "watch"): void {
     const before = this.#items.get(key);
     if (before?.uid !== uid) return;
     this.#items.delete(key);
-    this.#tell(before, undefined);
+    this.#tell(before, undefined, origin);
   }
 
   /** The whole collection (or the part of it that the scope tells) as of a list: what isn't in it is gone. */
@@ -62,8 +65,8 @@ export class Store<T extends Stored> {
     for (const { key, uid } of gone.values()) this.delete(key, uid);
   }
 
-  #tell(before: T | undefined, after: T | undefined): void {
-    for (const listener of this.#listeners) listener(before, after);
+  #tell(before: T | undefined, after: T | undefined, origin: Origin): void {
+    for (const listener of this.#listeners) listener(before, after, origin);
   }
 }
 

@@ -86,10 +86,13 @@ export class WorkQueue<Lane extends string> {
   }
 
   /** The key failed: due again after a wait that doubles with each failure. Returns the wait in milliseconds. */
-  retry(key: string, lane: Lane): number {
+  retry(key: string, lane: Lane, atLeastMs = 0): number {
     const entry = this.#entry(key);
     entry.failures++;
-    const delay = backoffDelay(this.#options.backoff, entry.failures, this.#options.random);
+    const delay = Math.max(
+      atLeastMs,
+      backoffDelay(this.#options.backoff, entry.failures, this.#options.random),
+    );
     this.addAfter(key, delay, lane);
     return delay;
   }

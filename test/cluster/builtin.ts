@@ -28,7 +28,9 @@ export async function startBuiltinCluster({ node = true } = {}): Promise<Builtin
   );
   const remove = () => rmSync(folder, { recursive: true, force: true });
   try {
-    const joined = noNode ? undefined : await step("start containerd and a kubelet", () => startNode(controlPlane));
+    const joined = noNode
+      ? undefined
+      : await step("start containerd and a kubelet", () => startNode(controlPlane));
     return {
       controlPlane,
       kubeconfig: controlPlane.kubeconfig,

@@ -40,7 +40,13 @@ export interface ControlPlaneOptions {
 export async function startControlPlane({ folder, scheduler }: ControlPlaneOptions): Promise<ControlPlane> {
   const at = (...parts: string[]) => path.join(folder, ...parts);
   for (const name of ["logs", "pki", "etcd"]) mkdirSync(at(name), { recursive: true, mode: 0o700 });
-  const [etcdPort, peerPort, apiPort, managerPort, schedulerPort] = (await freePorts(5)) as [number, number, number, number, number];
+  const [etcdPort, peerPort, apiPort, managerPort, schedulerPort] = (await freePorts(5)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
   const server = `https://127.0.0.1:${apiPort}`;
   const etcdUrl = `http://127.0.0.1:${etcdPort}`;
   const children: Child[] = [];
@@ -50,7 +56,9 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
     return child;
   };
 
-  const tokens = Object.fromEntries(Object.keys(users).map((user) => [user, randomBytes(16).toString("hex")]));
+  const tokens = Object.fromEntries(
+    Object.keys(users).map((user) => [user, randomBytes(16).toString("hex")]),
+  );
   writeFileSync(
     at("pki", "tokens.csv"),
     Object.entries(users)
@@ -91,7 +99,9 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
   };
   const kubeconfigFor = (user: keyof typeof users) => {
     const file = at("pki", `${user.replaceAll(":", "-")}.kubeconfig`);
-    writeFileSync(file, kubeconfig(server, at("pki", "apiserver.crt"), user, tokens[user] as string), { mode: 0o600 });
+    writeFileSync(file, kubeconfig(server, at("pki", "apiserver.crt"), user, tokens[user] as string), {
+      mode: 0o600,
+    });
     return file;
   };
 
@@ -144,7 +154,9 @@ function kubeconfig(server: string, certificateAuthority: string, user: string, 
     apiVersion: "v1",
     kind: "Config",
     "current-context": "secretsync-test",
-    clusters: [{ name: "secretsync-test", cluster: { server, "certificate-authority": certificateAuthority } }],
+    clusters: [
+      { name: "secretsync-test", cluster: { server, "certificate-authority": certificateAuthority } },
+    ],
     users: [{ name: user, user: { token } }],
     contexts: [{ name: "secretsync-test", context: { cluster: "secretsync-test", user } }],
   });

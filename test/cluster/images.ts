@@ -92,7 +92,13 @@ function tar(entries: readonly Entry[]): Buffer {
     header.write(link, 157, 100);
     header.write("ustar\0", 257);
     header.write("00", 263);
-    header.write(`${octal(header.reduce((sum, byte) => sum + byte, 0), 7)}\0 `, 148);
+    header.write(
+      `${octal(
+        header.reduce((sum, byte) => sum + byte, 0),
+        7,
+      )}\0 `,
+      148,
+    );
     parts.push(header, content, Buffer.alloc((512 - (content.length % 512)) % 512));
   }
   return Buffer.concat([...parts, Buffer.alloc(1024)]);

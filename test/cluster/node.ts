@@ -13,13 +13,31 @@ const run = promisify(execFile);
 
 /** The image that every test pod uses. Real clusters pull the same name from Docker Hub. */
 export const BUSYBOX = "docker.io/library/busybox:1.37";
-const applets = ["sh", "sleep", "cat", "echo", "env", "printf", "true", "false", "ls", "date", "grep", "wget", "nc", "httpd"];
+const applets = [
+  "sh",
+  "sleep",
+  "cat",
+  "echo",
+  "env",
+  "printf",
+  "true",
+  "false",
+  "ls",
+  "date",
+  "grep",
+  "wget",
+  "nc",
+  "httpd",
+];
 
 /** What a node needs beyond what we build, as command or file, and the Debian package that has it. */
 const systemPackages: readonly { package: string; present: () => boolean }[] = [
   { package: "runc", present: () => onPath("runc") !== undefined },
   { package: "iptables", present: () => onPath("iptables") !== undefined },
-  { package: "containernetworking-plugins", present: () => exists("/usr/lib/cni/ptp") || exists("/opt/cni/bin/ptp") },
+  {
+    package: "containernetworking-plugins",
+    present: () => exists("/usr/lib/cni/ptp") || exists("/opt/cni/bin/ptp"),
+  },
   { package: "busybox-static", present: () => onPath("busybox") !== undefined },
 ];
 
@@ -46,9 +64,13 @@ export async function ensureSystemPackages(): Promise<void> {
   if (onPath("apt-get")) {
     const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
     await run("apt-get", ["update"], { env, maxBuffer: 1 << 26 }).catch(() => undefined);
-    await run("apt-get", ["install", "-y", "--no-install-recommends", ...missing()], { env, maxBuffer: 1 << 26 });
+    await run("apt-get", ["install", "-y", "--no-install-recommends", ...missing()], {
+      env,
+      maxBuffer: 1 << 26,
+    });
   }
-  if (missing().length > 0) throw new Error(`install these system packages for a node: ${missing().join(", ")}`);
+  if (missing().length > 0)
+    throw new Error(`install these system packages for a node: ${missing().join(", ")}`);
 }
 
 export interface Node {
@@ -71,7 +93,8 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
   writeFileSync(at("containerd.toml"), containerdConfig(folder, socket, cniBinaries));
   writeFileSync(at("kubelet.json"), JSON.stringify(kubeletConfig(socket, kubeletPort, healthPort), null, 2));
 
-  const ctr = (...args: string[]) => run(toolPath("ctr"), ["-a", socket, "-n", "k8s.io", ...args], { maxBuffer: 1 << 26 });
+  const ctr = (...args: string[]) =>
+    run(toolPath("ctr"), ["-a", socket, "-n", "k8s.io", ...args], { maxBuffer: 1 << 26 });
   const children: Child[] = [];
   const stop = async () => {
     await children[1]?.stop();
@@ -82,7 +105,10 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
   try {
     const containerd = startChild("containerd", toolPath("containerd"), ["--config", at("containerd.toml")], {
       logFile: path.join(logs, "containerd.log"),
-      env: { ...process.env, PATH: `${path.dirname(toolPath("containerd"))}:${process.env["PATH"]}:/usr/sbin:/sbin` },
+      env: {
+        ...process.env,
+        PATH: `${path.dirname(toolPath("containerd"))}:${process.env["PATH"]}:/usr/sbin:/sbin`,
+      },
     });
     children.push(containerd);
     await until("containerd answers", () => ctr("version").then(() => true));
@@ -90,7 +116,12 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
     const busybox = onPath("busybox") as string;
     writeFileSync(
       image,
-      singleBinaryImage({ reference: BUSYBOX, binary: busybox, links: applets, command: ["sleep", "2147483647"] }),
+      singleBinaryImage({
+        reference: BUSYBOX,
+        binary: busybox,
+        links: applets,
+        command: ["sleep", "2147483647"],
+      }),
     );
     await ctr("images", "import", image);
     rmSync(image);
@@ -104,13 +135,18 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
           `--root-dir=${at("kubelet")}`,
           "--hostname-override=localhost",
         ],
-        { logFile: path.join(logs, "kubelet.log"), env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` } },
+        {
+          logFile: path.join(logs, "kubelet.log"),
+          env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
+        },
       ),
     );
     return { stop };
   } catch (error) {
     await stop();
-    throw new Error(`the node did not start: ${children.map((child) => child.tail()).join("\n")}`, { cause: error });
+    throw new Error(`the node did not start: ${children.map((child) => child.tail()).join("\n")}`, {
+      cause: error,
+    });
   }
 }
 
@@ -166,7 +202,12 @@ const kubeletConfig = (socket: string, port: number, healthzPort: number) => ({
   // A mounted Secret follows at once instead of after up to a minute.
   configMapAndSecretChangeDetectionStrategy: "Watch",
   syncFrequency: "1s",
-  evictionHard: { "memory.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%" },
+  evictionHard: {
+    "memory.available": "0%",
+    "nodefs.available": "0%",
+    "nodefs.inodesFree": "0%",
+    "imagefs.available": "0%",
+  },
   imageGCHighThresholdPercent: 100,
   registerWithTaints: [],
 });
@@ -177,8 +218,12 @@ type Ctr = (...args: string[]) => Promise<{ stdout: string }>;
 async function removeContainers(ctr: Ctr): Promise<void> {
   const names = async (what: string) =>
     (await ctr(what, "ls", "-q").catch(() => ({ stdout: "" }))).stdout.split("\n").filter(Boolean);
-  await Promise.all((await names("tasks")).map((id) => ctr("tasks", "rm", "--force", id).catch(() => undefined)));
-  await Promise.all((await names("containers")).map((id) => ctr("containers", "rm", id).catch(() => undefined)));
+  await Promise.all(
+    (await names("tasks")).map((id) => ctr("tasks", "rm", "--force", id).catch(() => undefined)),
+  );
+  await Promise.all(
+    (await names("containers")).map((id) => ctr("containers", "rm", id).catch(() => undefined)),
+  );
 }
 
 /** Root file systems, volumes and network namespaces stay mounted when their pods are gone. */
@@ -187,5 +232,5 @@ async function unmountBelow(folder: string): Promise<void> {
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
     .filter((mount) => mount.startsWith(`${folder}/`));
-  for (const mount of mounts.reverse()) await run("umount", ["-l", mount]).catch(() => undefined);
+  for (const mount of mounts.toReversed()) await run("umount", ["-l", mount]).catch(() => undefined);
 }

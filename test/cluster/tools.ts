@@ -58,7 +58,8 @@ const moduleFolder = (module: string) => path.join(import.meta.dirname, "tools",
 function binaryFolder(tool: Tool): string {
   const build: Build = builds[tool];
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(path.join(moduleFolder(build.module), file)));
+  for (const file of ["go.mod", "go.sum"])
+    hash.update(readFileSync(path.join(moduleFolder(build.module), file)));
   hash.update(JSON.stringify([build, process.platform, process.arch]));
   return path.join(cacheFolder, "bin", `${tool}-${hash.digest("hex").slice(0, 16)}`);
 }
@@ -71,7 +72,9 @@ export async function ensureTools(...tools: readonly Tool[]): Promise<void> {
     await withLock(path.basename(folder), async () => {
       if (existsSync(folder)) return;
       if (!onPath("go")) {
-        throw new Error("Go is needed to build the test cluster: install it from https://go.dev/dl, or install kind and Docker");
+        throw new Error(
+          "Go is needed to build the test cluster: install it from https://go.dev/dl, or install kind and Docker",
+        );
       }
       const { module, programs, flags = [] }: Build = builds[tool];
       await step(`build ${Object.keys(programs).join(", ")}`, async () => {

@@ -42,8 +42,8 @@ export function startChild(
   options: { logFile: string; env?: NodeJS.ProcessEnv; cwd?: string },
 ): Child {
   const log = openSync(options.logFile, "a");
-  const [file, ...argv] = setpriv ? [setpriv, "--pdeathsig", "KILL", command, ...args] : [command, ...args];
-  const child = spawn(file as string, argv, {
+  const [file, argv] = setpriv ? [setpriv, ["--pdeathsig", "KILL", command, ...args]] : [command, [...args]];
+  const child = spawn(file, argv, {
     stdio: ["ignore", log, log],
     env: options.env ?? process.env,
     ...(options.cwd ? { cwd: options.cwd } : {}),
@@ -62,7 +62,10 @@ export function startChild(
       if (isGone()) return;
       child.kill("SIGTERM");
       const timeout = new AbortController();
-      await Promise.race([gone, sleep(graceMs, undefined, { signal: timeout.signal }).catch(() => undefined)]);
+      await Promise.race([
+        gone,
+        sleep(graceMs, undefined, { signal: timeout.signal }).catch(() => undefined),
+      ]);
       timeout.abort();
       if (!isGone()) {
         child.kill("SIGKILL");

@@ -7,7 +7,9 @@ const colour = (format: Parameters<typeof styleText>[0], text: string) =>
 
 const elapsed = (since: number): string => {
   const seconds = (performance.now() - since) / 1000;
-  return seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return seconds < 60
+    ? `${seconds.toFixed(1)} s`
+    : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 };
 
 /** Runs a step and says when it starts, that it still runs (every 15 s) and how it ended. */

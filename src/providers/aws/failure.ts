@@ -4,7 +4,8 @@ import type { ProviderFailure } from "../provider.ts";
  * Errors of the AWS SDK, sorted once. Messages are ours: AWS's own carry request ids and account details, and change
  * from try to try. https://docs.aws.amazon.com/secretsmanager/latest/apireference/CommonErrors.html
  */
-export type AwsFailure = { readonly kind: "missing" } | { readonly kind: "failed"; readonly failure: ProviderFailure };
+export type AwsFailure =
+  { readonly kind: "missing" } | { readonly kind: "failed"; readonly failure: ProviderFailure };
 
 interface AwsError {
   readonly name?: string;
@@ -22,7 +23,8 @@ define(
   {
     reason: "AccessDenied",
     scope: "request",
-    message: "AWS denies access; allow secretsmanager:GetSecretValue on the secret and kms:Decrypt on its key",
+    message:
+      "AWS denies access; allow secretsmanager:GetSecretValue on the secret and kms:Decrypt on its key",
   },
   "AccessDeniedException",
   "AccessDenied",
@@ -32,7 +34,8 @@ define(
   {
     reason: "AuthenticationFailed",
     scope: "provider",
-    message: "AWS does not accept the credentials; check the access key, its expiry, and this machine's clock",
+    message:
+      "AWS does not accept the credentials; check the access key, its expiry, and this machine's clock",
   },
   "UnrecognizedClientException",
   "InvalidClientTokenId",
@@ -50,12 +53,17 @@ define(
   {
     reason: "AuthenticationFailed",
     scope: "provider",
-    message: "the operator found no AWS credentials; set auth.secretRef, or give the operator's pod an identity",
+    message:
+      "the operator found no AWS credentials; set auth.secretRef, or give the operator's pod an identity",
   },
   "CredentialsProviderError",
 );
 define(
-  { reason: "RateLimited", scope: "provider", message: "AWS throttles the calls; lower limits.requestsPerSecond or raise the quota" },
+  {
+    reason: "RateLimited",
+    scope: "provider",
+    message: "AWS throttles the calls; lower limits.requestsPerSecond or raise the quota",
+  },
   "ThrottlingException",
   "Throttling",
   "TooManyRequestsException",
@@ -63,28 +71,43 @@ define(
   "LimitExceededException",
 );
 define(
-  { reason: "DecryptionFailed", scope: "request", message: "AWS can't decrypt the secret; check that its KMS key is enabled and may be used" },
+  {
+    reason: "DecryptionFailed",
+    scope: "request",
+    message: "AWS can't decrypt the secret; check that its KMS key is enabled and may be used",
+  },
   "DecryptionFailure",
   "KMSAccessDeniedException",
   "KMSInvalidStateException",
   "KMSNotFoundException",
 );
 define(
-  { reason: "ProviderRefused", scope: "request", message: "AWS refuses the request as invalid; check key, version and versionStage" },
+  {
+    reason: "ProviderRefused",
+    scope: "request",
+    message: "AWS refuses the request as invalid; check key, version and versionStage",
+  },
   "InvalidParameterException",
   "InvalidRequestException",
   "ValidationException",
   "InvalidNextTokenException",
 );
 
-const unreachable = (message: string): ProviderFailure => ({ reason: "ProviderUnreachable", scope: "provider", message });
+const unreachable = (message: string): ProviderFailure => ({
+  reason: "ProviderUnreachable",
+  scope: "provider",
+  message,
+});
 
 export function classify(error: unknown): AwsFailure {
   const { name = "", message = "", $metadata, $response } = error as AwsError;
   const status = $metadata?.httpStatusCode ?? $response?.statusCode ?? 0;
   if (name === "ResourceNotFoundException") return { kind: "missing" };
   // A secret in its recovery window is gone for every reader.
-  if (name === "InvalidRequestException" && /marked (for deletion|deleted)|scheduled for deletion/.test(message)) {
+  if (
+    name === "InvalidRequestException" &&
+    /marked (for deletion|deleted)|scheduled for deletion/.test(message)
+  ) {
     return { kind: "missing" };
   }
   const known = Object.hasOwn(failures, name) ? failures[name] : undefined;
@@ -96,7 +119,10 @@ export function classify(error: unknown): AwsFailure {
   if (status === 429) return failed(failures["ThrottlingException"] as ProviderFailure);
   if (status >= 500) return failed(unreachable("AWS answers with server errors"));
   if (status >= 400) return failed(failures["InvalidRequestException"] as ProviderFailure);
-  if (status >= 200) return failed(unreachable("AWS answers with something that is not its protocol; check endpoint and proxies"));
+  if (status >= 200)
+    return failed(
+      unreachable("AWS answers with something that is not its protocol; check endpoint and proxies"),
+    );
   return failed(unreachable("AWS does not answer; check the network, the region and the endpoint"));
 }
 

@@ -7,7 +7,15 @@ import {
   type Filter,
   type SecretsManagerClientConfig,
 } from "@aws-sdk/client-secrets-manager";
-import type { Failed, ListFilter, ListResult, ReadResult, RemoteRef, SecretReader, VersionResult } from "../provider.ts";
+import type {
+  Failed,
+  ListFilter,
+  ListResult,
+  ReadResult,
+  RemoteRef,
+  SecretReader,
+  VersionResult,
+} from "../provider.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify } from "./failure.ts";
 
@@ -56,14 +64,20 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
     async readBatch(keys, signal) {
       const results = new Map<string, ReadResult>();
       try {
-        const answer = await client.send(new BatchGetSecretValueCommand({ SecretIdList: [...new Set(keys)] }), { abortSignal: signal });
+        const answer = await client.send(
+          new BatchGetSecretValueCommand({ SecretIdList: [...new Set(keys)] }),
+          { abortSignal: signal },
+        );
         const values = new Map<string, ReadResult>();
         for (const secret of answer.SecretValues ?? []) {
           const result = found(secret);
           for (const name of [secret.Name, secret.ARN]) if (name) values.set(name, result);
         }
         for (const { SecretId = "", ErrorCode = "", Message = "" } of answer.Errors ?? []) {
-          values.set(SecretId, classify({ name: ErrorCode, message: Message, $metadata: { httpStatusCode: 400 } }));
+          values.set(
+            SecretId,
+            classify({ name: ErrorCode, message: Message, $metadata: { httpStatusCode: 400 } }),
+          );
         }
         // What the answer passes over in silence must not count as deleted: ask for it alone.
         for (const key of keys) {
@@ -76,7 +90,10 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
           outcome.kind === "failed" && outcome.failure.scope === "request"
             ? { kind: "failed", failure: { ...outcome.failure, scope: "batch" } }
             : outcome.kind === "missing"
-              ? { kind: "failed", failure: { reason: "ProviderRefused", scope: "batch", message: "AWS refuses the batch" } }
+              ? {
+                  kind: "failed",
+                  failure: { reason: "ProviderRefused", scope: "batch", message: "AWS refuses the batch" },
+                }
               : outcome;
         for (const key of keys) results.set(key, result);
       }
@@ -87,13 +104,17 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
 
     async describe(ref: RemoteRef, signal): Promise<VersionResult> {
       try {
-        const secret = await client.send(new DescribeSecretCommand({ SecretId: ref.key }), { abortSignal: signal });
+        const secret = await client.send(new DescribeSecretCommand({ SecretId: ref.key }), {
+          abortSignal: signal,
+        });
         if (secret.DeletedDate) return { kind: "missing" };
         const versions = Object.entries(secret.VersionIdsToStages ?? {});
         const wanted = versions.find(([id, stages]) =>
           ref.version === undefined ? stages.includes(ref.versionStage ?? CURRENT) : id === ref.version,
         );
-        return wanted ? { kind: "found", versionId: wanted[0], versionStages: wanted[1] } : { kind: "missing" };
+        return wanted
+          ? { kind: "found", versionId: wanted[0], versionStages: wanted[1] }
+          : { kind: "missing" };
       } catch (error) {
         return classify(error);
       }
@@ -116,7 +137,9 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
             aliases: ARN ? [ARN, ARN.replace(/-[A-Za-z0-9]{6}$/, "")] : [],
             tags: Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value])),
             versions: new Map(
-              Object.entries(SecretVersionsToStages).flatMap(([id, stages]) => stages.map((stage) => [stage, id] as const)),
+              Object.entries(SecretVersionsToStages).flatMap(([id, stages]) =>
+                stages.map((stage) => [stage, id] as const),
+              ),
             ),
           }));
         return { kind: "page", secrets, next: answer.NextToken };
@@ -159,8 +182,17 @@ interface SecretAnswer {
   readonly CreatedDate?: Date | undefined;
 }
 
-function found({ SecretString, SecretBinary, VersionId, VersionStages = [], CreatedDate }: SecretAnswer): ReadResult {
-  const bytes = typeof SecretString === "string" ? Buffer.from(SecretString, "utf8") : SecretBinary && Buffer.from(SecretBinary);
+function found({
+  SecretString,
+  SecretBinary,
+  VersionId,
+  VersionStages = [],
+  CreatedDate,
+}: SecretAnswer): ReadResult {
+  const bytes =
+    typeof SecretString === "string"
+      ? Buffer.from(SecretString, "utf8")
+      : SecretBinary && Buffer.from(SecretBinary);
   if (!bytes || !VersionId) {
     // Half an answer must never look like an empty secret.
     const message = "AWS answers without a value or a version; a rotation may have left the version empty";
@@ -178,7 +210,8 @@ function found({ SecretString, SecretBinary, VersionId, VersionStages = [], Crea
 /** A key may be an ARN without the six random characters at its end. */
 function byPartialArn(values: ReadonlyMap<string, ReadResult>, key: string): ReadResult | undefined {
   if (!key.startsWith("arn:")) return undefined;
-  for (const [name, result] of values) if (name.length === key.length + 7 && name.startsWith(`${key}-`)) return result;
+  for (const [name, result] of values)
+    if (name.length === key.length + 7 && name.startsWith(`${key}-`)) return result;
   return undefined;
 }
 

@@ -1,0 +1,105 @@
+import type { Failure } from "../api/reasons.ts";
+import type { ProviderRef, SecretSyncSpec } from "../api/secret-sync.ts";
+import {
+  MISSING_VERSION,
+  providerName,
+  sourcesOf,
+  type FetchedValues,
+  type FindResult,
+  type Source,
+  type SourceVersions,
+} from "../plan/sources.ts";
+import type { ReadResult } from "../providers/provider.ts";
+import type { AccessResult, ProviderAccess } from "./provider-access.ts";
+
+/** Step 2 of a reconcile: asks the providers for versions or values of all sources of a spec. */
+
+export type Fetch<T> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: Failure };
+
+export type AccessTo = (ref: ProviderRef, namespace: string, signal: AbortSignal) => Promise<AccessResult>;
+
+export function newFetcher(accessTo: AccessTo) {
+  /** Who is asked for each source; the first refusal ends it, before anything is asked. */
+  async function open(
+    spec: SecretSyncSpec,
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<Fetch<readonly { source: Source; access: ProviderAccess }[]>> {
+    const opened: { source: Source; access: ProviderAccess }[] = [];
+    const known = new Map<string, AccessResult>();
+    for (const source of sourcesOf(spec)) {
+      const name = providerName(source.provider);
+      const result = known.get(name) ?? (await accessTo(source.provider, namespace, signal));
+      known.set(name, result);
+      if (!result.ok) return { ok: false, failure: at(source, result.failure) };
+      if (source.kind === "read" && !result.access.mayRead(source.ref.key)) {
+        const message = `${name} doesn't let namespace ${namespace} read ${source.ref.key}; add it to the provider's spec.access`;
+        return { ok: false, failure: at(source, { reason: "KeyNotAllowed", message }) };
+      }
+      opened.push({ source, access: result.access });
+    }
+    return { ok: true, value: opened };
+  }
+
+  return {
+    async values(
+      spec: SecretSyncSpec,
+      namespace: string,
+      freshAfter: number,
+      signal: AbortSignal,
+    ): Promise<Fetch<FetchedValues>> {
+      const opened = await open(spec, namespace, signal);
+      if (!opened.ok) return opened;
+      const results = await Promise.all(
+        opened.value.map(async ({ source, access }): Promise<[string, ReadResult | FindResult]> => {
+          const { client, mayRead } = access;
+          const answer =
+            source.kind === "read"
+              ? client.value(source.ref, freshAfter)
+              : client.find(source.criteria, mayRead, freshAfter);
+          return [source.id, await answer];
+        }),
+      );
+      return { ok: true, value: new Map(results) };
+    },
+
+    /** undefined when versions can't tell, so that values are needed. */
+    async versions(
+      spec: SecretSyncSpec,
+      namespace: string,
+      freshAfter: number,
+      signal: AbortSignal,
+    ): Promise<Fetch<SourceVersions | undefined>> {
+      const opened = await open(spec, namespace, signal);
+      if (!opened.ok) return opened;
+      const results = await Promise.all(
+        opened.value.map(
+          async ({ source, access }) => [source.id, await versionOf(source, access, freshAfter)] as const,
+        ),
+      );
+      const versions = new Map<string, string | ReadonlyMap<string, string>>();
+      for (const [id, version] of results) {
+        if (version === undefined) return { ok: true, value: undefined };
+        versions.set(id, version);
+      }
+      return { ok: true, value: versions };
+    },
+  };
+}
+
+async function versionOf(source: Source, { client, mayRead }: ProviderAccess, freshAfter: number) {
+  if (source.kind === "find") {
+    const found = await client.findVersions(source.criteria, mayRead, freshAfter);
+    if (!(found instanceof Map)) return undefined;
+    return found.size === 0 ? MISSING_VERSION : (found as ReadonlyMap<string, string>);
+  }
+  const result = await client.version(source.ref, freshAfter);
+  if (result === undefined || result.kind === "failed") return undefined;
+  return result.kind === "missing" ? MISSING_VERSION : result.versionId;
+}
+
+const at = (source: Source, { reason, message }: Failure): Failure => ({
+  reason,
+  message: `${source.field}: ${message}`,
+});

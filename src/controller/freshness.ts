@@ -1,0 +1,81 @@
+import type { Clock } from "../runtime/clock.ts";
+
+/**
+ * What is remembered between reconciles, all of it dispensable: until when an object needs no look at its sources,
+ * and when it last was fine. A restart of the operator only costs one look more.
+ */
+export interface Fresh {
+  readonly generation: number | undefined;
+  readonly requestedAt: string | undefined;
+  /** Monotonic; Infinity for objects that are not refreshed. */
+  readonly until: number;
+}
+
+interface Entry {
+  fresh?: Fresh | undefined;
+  /** Monotonic time by which the object should have been looked at again. */
+  dueBy: number;
+  /** Seconds since 1970. */
+  lastSuccess?: number;
+  /** Waits for its provider to answer again. */
+  waitsForProvider: boolean;
+}
+
+/** How late an object may be before it counts as overdue. */
+const GRACE_MS = 60_000;
+
+export class Freshness {
+  readonly #clock: Clock;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  isFresh(key: string, generation: number | undefined, requestedAt: string | undefined): boolean {
+    const fresh = this.#entries.get(key)?.fresh;
+    return (
+      fresh !== undefined &&
+      fresh.generation === generation &&
+      fresh.requestedAt === requestedAt &&
+      this.#clock.monotonic() < fresh.until
+    );
+  }
+
+  succeeded(key: string, fresh: Fresh): void {
+    this.#entries.set(key, {
+      fresh,
+      dueBy: fresh.until + GRACE_MS,
+      lastSuccess: this.#clock.now() / 1000,
+      waitsForProvider: false,
+    });
+  }
+
+  failed(key: string, retryInMs: number, waitsForProvider: boolean): void {
+    const { lastSuccess } = this.#entries.get(key) ?? {};
+    this.#entries.set(key, {
+      dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
+      waitsForProvider,
+      ...(lastSuccess === undefined ? {} : { lastSuccess }),
+    });
+  }
+
+  forget(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  lastSuccess(key: string): number | undefined {
+    return this.#entries.get(key)?.lastSuccess;
+  }
+
+  waitingForProvider(): readonly string[] {
+    return [...this.#entries].filter(([, entry]) => entry.waitsForProvider).map(([key]) => key);
+  }
+
+  overdueCount(): number {
+    const now = this.#clock.monotonic();
+    let count = 0;
+    for (const { dueBy } of this.#entries.values()) if (now > dueBy) count++;
+    return count;
+  }
+}

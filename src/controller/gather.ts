@@ -1,0 +1,75 @@
+import { secretSyncSpec } from "../api/secret-sync.ts";
+import { parseSpec, type Parsed } from "../api/parse.ts";
+import type { SecretSyncSpec } from "../api/secret-sync.ts";
+import type { KubeApi } from "../kube/kube-api.ts";
+import { resources } from "../kube/resources.ts";
+import type { DigestKey } from "../plan/digest.ts";
+import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
+import { targetName, type Observed, type Rival } from "../plan/observed.ts";
+import type { OwnObject, Views } from "./views.ts";
+
+/** Step 1 of a reconcile: everything that is known about the object, in one value. */
+export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestKey) {
+  const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretSyncSpec>>();
+
+  return {
+    /** The object's spec, checked; checked once for each of its versions. */
+    parse(object: OwnObject): Parsed<SecretSyncSpec> {
+      let parsed = parsedSpecs.get(object);
+      if (!parsed) {
+        parsed = parseSpec(secretSyncSpec, object.spec);
+        parsedSpecs.set(object, parsed);
+      }
+      return parsed;
+    },
+
+    async gather(object: OwnObject, spec: SecretSyncSpec, signal: AbortSignal): Promise<Observed> {
+      const { namespace = "", uid = "" } = object.metadata;
+      const metadata = { ...object.metadata, namespace, uid };
+      const name = targetName({ metadata, spec });
+      const key = `${namespace}/${name}`;
+      const abandonedName = object.status.secretRef?.name;
+      return {
+        metadata,
+        spec,
+        status: object.status,
+        target: views.secrets.get(key) ?? (await unlabelled(namespace, name, signal)),
+        rivals: rivalsOf(object, key),
+        abandoned:
+          abandonedName !== undefined && abandonedName !== name
+            ? views.secrets.get(`${namespace}/${abandonedName}`)
+            : undefined,
+        digestKey: digestKey(),
+      };
+    },
+  };
+
+  /** Only Secrets with our label are watched; before the first write, look whether somebody else's is there. */
+  async function unlabelled(
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<LiveTarget | undefined> {
+    const found = await api.get(resources.secret, name, namespace, signal);
+    return found && projectSecret(found);
+  }
+
+  function rivalsOf(object: OwnObject, targetKey: string): readonly Rival[] {
+    return views.syncsByTarget
+      .get(targetKey)
+      .filter((key) => key !== object.key)
+      .map((key) => views.syncs.get(key))
+      .filter((other) => other !== undefined && wholeTargetOf(other) === targetKey)
+      .map((other) => {
+        const { name, creationTimestamp = "" } = (other as OwnObject).metadata;
+        return { name, creationTimestamp };
+      });
+  }
+}
+
+/** The Secret that the other SecretSync writes as a whole; undefined when it only merges keys. */
+function wholeTargetOf({ metadata, spec }: OwnObject): string | undefined {
+  const target = (spec as { target?: { name?: string; creationPolicy?: string } } | undefined)?.target ?? {};
+  if (target.creationPolicy === "Merge" || metadata.deletionTimestamp !== undefined) return undefined;
+  return `${metadata.namespace}/${target.name ?? metadata.name}`;
+}

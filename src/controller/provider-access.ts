@@ -1,0 +1,180 @@
+import { createHash } from "node:crypto";
+import type { Failure } from "../api/reasons.ts";
+import type { ProviderRef } from "../api/secret-sync.ts";
+import {
+  clusterSecretProviderSpec,
+  secretProviderSpec,
+  type ClusterSecretProviderSpec,
+  type ProviderLimits,
+  type SecretProviderSpec,
+} from "../api/secret-provider.ts";
+import { parseSpec, type Parsed } from "../api/parse.ts";
+import type { ClientPool } from "../fetch/client-pool.ts";
+import type { ProviderClient } from "../fetch/provider-client.ts";
+import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
+import { resources } from "../kube/resources.ts";
+import { mayRead } from "../plan/access.ts";
+import { providerName } from "../plan/sources.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { providerKey, type OwnObject, type Views } from "./views.ts";
+
+/** From a providerRef to a client that may be asked, or the reason why not. */
+
+export interface ProviderAccess {
+  readonly client: ProviderClient;
+  /** Whether the SecretSync's namespace may read the key. */
+  readonly mayRead: (key: string) => boolean;
+}
+
+export type AccessResult =
+  { readonly ok: true; readonly access: ProviderAccess } | { readonly ok: false; readonly failure: Failure };
+
+/** Everything that makes one client differ from another. */
+export interface AwsTarget {
+  readonly region: string;
+  readonly endpoint: string | undefined;
+  readonly credentials:
+    | {
+        readonly accessKeyId: string;
+        readonly secretAccessKey: string;
+        readonly sessionToken: string | undefined;
+      }
+    | undefined;
+}
+
+export type ConnectAws = (target: AwsTarget, limits: ProviderLimits) => Promise<ProviderClient>;
+
+export interface ProviderAccessOptions {
+  readonly api: KubeApi;
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly pool: ClientPool;
+  readonly connectAws: ConnectAws;
+  /** Whether SecretProviders of namespaces may use the operator's own identity. */
+  readonly allowAmbientIdentity: boolean;
+}
+
+const CREDENTIALS_MS = 30_000;
+
+export function newProviderAccess(options: ProviderAccessOptions) {
+  const { api, views, clock, pool, connectAws, allowAmbientIdentity } = options;
+  const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
+  const secrets = new Map<
+    string,
+    { at: number; data: Promise<Readonly<Record<string, string>> | undefined> }
+  >();
+
+  return async function access(
+    ref: ProviderRef,
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<AccessResult> {
+    const isCluster = ref.kind === "ClusterSecretProvider";
+    const object = (isCluster ? views.clusterProviders : views.providers).get(
+      providerKey(ref.kind, namespace, ref.name).replace(/^cluster\//, ""),
+    );
+    if (!object) {
+      return no("ProviderNotFound", `${providerName(ref)} doesn't exist; create it, or correct providerRef`);
+    }
+    const parsed = parsedOf(object, isCluster);
+    if (!parsed.ok) return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);
+    const { aws, limits } = parsed.value;
+    // The spec's own rule sees to it.
+    if (!aws) throw new Error("a provider without a member passed validation");
+    const { secretRef } = aws.auth;
+    if (!secretRef && !isCluster && !allowAmbientIdentity) {
+      return no(
+        "AmbientIdentityRefused",
+        `${providerName(ref)}: spec.aws.auth is empty, which means the operator's own identity; set auth.secretRef, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity`,
+      );
+    }
+    const credentials = secretRef && (await staticKeys(ref, secretRef, namespace, signal));
+    if (credentials && "failure" in credentials) return { ok: false, failure: credentials.failure };
+    const endpoint = "endpoint" in aws ? aws.endpoint : undefined;
+    const target: AwsTarget = { region: aws.regions[0] as string, endpoint, credentials };
+    const client = await pool.get(identityOf(target, limits), () => connectAws(target, limits));
+    return { ok: true, access: { client, mayRead: readerOf(parsed.value, namespace) } };
+  };
+
+  function parsedOf(
+    object: OwnObject,
+    isCluster: boolean,
+  ): Parsed<SecretProviderSpec | ClusterSecretProviderSpec> {
+    let parsed = parsedSpecs.get(object);
+    if (!parsed) {
+      parsed = isCluster
+        ? parseSpec(clusterSecretProviderSpec, object.spec)
+        : parseSpec(secretProviderSpec, object.spec);
+      parsedSpecs.set(object, parsed);
+    }
+    return parsed;
+  }
+
+  function readerOf(
+    spec: SecretProviderSpec | ClusterSecretProviderSpec,
+    namespace: string,
+  ): (key: string) => boolean {
+    if (!("access" in spec)) return () => true;
+    const labels = views.namespaces.get(namespace)?.labels ?? {};
+    return (key) => mayRead(spec.access, { name: namespace, labels }, key);
+  }
+
+  async function staticKeys(
+    ref: ProviderRef,
+    secretRef: NonNullable<NonNullable<SecretProviderSpec["aws"]>["auth"]["secretRef"]> & {
+      namespace?: string;
+    },
+    ownNamespace: string,
+    signal: AbortSignal,
+  ): Promise<NonNullable<AwsTarget["credentials"]> | { failure: Failure }> {
+    const { name, accessKeyIDKey, secretAccessKeyKey, sessionTokenKey, namespace = ownNamespace } = secretRef;
+    const data = await secretData(namespace, name, signal);
+    const where = `${providerName(ref)}: spec.aws.auth.secretRef: Secret ${namespace}/${name}`;
+    const fail = (message: string) => ({ failure: { reason: "CredentialsNotFound", message } as const });
+    if (!data)
+      return fail(
+        `${where} doesn't exist; create it with the keys ${accessKeyIDKey} and ${secretAccessKeyKey}`,
+      );
+    const missing = [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])].find(
+      (key) => !data[key],
+    );
+    if (missing !== undefined) return fail(`${where} has no key ${JSON.stringify(missing)}; add it`);
+    const decode = (key: string) =>
+      Buffer.from(data[key] ?? "", "base64")
+        .toString("utf8")
+        .trim();
+    return {
+      accessKeyId: decode(accessKeyIDKey),
+      secretAccessKey: decode(secretAccessKeyKey),
+      sessionToken: sessionTokenKey && decode(sessionTokenKey),
+    };
+  }
+
+  /** Read again after a while, so that rotated keys are taken up without a restart. */
+  function secretData(namespace: string, name: string, signal: AbortSignal) {
+    const key = `${namespace}/${name}`;
+    const now = clock.monotonic();
+    const found = secrets.get(key);
+    if (found && now - found.at < CREDENTIALS_MS) return found.data;
+    const data = api
+      .get<KubeObject & { data?: Record<string, string> }>(resources.secret, name, namespace, signal)
+      .then((secret) => secret && (secret.data ?? {}));
+    secrets.set(key, { at: now, data });
+    const forget = () => secrets.delete(key);
+    // A Secret that isn't there yet may be there the next time.
+    data.then((value) => value ?? forget(), forget);
+    return data;
+  }
+}
+
+const no = (reason: Failure["reason"], message: string): AccessResult => ({
+  ok: false,
+  failure: { reason, message },
+});
+
+/** A hash, since it holds credentials and is kept. */
+function identityOf(target: AwsTarget, limits: ProviderLimits): string {
+  return createHash("sha256")
+    .update(JSON.stringify([target, limits]))
+    .digest("hex");
+}

@@ -1,0 +1,263 @@
+import { annotation } from "../api/group.ts";
+import type { Reason } from "../api/reasons.ts";
+import type { SecretSyncSpec } from "../api/secret-sync.ts";
+import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
+import type { ObjectMeta } from "../kube/kube-api.ts";
+import type { ContentRecord } from "../plan/digest.ts";
+import { targetName, type Observed } from "../plan/observed.ts";
+import {
+  isStalled,
+  isUnchanged,
+  needs,
+  plan,
+  planFailure,
+  planUnchanged,
+  refreshMs,
+  type Plan,
+  type Step,
+  type Verdict,
+} from "../plan/plan.ts";
+import { report, reportInvalid, type Outcome, type Trigger } from "../plan/report.ts";
+import { nextRefreshMs } from "../plan/schedule.ts";
+import { providerName, sourcesOf, type FetchedValues } from "../plan/sources.ts";
+import type { Failure } from "../api/reasons.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { ReconcileResult } from "../telemetry/metrics.ts";
+import type { EventNote } from "./events.ts";
+import type { newFetcher } from "./fetch.ts";
+import type { Freshness } from "./freshness.ts";
+import type { newGatherer } from "./gather.ts";
+import { notesOf } from "./report.ts";
+import type { Restarts } from "./restart.ts";
+import type { OwnObject, Views } from "./views.ts";
+
+/**
+ * One SecretSync, from what is to what should be:
+ *
+ *   gather ──► need? ──► fetch ──► plan ──► apply ──► restart ──► report
+ *
+ * It knows only the key. Running it again at any time, after any crash, ends in the same state.
+ */
+export interface ReconcilerOptions {
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly gatherer: ReturnType<typeof newGatherer>;
+  readonly fetcher: ReturnType<typeof newFetcher>;
+  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Failure | undefined>;
+  readonly restart: (
+    namespace: string,
+    secretName: string,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    signal: AbortSignal,
+  ) => Promise<Restarts>;
+  readonly writeStatus: (object: OwnObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
+  readonly recordEvent: (about: ObjectMeta, note: EventNote, signal: AbortSignal) => void;
+  readonly freshness: Freshness;
+  readonly onChange: (
+    kind: "created" | "updated" | "repaired" | "deleted",
+    sourceChangedAt: number | undefined,
+  ) => void;
+  readonly onRollout: (seconds: number) => void;
+}
+
+/** When to come back. */
+export type Next =
+  | { readonly kind: "gone" }
+  | { readonly kind: "after"; readonly milliseconds: number; readonly result: ReconcileResult }
+  | { readonly kind: "never"; readonly result: ReconcileResult }
+  | { readonly kind: "backoff"; readonly atLeastMs: number };
+
+/** A stalled object is looked at again so often: what a person mends may not show in the cluster. */
+const STALLED_MS = 5 * 60_000;
+
+export function newReconciler(options: ReconcilerOptions) {
+  const {
+    views,
+    clock,
+    log,
+    gatherer,
+    fetcher,
+    apply,
+    restart,
+    writeStatus,
+    recordEvent,
+    freshness,
+    onChange,
+    onRollout,
+  } = options;
+
+  return async function reconcile(key: string, dueSince: number, signal: AbortSignal): Promise<Next> {
+    const object = views.syncs.get(key);
+    if (!object || object.metadata.deletionTimestamp !== undefined) return { kind: "gone" };
+    const parsed = gatherer.parse(object);
+    if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, signal);
+
+    const observed = await gatherer.gather(object, parsed.value, signal);
+    const trigger = triggerOf(observed);
+    const { plan: made, fetched } = await decide(key, observed, trigger, dueSince, signal);
+    const problem = await apply(made.steps, signal);
+    const verdict: Verdict = problem ?? made.verdict;
+    const writtenAt = clock.monotonic();
+    const { restarted, problem: restartProblem } = await restartDue(observed, made, problem, signal);
+    if (restarted.length > 0) onRollout((clock.monotonic() - writtenAt) / 1000);
+    if (made.change && !problem) onChange(made.change.kind, newestChange(fetched));
+
+    const outcome: Outcome = {
+      plan: made,
+      verdict,
+      trigger,
+      fetched,
+      restarted,
+      restartProblem,
+      now: new Date(clock.now()).toISOString(),
+    };
+    const status = report(observed, outcome);
+    await writeStatus(object, status, signal);
+    for (const note of notesOf(object.status, status, outcome)) recordEvent(object.metadata, note, signal);
+    logOutcome(key, outcome);
+    return nextOf(key, observed, verdict, restartProblem);
+  };
+
+  async function decide(
+    key: string,
+    observed: Observed,
+    trigger: Trigger,
+    dueSince: number,
+    signal: AbortSignal,
+  ): Promise<{ plan: Plan; fetched?: FetchedValues }> {
+    const need = needs(observed);
+    if (need.kind === "nothing") return { plan: need.plan };
+    const { spec, metadata } = observed;
+    if (need.kind === "versions" && trigger !== "Request") {
+      if (isSettled(key, observed)) return { plan: planUnchanged(observed) };
+      const versions = await fetcher.versions(spec, metadata.namespace, dueSince, signal);
+      if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
+      if (versions.value && isUnchanged(observed, versions.value)) return { plan: planUnchanged(observed) };
+    }
+    const values = await fetcher.values(spec, metadata.namespace, dueSince, signal);
+    if (!values.ok) return { plan: planFailure(observed, values.failure) };
+    return { plan: plan(observed, values.value), fetched: values.value };
+  }
+
+  /** Nothing about the sources needs a look yet: something else made the object due, such as a workload. */
+  function isSettled(key: string, observed: Observed): boolean {
+    const { metadata, status } = observed;
+    if (freshness.isFresh(key, metadata.generation, requestOf(metadata))) return true;
+    const ready = status.conditions?.find(({ type }) => type === "Ready")?.status === "True";
+    return refreshMs(observed) === undefined && ready && status.observedGeneration === metadata.generation;
+  }
+
+  async function restartDue(
+    observed: Observed,
+    made: Plan,
+    problem: Failure | undefined,
+    signal: AbortSignal,
+  ): Promise<Restarts> {
+    if (!made.record || problem || made.verdict.reason === "Suspended")
+      return { restarted: [], problem: undefined };
+    return restart(
+      observed.metadata.namespace,
+      targetName(observed),
+      observed.spec.restart,
+      made.record,
+      signal,
+    );
+  }
+
+  async function reportBrokenSpec(
+    object: OwnObject,
+    problems: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Next> {
+    const verdict = { reason: "InvalidSpec", message: problems.join("; ") } as const;
+    const status = reportInvalid(
+      object.status,
+      object.metadata.generation,
+      verdict,
+      new Date(clock.now()).toISOString(),
+    );
+    await writeStatus(object, status, signal);
+    const said = object.status.conditions?.find(({ type }) => type === "Ready");
+    if (said?.message !== verdict.message)
+      recordEvent(object.metadata, { type: "Warning", ...verdict }, signal);
+    freshness.failed(object.key, STALLED_MS, false);
+    return { kind: "after", milliseconds: STALLED_MS, result: "stalled" };
+  }
+
+  function nextOf(
+    key: string,
+    observed: Observed,
+    verdict: Verdict,
+    restartProblem: string | undefined,
+  ): Next {
+    const { metadata } = observed;
+    const { reason, retryAfterMs = 0 } = verdict;
+    if (isFailure(reason)) {
+      const result = isStalled(reason) ? "stalled" : "retry";
+      freshness.failed(key, STALLED_MS, waitingReasons.has(reason));
+      return result === "stalled"
+        ? { kind: "after", milliseconds: Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS), result }
+        : { kind: "backoff", atLeastMs: retryAfterMs };
+    }
+    const interval = reason === "Suspended" ? undefined : refreshMs(observed);
+    const wait = interval === undefined ? Infinity : nextRefreshMs(clock.now(), interval, groupOf(observed));
+    freshness.succeeded(key, {
+      generation: metadata.generation,
+      requestedAt: requestOf(metadata),
+      until: clock.monotonic() + wait,
+    });
+    if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
+    return wait === Infinity
+      ? { kind: "never", result: "success" }
+      : { kind: "after", milliseconds: wait, result: "success" };
+  }
+
+  function logOutcome(
+    key: string,
+    { plan: { change }, verdict, restarted, trigger, restartProblem }: Outcome,
+  ): void {
+    const fields = { secretsync: key, reason: verdict.reason, trigger };
+    if (isFailure(verdict.reason)) log.warn({ ...fields, detail: verdict.message }, "sync failed");
+    else if (change)
+      log.info({ ...fields, change: change.kind, keys: change.keys.slice(0, 20) }, "secret written");
+    else log.debug(fields, "unchanged");
+    if (restarted.length > 0) log.info({ secretsync: key, workloads: restarted }, "workloads restarted");
+    if (restartProblem) log.warn({ secretsync: key, detail: restartProblem }, "restart failed");
+  }
+}
+
+/** Reasons that go away by themselves when the provider answers again. */
+const waitingReasons: ReadonlySet<Reason> = new Set([
+  "ProviderUnreachable",
+  "RateLimited",
+  "AuthenticationFailed",
+]);
+
+const isFailure = (reason: Reason): boolean => !["Synced", "Suspended", "Deleted"].includes(reason);
+
+const requestOf = (metadata: ObjectMeta): string | undefined =>
+  metadata.annotations?.[annotation.requestedAt];
+
+/** Objects that are refreshed together: same provider, same interval. */
+const groupOf = ({ spec }: Observed): string =>
+  sourcesOf(spec).map(({ provider }) => providerName(provider))[0] ?? "";
+
+function triggerOf({ metadata, status }: Observed): Trigger {
+  if (status.lastChangeTime === undefined) return "Created";
+  if (status.observedGeneration !== metadata.generation) return "Spec";
+  const request = requestOf(metadata);
+  return request !== undefined && request !== status.lastHandledReconcileAt ? "Request" : "Refresh";
+}
+
+/** Milliseconds since 1970 of the newest version among the sources. */
+function newestChange(fetched: FetchedValues | undefined): number | undefined {
+  const times = [...(fetched ?? new Map<string, never>()).values()].flatMap((result) => {
+    if (result.kind === "found") return [result.changedAt];
+    return result.kind === "matches" ? [...result.secrets.values()].map(({ changedAt }) => changedAt) : [];
+  });
+  const known = times.filter((time) => time !== undefined);
+  return known.length > 0 ? Math.max(...known) : undefined;
+}

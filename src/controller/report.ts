@@ -1,0 +1,63 @@
+import { isDeepStrictEqual } from "node:util";
+import { FIELD_MANAGER } from "../api/group.ts";
+import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
+import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
+import { resources } from "../kube/resources.ts";
+import type { Outcome } from "../plan/report.ts";
+import type { EventNote } from "./events.ts";
+import { projectOwn, type OwnObject, type Views } from "./views.ts";
+
+/** Step 6 of a reconcile: one status write, and only when it says something new. */
+export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: string) => void) {
+  return async function writeStatus(
+    object: OwnObject,
+    status: SecretSyncStatus,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const wanted = JSON.parse(JSON.stringify(status)) as SecretSyncStatus;
+    if (isDeepStrictEqual(wanted, object.status)) return;
+    const { name, namespace = "", uid = "" } = object.metadata;
+    const written = await api.apply<KubeObject>(
+      resources.secretSync,
+      // The uid keeps the write from creating an object that was just deleted.
+      { metadata: { name, namespace, uid }, status: wanted } as KubeObject,
+      { fieldManager: FIELD_MANAGER, force: true, subresource: "status" },
+      signal,
+    );
+    onWrite("SecretSync");
+    views.syncs.set(projectOwn(written), "own");
+  };
+}
+
+/** Events for what changed: failures once, rotations, repairs and restarts. A first sync is no news. */
+export function notesOf(
+  before: SecretSyncStatus,
+  after: SecretSyncStatus,
+  { plan, verdict, restarted, restartProblem }: Outcome,
+): readonly EventNote[] {
+  const notes: EventNote[] = [];
+  const ready = (status: SecretSyncStatus) => status.conditions?.find(({ type }) => type === "Ready");
+  const failed = ready(after)?.status === "False";
+  if (failed && (ready(before)?.reason !== verdict.reason || ready(before)?.message !== verdict.message)) {
+    notes.push({ type: "Warning", reason: verdict.reason, message: verdict.message });
+  }
+  if (!failed && plan.change) {
+    const keys = plan.change.keys.slice(0, 20).join(", ");
+    const said = {
+      updated: `changed ${keys}`,
+      repaired: "restored the Secret, which somebody had changed or deleted",
+      deleted: verdict.message,
+      created: undefined,
+    };
+    const message = said[plan.change.kind];
+    if (message !== undefined) notes.push({ type: "Normal", reason: verdict.reason, message });
+  }
+  if (restarted.length > 0)
+    notes.push({ type: "Normal", reason: "Restarted", message: `restarted ${restarted.join(", ")}` });
+  const problem = (status: SecretSyncStatus) =>
+    status.conditions?.find(({ type, status: value }) => type === "Restarted" && value === "False");
+  if (restartProblem && problem(before)?.message !== restartProblem) {
+    notes.push({ type: "Warning", reason: "RestartFailed", message: restartProblem });
+  }
+  return notes;
+}

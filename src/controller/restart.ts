@@ -1,0 +1,119 @@
+import { annotation, RESTART_FIELD_MANAGER } from "../api/group.ts";
+import type { SecretSyncSpec, WorkloadKind } from "../api/secret-sync.ts";
+import { ApiError, type KubeApi } from "../kube/kube-api.ts";
+import { resources } from "../kube/resources.ts";
+import type { ContentRecord, DigestKey } from "../plan/digest.ts";
+import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
+import { planRestart, type WorkloadWrite } from "../restart/plan-restart.ts";
+import { workloadsOf, type Views } from "./views.ts";
+
+/** Step 5 of a reconcile: restarts, or records the digest on, each workload that is due. */
+
+export interface Restarts {
+  /** Kind/name. */
+  readonly restarted: readonly string[];
+  readonly problem: string | undefined;
+}
+
+const TRIES = 4;
+
+export function newRestarter(options: {
+  readonly api: KubeApi;
+  readonly views: Views;
+  readonly digestKey: () => DigestKey;
+  readonly onRestart: (kind: WorkloadKind, result: "success" | "failure") => void;
+  readonly onWrite: (kind: string) => void;
+}) {
+  const { api, views, digestKey, onRestart, onWrite } = options;
+
+  return async function restart(
+    namespace: string,
+    secretName: string,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    signal: AbortSignal,
+  ): Promise<Restarts> {
+    const restarted: string[] = [];
+    const failed: string[] = [];
+    for (const workload of candidates(namespace, secretName, policy)) {
+      const name = `${workload.kind}/${workload.name}`;
+      try {
+        if (await bringUpToDate(workload, secretName, policy, record, signal)) {
+          restarted.push(name);
+          onRestart(workload.kind, "success");
+        }
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        onRestart(workload.kind, "failure");
+        failed.push(`${name}: ${explain(error)}`);
+      }
+    }
+    return { restarted, problem: failed.length > 0 ? failed.join("; ") : undefined };
+  };
+
+  function candidates(
+    namespace: string,
+    secretName: string,
+    policy: SecretSyncSpec["restart"],
+  ): readonly Workload[] {
+    const found = new Map(
+      workloadsOf(views, namespace, secretName).map((workload) => [workload.uid, workload]),
+    );
+    for (const { kind, name } of policy.targets ?? []) {
+      const listed = views.workloads[kind].get(`${namespace}/${name}`);
+      if (listed) found.set(listed.uid, listed);
+    }
+    return [...found.values()];
+  }
+
+  /** True when it was restarted. The write fails if the workload changed meanwhile; then it is looked at anew. */
+  async function bringUpToDate(
+    seen: Workload,
+    secretName: string,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const type = resources[seen.kind];
+    let workload = seen;
+    for (let tries = 1; ; tries++) {
+      const write = planRestart(workload, secretName, policy, record, digestKey());
+      if (!write) return false;
+      try {
+        const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };
+        const written = await api.apply<WorkloadObject>(type, toObject(write), options, signal);
+        onWrite(seen.kind);
+        views.workloads[seen.kind].set(projectWorkload(seen.kind, written), "own");
+        return write.restart;
+      } catch (error) {
+        if (!(error instanceof ApiError && error.conflict) || tries === TRIES) throw error;
+      }
+      const live = await api.get<WorkloadObject>(type, workload.name, workload.namespace, signal);
+      if (live?.metadata.uid !== workload.uid) return false;
+      workload = projectWorkload(seen.kind, live);
+    }
+  }
+}
+
+function toObject({ workload, consumed, restartedFor }: WorkloadWrite): WorkloadObject {
+  const { name, namespace, uid, resourceVersion } = workload;
+  const metadata = {
+    name,
+    namespace,
+    uid,
+    resourceVersion,
+    annotations: { [annotation.consumed]: consumed },
+  };
+  // What our field manager leaves out it gives up, and that would change the template: the value goes along.
+  if (restartedFor === undefined) return { metadata };
+  return {
+    metadata,
+    spec: { template: { metadata: { annotations: { [annotation.restartedFor]: restartedFor } } } },
+  };
+}
+
+function explain(error: ApiError): string {
+  if (error.status === 403) return "the operator may not patch it; check its Role";
+  if (error.conflict) return "it changes all the time; trying again";
+  return error.message;
+}

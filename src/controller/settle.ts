@@ -1,0 +1,62 @@
+import { LeaseLostError } from "../kube/fenced-api.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Taken, WorkQueue } from "../runtime/work-queue.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Lane } from "./lanes.ts";
+import type { Next } from "./reconciler.ts";
+
+/** From the end of a reconcile to the queue: when the object is due again. */
+export function newSettler(options: {
+  readonly queue: WorkQueue<Lane>;
+  readonly reconcile: (key: string, dueSince: number, signal: AbortSignal) => Promise<Next>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+}) {
+  const { queue, reconcile, clock, log, metrics } = options;
+
+  const settle = (key: string, next: Next) => {
+    switch (next.kind) {
+      case "gone":
+        queue.forget(key);
+        return;
+      case "never":
+        queue.forget(key);
+        metrics.reconciles.inc({ result: next.result });
+        return;
+      case "after":
+        queue.forget(key);
+        queue.addAfter(key, next.milliseconds, next.result === "success" ? "periodic" : "failing");
+        metrics.reconciles.inc({ result: next.result });
+        return;
+      case "backoff":
+        queue.retry(key, "failing", next.atLeastMs);
+        metrics.reconciles.inc({ result: "retry" });
+    }
+  };
+
+  return {
+    async handle({ key, dueSince }: Taken<Lane>): Promise<void> {
+      const started = clock.monotonic();
+      const limit = new AbortController();
+      const cancel = clock.after(RECONCILE_MS, () => limit.abort(new Error("the reconcile took too long")));
+      try {
+        settle(key, await reconcile(key, dueSince, limit.signal));
+      } finally {
+        cancel();
+        metrics.reconcileSeconds.observe((clock.monotonic() - started) / 1000);
+      }
+    },
+
+    /** The apiserver failed, or we have a bug: this object waits, the others go on. */
+    onBug(error: unknown, { key }: Taken<Lane>): void {
+      const retryInMs = queue.retry(key, "failing");
+      if (error instanceof LeaseLostError) return;
+      metrics.reconciles.inc({ result: "error" });
+      log.error({ secretsync: key, retryInMs: Math.round(retryInMs), err: error }, "reconcile failed");
+    },
+  };
+}
+
+const RECONCILE_MS = 120_000;

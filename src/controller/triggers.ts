@@ -1,0 +1,74 @@
+import { annotation } from "../api/group.ts";
+import { workloadKinds } from "../api/secret-sync.ts";
+import type { WorkQueue } from "../runtime/work-queue.ts";
+import type { Lane } from "./lanes.ts";
+import { isUntouched } from "../plan/live-target.ts";
+import { providerKey, secretsOf, type OwnObject, type Views } from "./views.ts";
+
+/** Which changes in the cluster make which SecretSyncs due. The reconcile itself never learns what it was. */
+export function connectTriggers(views: Views, queue: WorkQueue<Lane>, onGone: (key: string) => void): void {
+  const addAll = (keys: Iterable<string>, lane: Lane) => {
+    for (const key of keys) queue.add(key, lane);
+  };
+  const rivals = (item: OwnObject) => {
+    const name =
+      (item.spec as { target?: { name?: string } } | undefined)?.target?.name ?? item.metadata.name;
+    return views.syncsByTarget.get(`${item.metadata.namespace}/${name}`).filter((key) => key !== item.key);
+  };
+
+  views.syncs.listen((before, after) => {
+    if (!after) {
+      if (before) {
+        queue.remove(before.key);
+        onGone(before.key);
+        // Whoever waited for its target may have it now.
+        addAll(rivals(before), "edit");
+      }
+    } else if (!before || before.uid !== after.uid) {
+      queue.add(after.key, after.status.conditions ? "edit" : "new");
+    } else if (isEdit(before, after)) {
+      queue.add(after.key, "edit");
+      addAll(rivals(before), "edit");
+    }
+  });
+
+  for (const [store, kind] of [
+    [views.providers, "SecretProvider"],
+    [views.clusterProviders, "ClusterSecretProvider"],
+  ] as const) {
+    store.listen((before, after) => {
+      if (before && after && before.metadata.generation === after.metadata.generation) return;
+      const { metadata } = (after ?? before) as OwnObject;
+      addAll(views.syncsByProvider.get(providerKey(kind, metadata.namespace ?? "", metadata.name)), "edit");
+    });
+  }
+
+  views.namespaces.listen((before, after) => {
+    if (!before || !after || sameMap(before.labels, after.labels)) return;
+    for (const { key, metadata } of views.syncs.values())
+      if (metadata.namespace === after.key) queue.add(key, "edit");
+  });
+
+  views.secrets.listen((before, after, origin) => {
+    if (origin === "own" || (after && isUntouched(after))) return;
+    const { namespace, name } = (after ?? before) as { namespace: string; name: string };
+    // A deleted target is what hurts most.
+    addAll(views.syncsByTarget.get(`${namespace}/${name}`), after ? "edit" : "new");
+  });
+
+  for (const kind of workloadKinds) {
+    views.workloads[kind].listen((before, after, origin) => {
+      if (origin === "own" || !after || (before && sameMap(before.consumes, after.consumes))) return;
+      for (const name of secretsOf(after))
+        addAll(views.syncsByTarget.get(`${after.namespace}/${name}`), "edit");
+    });
+  }
+}
+
+function isEdit(before: OwnObject, after: OwnObject): boolean {
+  const requested = ({ metadata }: OwnObject) => metadata.annotations?.[annotation.requestedAt];
+  return before.metadata.generation !== after.metadata.generation || requested(before) !== requested(after);
+}
+
+const sameMap = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);

@@ -1,0 +1,75 @@
+import { label } from "../api/group.ts";
+import { workloadKinds } from "../api/secret-sync.ts";
+import { collectionOf } from "../kube/collection.ts";
+import type { KubeApi, KubeObject, ResourceType, Selection } from "../kube/kube-api.ts";
+import { resources } from "../kube/resources.ts";
+import { projectSecret } from "../plan/live-target.ts";
+import { projectWorkload } from "../restart/consumption.ts";
+import type { Clock, Random } from "../runtime/clock.ts";
+import { Reflector } from "../runtime/reflector.ts";
+import type { Store, Stored } from "../runtime/store.ts";
+import { projectNamespace, projectOwn, type Views } from "./views.ts";
+
+/** One watch for each kind (and namespace, when only some are watched) that fills the views. */
+export interface WatchOptions {
+  readonly api: KubeApi;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly views: Views;
+  /** Empty: all. */
+  readonly namespaces: readonly string[];
+  readonly watchIdleMs?: number;
+  readonly onError: (kind: string, error: unknown, retryInMs: number) => void;
+  readonly onList: (kind: string, items: number) => void;
+}
+
+/** What a reflector is to those who only run and watch it. */
+export type Watch = Pick<Reflector<Stored>, "name" | "synced" | "silentMs" | "run">;
+
+export function newWatches(options: WatchOptions): readonly Watch[] {
+  const { api, clock, random, views, namespaces } = options;
+  const scopes: readonly (string | undefined)[] = namespaces.length > 0 ? namespaces : [undefined];
+
+  const one = <T extends Stored>(
+    type: ResourceType,
+    store: Store<T>,
+    project: (object: KubeObject) => T,
+    selection: Selection = {},
+  ): Watch => {
+    const { namespace } = selection;
+    return new Reflector<T>({
+      name: namespace === undefined ? type.kind : `${type.kind} in ${namespace}`,
+      collection: collectionOf(api, type, selection, project),
+      store,
+      ...(namespace === undefined ? {} : { inScope: ({ key }: T) => key.startsWith(`${namespace}/`) }),
+      clock,
+      random,
+      ...(options.watchIdleMs === undefined ? {} : { idleMs: options.watchIdleMs }),
+      onError: (error, retryInMs) => options.onError(type.kind, error, retryInMs),
+      onList: (items) => options.onList(type.kind, items),
+    });
+  };
+  const each = <T extends Stored>(
+    type: ResourceType,
+    store: Store<T>,
+    project: (object: KubeObject) => T,
+    selection: Selection = {},
+  ): Watch[] =>
+    scopes.map((namespace) =>
+      one(type, store, project, { ...selection, ...(namespace ? { namespace } : {}) }),
+    );
+
+  return [
+    ...each(resources.secretProvider, views.providers, projectOwn),
+    one(resources.clusterSecretProvider, views.clusterProviders, projectOwn),
+    one(resources.namespace, views.namespaces, projectNamespace, { metadataOnly: true }),
+    ...each(resources.secret, views.secrets, projectSecret, {
+      metadataOnly: true,
+      labelSelector: `${label.managed}=true`,
+    }),
+    ...workloadKinds.flatMap((kind) =>
+      each(resources[kind], views.workloads[kind], (object) => projectWorkload(kind, object)),
+    ),
+    ...each(resources.secretSync, views.syncs, projectOwn),
+  ];
+}

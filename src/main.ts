@@ -1,0 +1,78 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { newKubeApi } from "./kube/rest-kube-api.ts";
+import { loadKubeConfig, newTransport } from "./kube/transport.ts";
+import { parseOptions, type Options } from "./options.ts";
+import { systemClock } from "./runtime/clock.ts";
+import { newLogger } from "./telemetry/logger.ts";
+import { wire } from "./wire.ts";
+
+/** The process: arguments and environment in, exit code out. The only reader of process.* in src. */
+
+declare const SECRETSYNC_VERSION: string;
+const version = typeof SECRETSYNC_VERSION === "string" ? SECRETSYNC_VERSION : "dev";
+
+const parsed = parseOptions(process.argv.slice(2), process.env);
+switch (parsed.kind) {
+  case "help":
+    process.stdout.write(`${parsed.text}\n`);
+    break;
+  case "version":
+    process.stdout.write(`${version}\n`);
+    break;
+  case "problem":
+    process.stderr.write(`secretsync: ${parsed.text}\n`);
+    process.exitCode = 2;
+    break;
+  case "options":
+    await start(parsed.options);
+}
+
+async function start(options: Options): Promise<void> {
+  const log = await newLogger({ level: options["log-level"], format: options["log-format"] });
+  const stop = new AbortController();
+  for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort());
+  process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled rejection"));
+  try {
+    const config = loadKubeConfig();
+    const transport = newTransport(config, () => systemClock.monotonic());
+    const operator = wire({
+      options,
+      version,
+      api: newKubeApi(transport),
+      clock: systemClock,
+      random: Math.random,
+      randomBytes,
+      log,
+      namespace:
+        options["operator-namespace"] ||
+        podNamespace() ||
+        config.getContextObject(config.getCurrentContext())?.namespace ||
+        "default",
+      identity: `${process.env["POD_NAME"] ?? hostname()}_${randomBytes(4).toString("hex")}`,
+      // Loaded when the first provider is used: an idle operator stays small.
+      openAws: async (target) =>
+        (await import("./providers/aws/secrets-manager.ts")).openSecretsManager(target),
+    });
+    const clean = await operator.run(stop.signal);
+    if (!clean) log.error({}, "lost the leader lease; exiting so that another replica works alone");
+    transport.close();
+    process.exitCode = clean ? 0 : 1;
+  } catch (error) {
+    log.fatal({ err: error }, "the operator can't start");
+    process.exitCode = 1;
+  }
+  // Nothing that still lingers may keep the process.
+  process.exit();
+}
+
+function podNamespace(): string | undefined {
+  const fromEnv = process.env["POD_NAMESPACE"];
+  if (fromEnv) return fromEnv;
+  try {
+    return readFileSync("/var/run/secrets/kubernetes.io/serviceaccount/namespace", "utf8").trim();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,136 @@
+import type { Registry } from "prom-client";
+import type { Watch } from "./controller/watches.ts";
+import type { Options } from "./options.ts";
+import { sleep, type Clock } from "./runtime/clock.ts";
+import type { LeaderElector } from "./runtime/leader-election.ts";
+import { page, probe, serve, type Routes } from "./telemetry/http-server.ts";
+import type { Logger } from "./telemetry/logger.ts";
+
+/** The life of the operator: serve probes, fill the caches, lead, work, drain, give the lease back. */
+export interface Operator {
+  /** Resolves when the operator has ended: true after a clean stop, false when it lost its lease. */
+  run(signal: AbortSignal): Promise<boolean>;
+}
+
+export interface OperatorParts {
+  readonly options: Options;
+  readonly version: string;
+  readonly identity: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly registry: Registry;
+  readonly reflectors: readonly Watch[];
+  readonly queue: { close(): void; oldestReadyMs(): number };
+  /** Absent: this replica works alone. */
+  readonly elector: LeaderElector | undefined;
+  /** What only the leader may do before the first reconcile. */
+  readonly prepare: (signal: AbortSignal) => Promise<void>;
+  /** Resolves when the queue is closed and what was under way is done. */
+  readonly work: () => Promise<void>;
+}
+
+/** Longer than any watch may be silent, bookmarks being due each minute. */
+const STUCK_MS = 10 * 60_000;
+const DRAIN_MS = 20_000;
+const PREPARE_AGAIN_MS = 2_000;
+
+export function newOperator(parts: OperatorParts): Operator {
+  const { options, clock, log, reflectors, queue, elector } = parts;
+  let synced = false;
+  let working = false;
+  const alive = () => {
+    const silent = reflectors.find((reflector) => reflector.silentMs() > STUCK_MS);
+    if (silent) return `the watch of ${silent.name} stands still`;
+    return working && queue.oldestReadyMs() > STUCK_MS ? "the queue stands still" : undefined;
+  };
+
+  return {
+    async run(signal) {
+      const servers = await serveAll(options, {
+        "/metrics": page({ contentType: parts.registry.contentType, body: () => parts.registry.metrics() }),
+        "/healthz": probe(alive),
+        "/readyz": probe(() => (synced ? undefined : "the caches are not filled yet")),
+      });
+      log.info({ version: parts.version, ...servers.ports }, "started");
+      const stop = new AbortController();
+      const lost = new AbortController();
+      const ending = AbortSignal.any([signal, lost.signal]);
+      const running = reflectors.map((reflector) => reflector.run(stop.signal));
+      const caches = Promise.all(reflectors.map((reflector) => reflector.synced)).then(() => (synced = true));
+      let release: () => Promise<void> = () => Promise.resolve();
+      try {
+        if (elector) {
+          if (!(await elector.acquire(ending))) return true;
+          release = keepLease(elector, lost);
+        }
+        log.info({ identity: parts.identity }, "leading");
+        const [prepared] = await Promise.all([prepare(ending), Promise.race([caches, aborted(ending)])]);
+        if (prepared && !ending.aborted) {
+          working = true;
+          const work = parts.work();
+          await aborted(ending);
+          queue.close();
+          await Promise.race([work, sleep(clock, DRAIN_MS, new AbortController().signal)]);
+        }
+        return !lost.signal.aborted;
+      } finally {
+        queue.close();
+        await release();
+        stop.abort();
+        await Promise.all(running);
+        servers.close();
+        log.info({}, "stopped");
+      }
+    },
+  };
+
+  /** The apiserver may be away for a while. */
+  async function prepare(signal: AbortSignal): Promise<boolean> {
+    while (!signal.aborted) {
+      try {
+        await parts.prepare(signal);
+        return true;
+      } catch (error) {
+        log.warn({ err: error }, "can't start working yet; trying again");
+        await sleep(clock, PREPARE_AGAIN_MS, signal);
+      }
+    }
+    return false;
+  }
+}
+
+/** Renews in the background; tells when the lease is lost, and gives it back when asked to. */
+function keepLease(elector: LeaderElector, lost: AbortController): () => Promise<void> {
+  const released = new AbortController();
+  const ended = elector.hold(released.signal).then((held) => {
+    if (!held) lost.abort();
+  });
+  return () => {
+    released.abort();
+    return ended;
+  };
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
+async function serveAll(options: Options, routes: Routes) {
+  const metricsAddress = options["metrics-bind-address"];
+  const probeAddress = options["health-probe-bind-address"];
+  const only = (...paths: string[]): Routes =>
+    Object.fromEntries(Object.entries(routes).filter(([path]) => paths.includes(path)));
+  const servers = new Map<string, { port: number; close(): void }>();
+  if (metricsAddress === probeAddress && metricsAddress !== "0")
+    servers.set("metrics", await serve(metricsAddress, routes));
+  else {
+    if (metricsAddress !== "0") servers.set("metrics", await serve(metricsAddress, only("/metrics")));
+    if (probeAddress !== "0") servers.set("probes", await serve(probeAddress, only("/healthz", "/readyz")));
+  }
+  return {
+    ports: Object.fromEntries([...servers].map(([name, { port }]) => [`${name}Port`, port])),
+    close: () => servers.forEach((server) => server.close()),
+  };
+}

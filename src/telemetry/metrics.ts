@@ -1,0 +1,215 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+
+/**
+ * Prometheus metrics: base units, bounded labels, every series of a closed set there from the start. No label ever
+ * holds a key or a path of a secret. docs/reference/metrics.md is generated from this file.
+ */
+
+const fast = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+const slow = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
+
+export const reconcileResults = ["success", "retry", "stalled", "error"] as const;
+export type ReconcileResult = (typeof reconcileResults)[number];
+
+export interface ObjectSample {
+  readonly namespace: string;
+  readonly name: string;
+  readonly ready: boolean;
+  /** Seconds since 1970; undefined when there was none since the operator started. */
+  readonly lastSuccess: number | undefined;
+}
+
+/** Asked at each scrape, so that nothing can go stale and no series outlives its object. */
+export interface MetricSources {
+  readonly objects: () => Iterable<ObjectSample>;
+  readonly overdueObjects: () => number;
+  readonly queueDepth: () => ReadonlyMap<string, number>;
+  readonly isLeader: () => boolean;
+}
+
+export type Metrics = ReturnType<typeof newMetrics>;
+
+export function newMetrics(options: {
+  version: string;
+  lanes: readonly string[];
+  perObject: boolean;
+  defaults: boolean;
+}) {
+  const registry = new Registry();
+  const registers = [registry];
+  let sources: MetricSources | undefined;
+
+  const reconciles = new Counter({
+    name: "secretsync_reconcile_total",
+    help: "Reconciles by result. retry: will try again soon; stalled: a person must act; error: a bug.",
+    labelNames: ["result"],
+    registers,
+  });
+  const reconcileSeconds = new Histogram({
+    name: "secretsync_reconcile_duration_seconds",
+    help: "Time of a reconcile.",
+    buckets: fast,
+    registers,
+  });
+  const queueWaitSeconds = new Histogram({
+    name: "secretsync_queue_wait_seconds",
+    help: "Time that an object waited for a worker, by lane.",
+    labelNames: ["lane"],
+    buckets: fast,
+    registers,
+  });
+  const providerCalls = new Counter({
+    name: "secretsync_provider_calls_total",
+    help: "Calls to providers by operation and result: success, missing, or the reason of the failure.",
+    labelNames: ["provider", "operation", "result"],
+    registers,
+  });
+  const providerSeconds = new Histogram({
+    name: "secretsync_provider_call_duration_seconds",
+    help: "Time of a call to a provider.",
+    labelNames: ["provider", "operation"],
+    buckets: fast,
+    registers,
+  });
+  const shared = new Counter({
+    name: "secretsync_provider_shared_total",
+    help: "Reads that were answered by a call made for another object, by what was wanted.",
+    labelNames: ["operation"],
+    registers,
+  });
+  const propagationSeconds = new Histogram({
+    name: "secretsync_propagation_seconds",
+    help: "Time from one stage to the next. source_to_secret: from the new version at the provider to the written Secret; secret_to_rollout: from there to the restarted workload.",
+    labelNames: ["stage"],
+    buckets: slow,
+    registers,
+  });
+  const writes = new Counter({
+    name: "secretsync_kubernetes_writes_total",
+    help: "Writes to the apiserver by kind of object.",
+    labelNames: ["kind"],
+    registers,
+  });
+  const restarts = new Counter({
+    name: "secretsync_restarts_total",
+    help: "Workload restarts by kind of workload and result.",
+    labelNames: ["kind", "result"],
+    registers,
+  });
+  const repairs = new Counter({
+    name: "secretsync_drift_repairs_total",
+    help: "Secrets that somebody had changed or deleted and that were restored.",
+    registers,
+  });
+  const watchErrors = new Counter({
+    name: "secretsync_watch_errors_total",
+    help: "Watches and lists that failed and were tried again, by kind.",
+    labelNames: ["kind"],
+    registers,
+  });
+  const lists = new Counter({
+    name: "secretsync_lists_total",
+    help: "Full lists of a kind; more than one means that a watch lost its place.",
+    labelNames: ["kind"],
+    registers,
+  });
+
+  new Gauge({
+    name: "secretsync_queue_depth",
+    help: "Objects that are due and wait for a worker, by lane.",
+    labelNames: ["lane"],
+    registers,
+    collect() {
+      for (const lane of options.lanes) this.set({ lane }, sources?.queueDepth().get(lane) ?? 0);
+    },
+  });
+  new Gauge({
+    name: "secretsync_overdue_objects",
+    help: "Objects whose refresh is late; anything but 0 for long means that the operator doesn't keep up.",
+    registers,
+    collect() {
+      this.set(sources?.overdueObjects() ?? 0);
+    },
+  });
+  new Gauge({
+    name: "secretsync_objects",
+    help: "SecretSyncs by readiness.",
+    labelNames: ["ready"],
+    registers,
+    collect() {
+      const counts = { true: 0, false: 0 };
+      for (const { ready } of sources?.objects() ?? []) counts[`${ready}`]++;
+      for (const ready of ["true", "false"] as const) this.set({ ready }, counts[ready]);
+    },
+  });
+  if (options.perObject) {
+    new Gauge({
+      name: "secretsync_object_ready",
+      help: "1 when the SecretSync is Ready.",
+      labelNames: ["namespace", "name"],
+      registers,
+      collect() {
+        this.reset();
+        for (const { namespace, name, ready } of sources?.objects() ?? [])
+          this.set({ namespace, name }, ready ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: "secretsync_object_last_success_timestamp_seconds",
+      help: "When the SecretSync was last found or made up to date.",
+      labelNames: ["namespace", "name"],
+      registers,
+      collect() {
+        this.reset();
+        for (const { namespace, name, lastSuccess } of sources?.objects() ?? []) {
+          if (lastSuccess !== undefined) this.set({ namespace, name }, lastSuccess);
+        }
+      },
+    });
+  }
+  new Gauge({
+    name: "secretsync_leader",
+    help: "1 when this replica leads.",
+    registers,
+    collect() {
+      this.set(sources?.isLeader() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "secretsync_build_info",
+    help: "Always 1; the label tells the version.",
+    labelNames: ["version"],
+    registers,
+  }).set({ version: options.version }, 1);
+
+  for (const result of reconcileResults) reconciles.inc({ result }, 0);
+  for (const operation of ["value", "version"]) shared.inc({ operation }, 0);
+  for (const kind of ["Secret", "SecretSync", "Event"]) writes.inc({ kind }, 0);
+  for (const kind of ["Deployment", "StatefulSet", "DaemonSet"]) {
+    writes.inc({ kind }, 0);
+    for (const result of ["success", "failure"]) restarts.inc({ kind, result }, 0);
+  }
+  for (const lane of options.lanes) queueWaitSeconds.zero({ lane });
+  for (const stage of ["source_to_secret", "secret_to_rollout"]) propagationSeconds.zero({ stage });
+  if (options.defaults) collectDefaultMetrics({ register: registry });
+
+  return {
+    registry,
+    reconciles,
+    reconcileSeconds,
+    queueWaitSeconds,
+    providerCalls,
+    providerSeconds,
+    shared,
+    propagationSeconds,
+    writes,
+    restarts,
+    repairs,
+    watchErrors,
+    lists,
+    /** Connects what is asked at scrape time, once it exists. */
+    connect(connected: MetricSources) {
+      sources = connected;
+    },
+  };
+}

@@ -1,0 +1,206 @@
+import { LEASE_TIMES, LeaderElector, type LeaseTimes } from "./runtime/leader-election.ts";
+import type { Clock, Random } from "./runtime/clock.ts";
+import { WorkQueue } from "./runtime/work-queue.ts";
+import { runWorkers } from "./runtime/workers.ts";
+import { newApplier } from "./controller/apply.ts";
+import { newEventRecorder } from "./controller/events.ts";
+import { newFetcher } from "./controller/fetch.ts";
+import { Freshness } from "./controller/freshness.ts";
+import { newGatherer } from "./controller/gather.ts";
+import { loadDigestKey } from "./controller/installation-key.ts";
+import { lanes, type Lane } from "./controller/lanes.ts";
+import { newProviderAccess, type ConnectAws } from "./controller/provider-access.ts";
+import { newReconciler } from "./controller/reconciler.ts";
+import { newStatusWriter } from "./controller/report.ts";
+import { newRestarter } from "./controller/restart.ts";
+import { newSettler } from "./controller/settle.ts";
+import { connectTriggers } from "./controller/triggers.ts";
+import { newViews } from "./controller/views.ts";
+import { newWatches } from "./controller/watches.ts";
+import { Caller } from "./fetch/caller.ts";
+import { ClientPool } from "./fetch/client-pool.ts";
+import { ProviderClient } from "./fetch/provider-client.ts";
+import { fencedApi } from "./kube/fenced-api.ts";
+import type { KubeApi } from "./kube/kube-api.ts";
+import { leaseLock } from "./kube/lease-lock.ts";
+import type { DigestKey } from "./plan/digest.ts";
+import type { SecretReader } from "./providers/provider.ts";
+import type { Options } from "./options.ts";
+import { newOperator, type Operator } from "./run.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { newMetrics } from "./telemetry/metrics.ts";
+
+/** The composition root: builds every object and connects them. No decisions here. */
+export interface Parts {
+  readonly options: Options;
+  readonly version: string;
+  readonly api: KubeApi;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly randomBytes: (count: number) => Buffer;
+  readonly log: Logger;
+  readonly namespace: string;
+  readonly identity: string;
+  readonly openAws: (target: Parameters<ConnectAws>[0]) => Promise<SecretReader>;
+  readonly leaseTimes?: LeaseTimes;
+  readonly watchIdleMs?: number;
+}
+
+const LEASE = "secretsync-leader";
+/** Of the workers, so many stay free for what is urgent. */
+const URGENT_SHARE = 0.25;
+
+export function wire(parts: Parts): Operator {
+  const { options, api, clock, random, log } = parts;
+  const metrics = newMetrics({
+    version: parts.version,
+    lanes,
+    perObject: options["metrics-per-object"],
+    defaults: true,
+  });
+  const elector = new LeaderElector({
+    lock: leaseLock(api, parts.namespace, LEASE),
+    identity: parts.identity,
+    clock,
+    random,
+    onError: (error) => log.warn({ err: error }, "leader election request failed"),
+    times: parts.leaseTimes ?? LEASE_TIMES,
+  });
+  const leads = () => !options["leader-elect"] || elector.holds();
+  const writer = fencedApi(api, leads);
+  const onWrite = (kind: string) => metrics.writes.inc({ kind });
+
+  const queue = new WorkQueue<Lane>({
+    lanes,
+    bulkFrom: "periodic",
+    bulkWorkers: Math.max(1, Math.floor(options.concurrent * (1 - URGENT_SHARE))),
+    backoff: { firstMs: 1_000, mostMs: 120_000 },
+    clock,
+    random,
+    onWait: (lane, seconds) => metrics.queueWaitSeconds.observe({ lane }, seconds),
+  });
+  const freshness = new Freshness(clock);
+  const views = newViews();
+  connectTriggers(views, queue, (key) => freshness.forget(key));
+  const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
+    metrics.watchErrors.inc({ kind });
+    log.warn({ kind, retryInMs: Math.round(retryInMs), err: error }, "watch failed");
+  };
+  const onList = (kind: string, items: number) => {
+    metrics.lists.inc({ kind });
+    log.debug({ kind, items }, "listed");
+  };
+
+  const onRecovered = () => {
+    for (const key of freshness.waitingForProvider()) queue.add(key, "event");
+  };
+  const moreComing = () => queue.readyCount > 0;
+  const connectAws: ConnectAws = async (target, limits) => {
+    const reader = await parts.openAws(target);
+    const provider = "aws";
+    const caller = new Caller({
+      clock,
+      random,
+      limits,
+      onRecovered,
+      observe: (operation, result, seconds) => {
+        metrics.providerCalls.inc({ provider, operation, result });
+        metrics.providerSeconds.observe({ provider, operation }, seconds);
+      },
+    });
+    return new ProviderClient({
+      reader,
+      caller,
+      clock,
+      moreComing,
+      onShared: (operation) => metrics.shared.inc({ operation }),
+    });
+  };
+
+  let digestKey: DigestKey | undefined;
+  const currentDigestKey = (): DigestKey => {
+    if (!digestKey) throw new Error("the digest key is not loaded yet");
+    return digestKey;
+  };
+  const accessTo = newProviderAccess({
+    api,
+    views,
+    clock,
+    pool: new ClientPool(clock),
+    connectAws,
+    allowAmbientIdentity: options["allow-ambient-identity"],
+  });
+  const reconcile = newReconciler({
+    views,
+    clock,
+    log,
+    freshness,
+    gatherer: newGatherer(api, views, currentDigestKey),
+    fetcher: newFetcher(accessTo),
+    apply: newApplier(writer, views, onWrite),
+    restart: newRestarter({
+      api: writer,
+      views,
+      digestKey: currentDigestKey,
+      onRestart: (kind, result) => metrics.restarts.inc({ kind, result }),
+      onWrite,
+    }),
+    writeStatus: newStatusWriter(writer, views, onWrite),
+    recordEvent: newEventRecorder({
+      api: writer,
+      clock,
+      newId: () => parts.randomBytes(8).toString("hex"),
+      onError: (error) => log.debug({ err: error }, "event not written"),
+      onWrite,
+    }),
+    onChange: (kind, sourceChangedAt) => {
+      if (kind === "repaired") metrics.repairs.inc();
+      if (kind === "updated" && sourceChangedAt !== undefined) {
+        metrics.propagationSeconds.observe(
+          { stage: "source_to_secret" },
+          Math.max(0, clock.now() - sourceChangedAt) / 1000,
+        );
+      }
+    },
+    onRollout: (seconds) => metrics.propagationSeconds.observe({ stage: "secret_to_rollout" }, seconds),
+  });
+  const settle = newSettler({ queue, reconcile, clock, log, metrics });
+
+  metrics.connect({
+    *objects() {
+      for (const { key, metadata, status } of views.syncs.values()) {
+        const ready =
+          status.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") ?? false;
+        yield {
+          namespace: metadata.namespace ?? "",
+          name: metadata.name,
+          ready,
+          lastSuccess: freshness.lastSuccess(key),
+        };
+      }
+    },
+    overdueObjects: () => freshness.overdueCount(),
+    queueDepth: () => queue.depth(),
+    isLeader: leads,
+  });
+
+  const reflectors = newWatches({
+    ...parts,
+    namespaces: options["watch-namespaces"],
+    views,
+    onError: onWatchError,
+    onList,
+  });
+  const loadKey = async (signal: AbortSignal) => {
+    digestKey = await loadDigestKey(writer, parts.namespace, parts.randomBytes, signal);
+  };
+  return newOperator({
+    ...parts,
+    registry: metrics.registry,
+    reflectors,
+    queue,
+    elector: options["leader-elect"] ? elector : undefined,
+    prepare: loadKey,
+    work: () => runWorkers({ queue, concurrency: options.concurrent, ...settle }),
+  });
+}
