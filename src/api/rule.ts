@@ -15,7 +15,7 @@ export interface Rule<T> {
 
 export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rule<z.output<S>>[]): S {
   let checked: S = schema;
-  for (const { check, message } of rules) checked = checked.refine<S>((value) => check(value), { message });
+  for (const { check, message } of rules) checked = checked.refine((value) => check(value), { message });
   return checked.meta({
     ...schema.meta(),
     "x-kubernetes-validations": rules.map(({ cel, message }) => ({ rule: cel, message })),

@@ -107,13 +107,11 @@ const namespaces = withRules(
       names: stringList("These namespaces.", "Name of a namespace.", 256, 63).optional(),
       selector: z
         .object({
-          matchLabels: z
-            .record(z.string().max(317), z.string().max(63))
-            .meta({
-              description: "Labels that the namespace must carry, all of them.",
-              minProperties: 1,
-              maxProperties: 16,
-            }),
+          matchLabels: z.record(z.string().max(317), z.string().max(63)).meta({
+            description: "Labels that the namespace must carry, all of them.",
+            minProperties: 1,
+            maxProperties: 16,
+          }),
         })
         .optional()
         .meta({ description: "Namespaces with these labels." }),

@@ -229,6 +229,7 @@ function isIntact(observed: Observed, record: ContentRecord): boolean {
     target !== undefined &&
     record.key === digestKey.id &&
     target.managed &&
+    (merges(observed) || target.owner === metadata.name) &&
     record.owned === target.owned[targetFieldManager(observed)] &&
     target.ownerUids.includes(metadata.uid) === (spec.target.creationPolicy === "Owner")
   );

@@ -54,7 +54,8 @@ export class LeaderElector {
   readonly #options: LeaderElectionOptions;
   readonly #times: LeaseTimes;
   #stored: StoredLease | undefined;
-  /** Monotonic time when the stored record was first seen. */
+  /** The version that was seen last, and the monotonic time when it was first seen; kept through failures. */
+  #seenVersion: string | undefined;
   #seenAt = 0;
   /** Monotonic time before the request that last renewed our lease was sent; undefined when we don't lead. */
   #renewedAt: number | undefined;
@@ -104,8 +105,8 @@ export class LeaderElector {
     try {
       const sentAt = clock.monotonic();
       const stored = this.#renewedAt === undefined || !this.#stored ? await lock.read(limit) : this.#stored;
-      if (stored && stored.version !== this.#stored?.version) {
-        this.#stored = stored;
+      if (stored && stored.version !== this.#seenVersion) {
+        this.#seenVersion = stored.version;
         this.#seenAt = sentAt;
       }
       const current = stored?.record;
@@ -130,7 +131,6 @@ export class LeaderElector {
       this.#stored = stored
         ? await lock.update(record, stored.version, limit)
         : await lock.create(record, limit);
-      this.#seenAt = sentAt;
       this.#renewedAt = sentAt;
       return true;
     } catch (error) {

@@ -1,0 +1,60 @@
+# SecretSync. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+# Node 24 comes with the devDependency `node`.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# The stamp is newer than the lock file once everything in it is installed.
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is needed: install Node.js from https://nodejs.org" >&2; exit 1; }
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+dist/operator.mjs: node_modules/.installed package.json $(shell find src tools/build.ts -name '*.ts')
+	node tools/build.ts
+
+build: dist/operator.mjs ## Bundle the operator to dist/operator.mjs
+
+demo: dist/operator.mjs ## Show the main job on a real cluster (DEMO_EXIT=1 ends it after the story)
+	@node tools/demo.ts
+
+test: dist/operator.mjs ## Run all tests on a real cluster; the last line counts them
+	@node tools/test.ts unit integration e2e
+
+test-unit: node_modules/.installed ## Run the tests that need no cluster, with coverage of the core
+	@node tools/test.ts unit
+
+test-integration: dist/operator.mjs ## Run the tests on a real control plane
+	@node tools/test.ts integration
+
+test-e2e: dist/operator.mjs ## Run the tests with real pods
+	@node tools/test.ts e2e
+
+verify: node_modules/.installed ## Check format, lint, types, and that everything generated is up to date
+	prettier --check --log-level warn .
+	oxlint --type-aware --deny-warnings src test tools
+	tsc --noEmit
+	@node tools/verify-generated.ts
+
+generate: node_modules/.installed ## Write CRDs and reference docs from the source
+	node tools/generate.ts
+
+format: node_modules/.installed ## Format everything
+	prettier --write --log-level warn .
+
+bench: dist/operator.mjs ## Measure the operator on a real control plane against its goals
+	@node tools/bench.ts
+
+cluster-up: node_modules/.installed ## Start a cluster; the last line is its kubeconfig's path
+	@node test/cluster/cli.ts up
+
+cluster-down: node_modules/.installed ## End that cluster and remove it
+	@node test/cluster/cli.ts down
+
+clean: ## Remove what was built here; built tools stay in the user's cache folder
+	rm -rf dist coverage node_modules
+
+.PHONY: help build demo test test-unit test-integration test-e2e verify generate format bench cluster-up cluster-down clean

@@ -1,0 +1,220 @@
+import { describe, expect, it } from "@jest/globals";
+import { buildContent, MOST_BYTES } from "../../src/plan/content.ts";
+import type { FindResult } from "../../src/plan/sources.ts";
+import { sourcesOf } from "../../src/plan/sources.ts";
+import { SecretValue } from "../../src/providers/secret-value.ts";
+import { CANARY, failing, fetched, found, missing, observed, specOf, value } from "../support/gen.ts";
+
+function dataOf(spec: Record<string, unknown>, payload: string): Record<string, string> {
+  const now = observed({}, spec);
+  const content = buildContent(now.spec, fetched(now, found(payload)));
+  if (content.kind !== "data") throw new Error(JSON.stringify(content));
+  return Object.fromEntries([...content.data].map(([key, bytes]) => [key, bytes.reveal().toString()]));
+}
+
+function failureOf(spec: Record<string, unknown>, payload: string | SecretValue) {
+  const now = observed({}, spec);
+  const result = typeof payload === "string" ? found(payload) : { ...found(""), value: payload };
+  const content = buildContent(now.spec, fetched(now, result as ReturnType<typeof found>));
+  if (content.kind !== "failure") throw new Error(`no failure: ${content.kind}`);
+  return content.failure;
+}
+
+const property = (name: string) => ({ data: [{ secretKey: "a", remoteRef: { key: "k", property: name } }] });
+const extract = (more: Record<string, unknown> = {}) => ({
+  data: undefined,
+  dataFrom: [{ extract: { key: "k" }, ...more }],
+});
+
+describe("a property", () => {
+  it.each([
+    ["a member", "p", '{"p":"x"}', "x"],
+    ["a path", "a.b.1", '{"a":{"b":["x","y"]}}', "y"],
+    ["a name with dots before a path", "a.b", '{"a.b":"literal","a":{"b":"path"}}', "literal"],
+    ["a number with all its digits", "n", '{"n":9007199254740993}', "9007199254740993"],
+    ["a number as it was written", "n", '{"n":1.50e3}', "1.50e3"],
+    ["a boolean", "b", '{"b":true}', "true"],
+    ["an object as JSON, digits kept", "o", '{"o":{"x":9007199254740993}}', '{"x":9007199254740993}'],
+    ["null as JSON", "z", '{"z":null}', "null"],
+    ["an empty string", "e", '{"e":""}', ""],
+    ["__proto__ that is really there", "__proto__", '{"__proto__":"mine"}', "mine"],
+  ])("can be %s", (_case, name, payload, expected) => {
+    expect(dataOf(property(name), payload)).toEqual({ a: expected });
+  });
+
+  it.each(["__proto__", "constructor", "toString", "hasOwnProperty", "a.__proto__", "a.constructor.name"])(
+    "%s isn't found unless the secret has it",
+    (name) => {
+      expect(failureOf(property(name), '{"a":{"b":"x"}}').reason).toBe("PropertyNotFound");
+    },
+  );
+
+  it.each(["a.0", "0", "a.length", "a.-1", "a.1e0"])(
+    "%s isn't found in a list that has no such item",
+    (name) => {
+      expect(failureOf(property(name), '{"a":[]}').reason).toBe("PropertyNotFound");
+    },
+  );
+
+  it.each([
+    ["text that is not JSON", `not json ${CANARY}`, "is not valid JSON"],
+    ["truncated JSON", `{"p":"${CANARY}`, "is not valid JSON"],
+    ["JSON with a tail", `{"p":1} ${CANARY}`, "is not valid JSON"],
+    ["JSON nested too deeply", `${"[".repeat(100_000)}${"]".repeat(100_000)}`, "nested more than 64 levels"],
+  ])("of %s is a failure that quotes nothing", (_case, payload, words) => {
+    const { reason, message } = failureOf(property("p"), payload);
+    expect(reason).toBe("InvalidValue");
+    expect(message).toContain(words);
+    expect(message).not.toContain(CANARY);
+    expect(message).toContain("spec.data[0] (k from SecretProvider/aws)");
+  });
+
+  it("of bytes that are not UTF-8 is a failure", () => {
+    const bytes = new SecretValue(Buffer.from([0x7b, 0xff, 0xfe, 0x7d]));
+    expect(failureOf(property("p"), bytes).message).toContain("not valid UTF-8");
+  });
+});
+
+describe("extract", () => {
+  it("makes every member a key", () => {
+    expect(dataOf(extract(), '{"user":"u","port":5432}')).toEqual({ user: "u", port: "5432" });
+  });
+
+  it("renames by rewrite, in order", () => {
+    const rewrite = [
+      { regexp: { source: "^(.*)$", target: "APP_$1" } },
+      { regexp: { source: "-", target: "_" } },
+    ];
+    expect(dataOf(extract({ rewrite }), '{"a-b-c":"x"}')).toEqual({ APP_a_b_c: "x" });
+  });
+
+  it.each(["..", ".", "a/b", "a b", "", "ключ", "a\u0000b", "x".repeat(254)])(
+    "refuses the member name %j",
+    (name) => {
+      const failure = failureOf(extract(), JSON.stringify({ [name]: "v" }));
+      expect(failure.reason).toBe("InvalidValue");
+      expect(failure.message).toContain("which a Secret can't hold");
+    },
+  );
+
+  it("takes __proto__ as the plain key that it is", () => {
+    const now = observed({}, extract());
+    const content = buildContent(now.spec, fetched(now, found('{"__proto__":"x"}')));
+    expect(content.kind === "data" && [...content.data.keys()]).toEqual(["__proto__"]);
+    expect(({} as Record<string, unknown>)["x"]).toBeUndefined();
+  });
+
+  it("refuses a rewrite that makes two names one", () => {
+    const rewrite = [{ regexp: { source: "^.*$", target: "same" } }];
+    expect(failureOf(extract({ rewrite }), '{"a":"1","b":"2"}').message).toContain(
+      'two names give the key "same"',
+    );
+  });
+
+  it.each(["[1,2]", '"text"', "5", "null", "true"])("refuses %s, which has no members", (payload) => {
+    expect(failureOf(extract(), payload).message).toContain("is not a JSON object");
+  });
+
+  it("takes 10,000 keys", () => {
+    const payload = JSON.stringify(
+      Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key-${index}`, "v"])),
+    );
+    expect(Object.keys(dataOf(extract(), payload))).toHaveLength(10_000);
+  });
+
+  it("is overridden by later entries, and by data", () => {
+    const spec = {
+      dataFrom: [{ extract: { key: "k" } }],
+      data: [{ secretKey: "a", remoteRef: { key: "k", property: "b" } }],
+    };
+    expect(dataOf(spec, '{"a":"from extract","b":"from data"}')["a"]).toBe("from data");
+  });
+});
+
+describe("find", () => {
+  const spec = { data: undefined, dataFrom: [{ find: { path: "prod/" } }] };
+  const matches = (names: readonly string[]): FindResult => ({
+    kind: "matches",
+    secrets: new Map(names.map((name) => [name, { value: value(name), versionId: "v", versionStages: [] }])),
+  });
+  const content = (names: readonly string[]) => {
+    const parsed = specOf(spec);
+    return buildContent(parsed, new Map(sourcesOf(parsed).map(({ id }) => [id, matches(names)])));
+  };
+
+  it("turns what a Secret key can't hold into _", () => {
+    const built = content(["prod/a b", "prod/c"]);
+    expect(built.kind === "data" && [...built.data.keys()]).toEqual(["prod_a_b", "prod_c"]);
+  });
+
+  it("refuses names that then are the same", () => {
+    const built = content(["prod/a", "prod_a"]);
+    expect(built).toMatchObject({ kind: "failure", failure: { reason: "InvalidValue" } });
+  });
+});
+
+describe("a missing secret", () => {
+  const spec = (more: Record<string, unknown>) => ({
+    data: [{ secretKey: "a", remoteRef: { key: "k", property: "p" }, ...more }],
+  });
+  const built = (more: Record<string, unknown>, result = missing) => {
+    const now = observed({}, spec(more));
+    return buildContent(now.spec, fetched(now, result));
+  };
+
+  it("is a failure that says where and what to do", () => {
+    expect(built({})).toMatchObject({
+      kind: "failure",
+      failure: {
+        reason: "SecretNotFound",
+        message:
+          "spec.data[0] (k from SecretProvider/aws): the provider has no such secret or version; create it, or correct the key",
+      },
+    });
+  });
+
+  it.each([missing, found('{"q":1}')])("is left out when optional", (result) => {
+    const content = built({ optional: true }, result);
+    expect(content.kind === "data" && content.data.size).toBe(0);
+  });
+
+  it.each([missing, found('{"q":1}')])("has its default", (result) => {
+    const content = built({ default: "fallback" }, result);
+    expect(content.kind === "data" && content.data.get("a")?.reveal().toString()).toBe("fallback");
+  });
+
+  it("isn't what a denied read is, even when optional", () => {
+    expect(built({ optional: true }, failing())).toMatchObject({
+      kind: "failure",
+      failure: { reason: "AccessDenied" },
+    });
+  });
+});
+
+describe("decodingStrategy", () => {
+  const decoded = (strategy: string, text: string) =>
+    dataOf({ data: [{ secretKey: "a", remoteRef: { key: "k", decodingStrategy: strategy } }] }, text)["a"];
+
+  it.each([
+    ["None", "aGVsbG8=", "aGVsbG8="],
+    ["Base64", "aGVsbG8=", "hello"],
+    ["Base64", "aGVsbG8", "hello"],
+    ["Base64URL", "PDw_Pz8-Pg", "<<???>>"],
+    ["Auto", "aGVsbG8=", "hello"],
+    ["Auto", "PDw_Pz8-Pg", "<<???>>"],
+    ["Auto", "not base64!", "not base64!"],
+  ])("%s turns %s into %s", (strategy, text, expected) => {
+    expect(decoded(strategy, text)).toBe(expected);
+  });
+
+  it.each(["not base64!", "a", "aGVsbG8=aGVs", "PDw_"])("Base64 refuses %s", (text) => {
+    expect(() => decoded("Base64", text)).toThrow("is not valid Base64");
+  });
+});
+
+describe("size", () => {
+  it("of exactly 1 MiB fits, one byte more doesn't", () => {
+    expect(dataOf({}, "x".repeat(MOST_BYTES))["password"]).toHaveLength(MOST_BYTES);
+    expect(failureOf({}, "x".repeat(MOST_BYTES + 1)).reason).toBe("TooLarge");
+  });
+});

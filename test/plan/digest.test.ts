@@ -1,0 +1,88 @@
+import { describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { createHash } from "node:crypto";
+import { ALL_KEYS, digestContent, digestOfKeys, formatRecord, parseRecord } from "../../src/plan/digest.ts";
+import { digestKey, otherDigestKey, value } from "../support/gen.ts";
+
+const content = (data: Record<string, string>) =>
+  new Map(Object.entries(data).map(([key, text]) => [key, value(text)]));
+
+describe("digests", () => {
+  it("change exactly when the content changes", () => {
+    const data = fc.dictionary(fc.stringMatching(/^[a-z]{1,6}$/), fc.string(), { maxKeys: 6 });
+    fc.assert(
+      fc.property(data, data, (a, b) => {
+        const [left, right] = [a, b].map((each) =>
+          digestOfKeys(digestKey, digestContent(digestKey, content(each)), "all"),
+        );
+        const sorted = (each: Record<string, string>) =>
+          JSON.stringify(Object.entries(each).sort(([x], [y]) => (x < y ? -1 : 1)));
+        expect(left === right).toBe(sorted(a) === sorted(b));
+      }),
+    );
+  });
+
+  it("tell keys with the same value apart, so that equal values don't show", () => {
+    const digests = digestContent(digestKey, content({ a: "same", b: "same" }));
+    expect(digests["a"]).not.toBe(digests["b"]);
+  });
+
+  it("depend on the installation's key", () => {
+    const data = content({ a: "guess me" });
+    expect(digestContent(digestKey, data)).not.toEqual(digestContent(otherDigestKey, data));
+    expect(digestKey.id).not.toBe(otherDigestKey.id);
+  });
+
+  it("are no plain hash that a guess could be tested against", () => {
+    const [digest = ""] = Object.values(digestContent(digestKey, content({ a: "password" })));
+    for (const algorithm of ["sha256", "sha1", "md5", "sha512"]) {
+      for (const text of ["password", "a:password", "1:a:password"]) {
+        expect(createHash(algorithm).update(text).digest("hex")).not.toContain(digest);
+      }
+    }
+    expect(JSON.stringify(digestKey.id)).not.toContain(digestKey.secret.toString("hex").slice(0, 8));
+  });
+
+  it("of one key don't change with another key", () => {
+    const before = digestContent(digestKey, content({ a: "1", b: "1" }));
+    const after = digestContent(digestKey, content({ a: "1", b: "2" }));
+    expect(digestOfKeys(digestKey, before, ["a"])).toBe(digestOfKeys(digestKey, after, ["a"]));
+    expect(digestOfKeys(digestKey, before, "all")).not.toBe(digestOfKeys(digestKey, after, "all"));
+  });
+
+  it("of a key that appears changes", () => {
+    const before = digestContent(digestKey, content({ a: "1" }));
+    const after = digestContent(digestKey, content({ a: "1", b: "1" }));
+    expect(digestOfKeys(digestKey, before, ["b"])).not.toBe(digestOfKeys(digestKey, after, ["b"]));
+  });
+
+  it("of very many keys are one, which changes with each of them", () => {
+    const many = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`k${index}`, "v"]));
+    const before = digestContent(digestKey, content(many));
+    const after = digestContent(digestKey, content({ ...many, k7: "changed" }));
+    expect(Object.keys(before)).toEqual([ALL_KEYS]);
+    expect(digestOfKeys(digestKey, before, ["k1"])).not.toBe(digestOfKeys(digestKey, after, ["k1"]));
+  });
+});
+
+describe("a record", () => {
+  const record = { key: "k", version: "v", owned: "o", digests: { a: "d" } };
+
+  it("comes back as it was written", () => {
+    expect(parseRecord(formatRecord(record))).toEqual(record);
+  });
+
+  it.each([
+    undefined,
+    "",
+    "null",
+    "[]",
+    "5",
+    "{",
+    '{"key":1}',
+    '{"key":"k","version":"v","owned":"o","digests":null}',
+    '{"key":"k","version":"v","digests":{}}',
+  ])("that somebody spoiled (%j) counts as none", (text) => {
+    expect(parseRecord(text)).toBeUndefined();
+  });
+});

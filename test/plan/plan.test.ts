@@ -1,0 +1,362 @@
+import { describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { inspect } from "node:util";
+import { isUnchanged, needs, plan, planUnchanged, type Plan, type Step } from "../../src/plan/plan.ts";
+import { parseRecord } from "../../src/plan/digest.ts";
+import type { Observed } from "../../src/plan/observed.ts";
+import { versionsOf } from "../../src/plan/sources.ts";
+import {
+  afterApply,
+  CANARY,
+  failing,
+  fetched,
+  found,
+  missing,
+  observed,
+  otherDigestKey,
+} from "../support/gen.ts";
+
+const applied = (made: Plan): Step & { kind: "applySecret" } => {
+  const step = made.steps[0];
+  if (step?.kind !== "applySecret") throw new Error(`no Secret is applied: ${made.verdict.message}`);
+  return step;
+};
+
+/** An object whose Secret was written from what was fetched. */
+function synced(before: Observed, text = "one", versionId = "v1"): Observed {
+  const made = plan(before, fetched(before, found(text, versionId)));
+  return {
+    ...before,
+    target: afterApply(applied(made), before.target),
+    status: { secretRef: { name: "orders" } },
+  };
+}
+
+describe("a first sync", () => {
+  it("writes the whole Secret under our field manager, owned by the SecretSync", () => {
+    const before = observed({}, { target: { template: { metadata: { labels: { team: "shop" } } } } });
+
+    const made = plan(before, fetched(before, found("one")));
+
+    const step = applied(made);
+    expect(step).toMatchObject({
+      name: "orders",
+      namespace: "shop",
+      fieldManager: "secretsync",
+      type: "Opaque",
+      labels: { team: "shop", "secretsync.dev/managed": "true" },
+    });
+    expect(step.ownerReferences).toMatchObject([
+      { kind: "SecretSync", name: "orders", uid: "uid-1", controller: true },
+    ]);
+    expect(step.data.get("password")?.reveal().toString()).toBe("one");
+    expect(made.verdict).toMatchObject({ reason: "Synced" });
+    expect(made.change).toEqual({ kind: "created", keys: ["password"] });
+  });
+
+  it("asks for values at once", () => {
+    expect(needs(observed())).toEqual({ kind: "values" });
+  });
+
+  it("with creationPolicy Orphan leaves the owner out", () => {
+    const before = observed({}, { target: { creationPolicy: "Orphan" } });
+    expect(applied(plan(before, fetched(before, found("one")))).ownerReferences).toEqual([]);
+  });
+
+  it("holds no value in anything that can be printed", () => {
+    const before = observed();
+    const made = plan(before, fetched(before, found(CANARY)));
+    expect(JSON.stringify(made)).not.toContain(CANARY);
+    expect(inspect(made, { depth: 20 })).not.toContain(CANARY);
+    expect(JSON.stringify(made)).not.toContain(Buffer.from(CANARY).toString("base64"));
+  });
+});
+
+describe("a refresh", () => {
+  it("needs versions only, and none when they are the same", () => {
+    const now = synced(observed());
+    expect(needs(now)).toEqual({ kind: "versions" });
+    const versions = versionsOf(fetched(now, found("one", "v1")));
+    expect(isUnchanged(now, versions!)).toBe(true);
+    expect(planUnchanged(now).steps).toEqual([]);
+  });
+
+  it("writes when the version changed, and names the keys that did", () => {
+    const now = synced(observed());
+    const made = plan(now, fetched(now, found("two", "v2")));
+    expect(applied(made).uid).toBe("secret-uid");
+    expect(made.change).toEqual({ kind: "updated", keys: ["password"] });
+  });
+
+  it("reports no change when a new version holds the same value", () => {
+    const now = synced(observed());
+    const made = plan(now, fetched(now, found("one", "v2")));
+    expect(made.change).toBeUndefined();
+    expect(made.steps).toHaveLength(1);
+  });
+
+  it("plans nothing for what it wrote itself, whatever the content", () => {
+    fc.assert(
+      fc.property(
+        fc.dictionary(fc.stringMatching(/^[a-z]{1,8}$/), fc.string(), { minKeys: 1, maxKeys: 8 }),
+        (content) => {
+          const before = observed({}, { data: undefined, dataFrom: [{ extract: { key: "prod/db" } }] });
+          const payload = JSON.stringify(content);
+          const now = synced(before, payload);
+          const again = plan(now, fetched(now, found(payload)));
+          expect(again.steps).toEqual([]);
+          expect(again.change).toBeUndefined();
+        },
+      ),
+    );
+  });
+
+  it("doesn't depend on the order of the entries", () => {
+    const entries = [
+      { secretKey: "a", remoteRef: { key: "k1" } },
+      { secretKey: "b", remoteRef: { key: "k1" } },
+    ];
+    const digests = [entries, entries.toReversed()].map((data) => {
+      const before = observed({}, { data });
+      return plan(before, fetched(before, found("x"))).record?.digests;
+    });
+    expect(digests[0]).toEqual(digests[1]);
+  });
+});
+
+describe("drift", () => {
+  const base = () => synced(observed());
+
+  it("is repaired when somebody took a key from our field manager", () => {
+    const now = base();
+    const target = { ...now.target!, owned: { secretsync: "other" } };
+    expect(needs({ ...now, target })).toEqual({ kind: "values" });
+    const made = plan({ ...now, target }, fetched(now, found("one")));
+    expect(applied(made).data.get("password")?.reveal().toString()).toBe("one");
+    expect(made.change?.kind).toBe("repaired");
+  });
+
+  it("is repaired when the Secret was deleted", () => {
+    const now = { ...base(), target: undefined };
+    expect(needs(now)).toEqual({ kind: "values" });
+    expect(plan(now, fetched(now, found("one"))).change?.kind).toBe("repaired");
+  });
+
+  it("is repaired when the managed label or the owner reference is gone", () => {
+    const now = base();
+    expect(needs({ ...now, target: { ...now.target!, managed: false } }).kind).toBe("values");
+    expect(needs({ ...now, target: { ...now.target!, ownerUids: [] } }).kind).toBe("values");
+  });
+
+  it("by a new digest key is no change of the content", () => {
+    const now = { ...base(), digestKey: otherDigestKey };
+    expect(needs(now).kind).toBe("values");
+    const made = plan(now, fetched(now, found("one")));
+    expect(made.steps).toHaveLength(1);
+    expect(made.change).toEqual({ kind: "repaired", keys: [] });
+  });
+});
+
+describe("a failure", () => {
+  it.each(["AccessDenied", "ProviderUnreachable", "RateLimited"] as const)(
+    "%s writes and deletes nothing",
+    (reason) => {
+      const now = synced(observed({}, { target: { deletionPolicy: "Delete" } }));
+      const made = plan(now, fetched(now, failing(reason)));
+      expect(made.steps).toEqual([]);
+      expect(made.verdict.reason).toBe(reason);
+      expect(made.verdict.message).toBe(
+        "spec.data[0] (prod/db from SecretProvider/aws): the provider says no",
+      );
+    },
+  );
+
+  it("of one key keeps the whole old Secret", () => {
+    const now = synced(
+      observed(
+        {},
+        {
+          data: [
+            { secretKey: "a", remoteRef: { key: "k1" } },
+            { secretKey: "b", remoteRef: { key: "k2" } },
+          ],
+        },
+      ),
+    );
+    const made = plan(now, fetched(now, found("new", "v2"), failing()));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict.message).toContain("spec.data[1] (k2 from SecretProvider/aws)");
+  });
+
+  it("keeps the record, so that restarts that are due still happen", () => {
+    const now = synced(observed());
+    expect(plan(now, fetched(now, failing())).record).toEqual(
+      parseRecord(Object.values(now.target!.records)[0]),
+    );
+  });
+});
+
+describe("deletionPolicy", () => {
+  const two = {
+    data: [
+      { secretKey: "a", remoteRef: { key: "k1" } },
+      { secretKey: "b", remoteRef: { key: "k2" } },
+    ],
+  };
+  const withPolicy = (deletionPolicy: string) => synced(observed({}, { ...two, target: { deletionPolicy } }));
+
+  it("Retain keeps everything when a secret is gone", () => {
+    const now = withPolicy("Retain");
+    const made = plan(now, fetched(now, missing));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict.reason).toBe("SecretNotFound");
+  });
+
+  it("Delete deletes that very Secret when all secrets are gone", () => {
+    const now = withPolicy("Delete");
+    const made = plan(now, fetched(now, missing));
+    expect(made.steps).toEqual([
+      { kind: "deleteSecret", name: "orders", namespace: "shop", uid: "secret-uid" },
+    ]);
+    expect(made.verdict.reason).toBe("Deleted");
+  });
+
+  it("Delete keeps everything while one secret is left", () => {
+    const now = withPolicy("Delete");
+    expect(plan(now, fetched(now, missing, found("one"))).steps).toEqual([]);
+    expect(plan(now, fetched(now, missing, failing())).steps).toEqual([]);
+  });
+
+  it("Delete never deletes a Secret that isn't ours", () => {
+    const now = withPolicy("Delete");
+    const made = plan({ ...now, target: { ...now.target!, owner: "other" } }, fetched(now, missing));
+    expect(made.steps).toEqual([]);
+  });
+
+  it("Delete doesn't take a missing property for a missing secret", () => {
+    const now = synced(
+      observed(
+        {},
+        {
+          data: [{ secretKey: "a", remoteRef: { key: "k", property: "p" } }],
+          target: { deletionPolicy: "Delete" },
+        },
+      ),
+      '{"p":"x"}',
+    );
+    const made = plan(now, fetched(now, found('{"q":"x"}', "v2")));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict.reason).toBe("PropertyNotFound");
+  });
+
+  it("Merge removes the keys that are gone", () => {
+    const now = withPolicy("Merge");
+    const made = plan(now, fetched(now, missing, found("one")));
+    expect([...applied(made).data.keys()]).toEqual(["b"]);
+    expect(made.change).toEqual({ kind: "updated", keys: ["a"] });
+  });
+});
+
+describe("the target", () => {
+  it("of somebody else is left alone, with the way to hand it over", () => {
+    const foreign = { ...synced(observed()).target!, managed: false, owner: undefined, records: {} };
+    const need = needs(observed({ target: foreign }));
+    expect(need.kind === "nothing" && need.plan.verdict).toMatchObject({
+      reason: "TargetConflict",
+      message: expect.stringContaining("kubectl annotate secret orders secretsync.dev/owner=orders"),
+    });
+  });
+
+  it("that was handed over is taken", () => {
+    const handedOver = { ...synced(observed()).target!, managed: false, owner: "orders", records: {} };
+    expect(needs(observed({ target: handedOver }))).toEqual({ kind: "values" });
+  });
+
+  it("of a SecretSync that is gone is taken", () => {
+    const orphan = { ...synced(observed()).target!, owner: "gone" };
+    expect(needs(observed({ target: orphan })).kind).toBe("values");
+  });
+
+  it.each([
+    ["the older of two", { name: "zz", creationTimestamp: "2026-01-01T00:00:00Z" }, "nothing"],
+    ["the younger of two", { name: "aa", creationTimestamp: "2026-01-03T00:00:00Z" }, "values"],
+    [
+      "the first by name of two of the same age",
+      { name: "aa", creationTimestamp: "2026-01-02T00:00:00Z" },
+      "nothing",
+    ],
+  ])("before the first write goes to the oldest: a rival that is %s", (_case, rival, kind) => {
+    expect(needs(observed({ rivals: [rival] })).kind).toBe(kind);
+  });
+
+  it("stays with the one that wrote it, however old the other is", () => {
+    const now = synced(observed());
+    const rivals = [{ name: "older", creationTimestamp: "2020-01-01T00:00:00Z" }];
+    expect(needs({ ...now, rivals }).kind).toBe("versions");
+    const other = {
+      ...now,
+      metadata: { ...now.metadata, name: "older" },
+      rivals: [{ name: "orders", creationTimestamp: "2026-01-02T00:00:00Z" }],
+    };
+    const need = needs(other);
+    expect(need.kind === "nothing" && need.plan.verdict.reason).toBe("TargetConflict");
+  });
+
+  it("that is immutable is written once", () => {
+    const now = synced(observed({}, { target: { immutable: true } }));
+    const made = plan(now, fetched(now, found("two", "v2")));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict.reason).toBe("TargetImmutable");
+  });
+
+  it("that was renamed: the old one goes after the new one is written, if it is ours", () => {
+    const before = synced(observed());
+    const renamed = observed(
+      { abandoned: before.target, status: before.status },
+      { target: { name: "new" } },
+    );
+    const made = plan(renamed, fetched(renamed, found("one")));
+    expect(made.steps.map(({ kind, name }) => [kind, name])).toEqual([
+      ["applySecret", "new"],
+      ["deleteSecret", "orders"],
+    ]);
+    const foreign = { ...renamed, abandoned: { ...before.target!, ownerUids: [] } };
+    expect(plan(foreign, fetched(renamed, found("one"))).steps).toHaveLength(1);
+  });
+
+  it("of type Merge must exist, is marked by uid, and keeps its own type", () => {
+    const spec = { target: { creationPolicy: "Merge" } };
+    const need = needs(observed({}, spec));
+    expect(need.kind === "nothing" && need.plan.verdict.reason).toBe("TargetNotFound");
+    const foreign = {
+      ...synced(observed()).target!,
+      managed: false,
+      owner: undefined,
+      records: {},
+      owned: {},
+    };
+    const now = observed({ target: foreign }, spec);
+    const step = applied(plan(now, fetched(now, found("one"))));
+    expect(step.type).toBeUndefined();
+    expect(step.fieldManager).toBe("secretsync-merge-uid-1");
+    expect(Object.keys(step.annotations)).toEqual(["secretsync.dev/digests-uid-1"]);
+    expect(step.ownerReferences).toEqual([]);
+  });
+
+  it("of type Merge doesn't take a key that another SecretSync merged", () => {
+    const target = { ...synced(observed()).target!, dataKeys: { "secretsync-merge-uid-2": ["password"] } };
+    const now = observed({ target }, { target: { creationPolicy: "Merge" } });
+    const made = plan(now, fetched(now, found("one")));
+    expect(made.verdict).toMatchObject({
+      reason: "TargetConflict",
+      message: expect.stringContaining('"password"'),
+    });
+  });
+});
+
+describe("suspend", () => {
+  it("reads and writes nothing", () => {
+    const need = needs(observed({}, { suspend: true }));
+    expect(need).toMatchObject({ kind: "nothing", plan: { steps: [], verdict: { reason: "Suspended" } } });
+  });
+});

@@ -1,0 +1,217 @@
+import { describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
+import { consumptionOf, type PodSpec, type Workload } from "../../src/restart/consumption.ts";
+import { planRestart, recordedSecrets } from "../../src/restart/plan-restart.ts";
+import { digestKey, otherDigestKey, specOf, value } from "../support/gen.ts";
+
+describe("what a pod consumes", () => {
+  const env = (name: string, key: string) => ({ env: [{ valueFrom: { secretKeyRef: { name, key } } }] });
+  it.each<[string, PodSpec, Record<string, unknown>]>([
+    ["env: one key", { containers: [env("s", "a")] }, { s: ["a"] }],
+    ["env of an init container", { initContainers: [env("s", "a")] }, { s: ["a"] }],
+    ["two keys, each once", { containers: [env("s", "b"), env("s", "a"), env("s", "b")] }, { s: ["a", "b"] }],
+    ["envFrom: all", { containers: [{ envFrom: [{ secretRef: { name: "s" } }] }] }, { s: "all" }],
+    [
+      "envFrom beats env",
+      { containers: [env("s", "a"), { envFrom: [{ secretRef: { name: "s" } }] }, env("s", "b")] },
+      { s: "all" },
+    ],
+    ["a volume: all", { volumes: [{ secret: { secretName: "s" } }] }, { s: "all" }],
+    [
+      "a volume with items",
+      { volumes: [{ secret: { secretName: "s", items: [{ key: "a" }] } }] },
+      { s: ["a"] },
+    ],
+    [
+      "a projected volume",
+      {
+        volumes: [
+          {
+            projected: {
+              sources: [{ secret: { name: "s" } }, { secret: { name: "t", items: [{ key: "k" }] } }],
+            },
+          },
+        ],
+      },
+      { s: "all", t: ["k"] },
+    ],
+    [
+      "ConfigMaps and plain values: nothing",
+      { containers: [{ env: [{}], envFrom: [{}] }], volumes: [{}] },
+      {},
+    ],
+    [
+      "a Secret named __proto__",
+      { containers: [{ envFrom: [{ secretRef: { name: "__proto__" } }] }] },
+      JSON.parse('{"__proto__":"all"}') as Record<string, unknown>,
+    ],
+  ])("%s", (_case, pod, expected) => {
+    expect(Object.entries(consumptionOf(pod))).toEqual(Object.entries(expected));
+  });
+});
+
+const workload = (more: Partial<Workload> = {}): Workload => ({
+  key: "shop/orders",
+  kind: "Deployment",
+  name: "orders",
+  namespace: "shop",
+  uid: "w",
+  resourceVersion: "1",
+  deleting: false,
+  consumes: { db: ["password"] },
+  consumed: undefined,
+  restartedFor: undefined,
+  ...more,
+});
+
+const record = (data: Record<string, string>, key = digestKey): ContentRecord => ({
+  key: key.id,
+  version: "v",
+  owned: "o",
+  digests: digestContent(key, new Map(Object.entries(data).map(([name, text]) => [name, value(text)]))),
+});
+
+const policy = (restart: Record<string, unknown> = { policy: "Auto" }) => specOf({ restart }).restart;
+
+/** The workload after the write that a plan asks for. */
+const after = (before: Workload, data: Record<string, string>, rule = policy()): Workload => {
+  const write = planRestart(before, "db", rule, record(data), digestKey);
+  return write ? { ...before, consumed: write.consumed, restartedFor: write.restartedFor } : before;
+};
+
+describe("a workload", () => {
+  it("that is new is recorded without a restart", () => {
+    const write = planRestart(workload(), "db", policy(), record({ password: "one" }), digestKey);
+    expect(write).toMatchObject({ restart: false, restartedFor: undefined });
+  });
+
+  it("whose content stays needs nothing", () => {
+    const adopted = after(workload(), { password: "one" });
+    expect(planRestart(adopted, "db", policy(), record({ password: "one" }), digestKey)).toBeUndefined();
+  });
+
+  it("whose content changed restarts, and records that in the same write", () => {
+    const adopted = after(workload(), { password: "one" });
+    const write = planRestart(adopted, "db", policy(), record({ password: "two" }), digestKey)!;
+    expect(write.restart).toBe(true);
+    expect(write.restartedFor).toMatch(/^[0-9a-f]{16}$/);
+    const restarted = { ...adopted, consumed: write.consumed, restartedFor: write.restartedFor };
+    expect(planRestart(restarted, "db", policy(), record({ password: "two" }), digestKey)).toBeUndefined();
+  });
+
+  it("restarts exactly once for each change, over any history", () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 20 }), (values) => {
+        let now = workload();
+        let restarts = 0;
+        const templates = new Set<string | undefined>();
+        for (const password of values) {
+          // Twice, as after a crash.
+          for (let time = 0; time < 2; time++) {
+            const write = planRestart(now, "db", policy(), record({ password }), digestKey);
+            if (!write) continue;
+            if (write.restart) restarts++;
+            expect(write.restart).toBe(write.restartedFor !== now.restartedFor);
+            now = { ...now, consumed: write.consumed, restartedFor: write.restartedFor };
+            templates.add(now.restartedFor);
+          }
+        }
+        const changes = values.slice(1).filter((each, index) => each !== values[index]).length;
+        expect(restarts).toBe(changes);
+      }),
+    );
+  });
+
+  it("isn't restarted for a key that it doesn't consume", () => {
+    const adopted = after(workload(), { password: "one", other: "1" });
+    expect(
+      planRestart(adopted, "db", policy(), record({ password: "one", other: "2" }), digestKey),
+    ).toBeUndefined();
+  });
+
+  it("isn't restarted when its template consumes other keys now: its pods are new anyway", () => {
+    const adopted = after(workload(), { password: "one", user: "u" });
+    const changed = { ...adopted, consumes: { db: ["user"] } };
+    const write = planRestart(changed, "db", policy(), record({ password: "two", user: "u2" }), digestKey);
+    expect(write?.restart).toBe(false);
+  });
+
+  it("isn't restarted by a new digest key", () => {
+    const adopted = after(workload(), { password: "one" });
+    const write = planRestart(
+      adopted,
+      "db",
+      policy(),
+      record({ password: "one" }, otherDigestKey),
+      otherDigestKey,
+    );
+    expect(write?.restart).toBe(false);
+    expect(
+      planRestart(adopted, "db", policy(), record({ password: "one" }, otherDigestKey), digestKey),
+    ).toBeUndefined();
+  });
+
+  it("keeps what it knows of other Secrets", () => {
+    const both = workload({ consumes: { db: ["password"], tls: "all" } });
+    const first = planRestart(both, "tls", policy(), record({ x: "1" }), digestKey)!;
+    const second = planRestart(
+      { ...both, consumed: first.consumed },
+      "db",
+      policy(),
+      record({ password: "one" }),
+      digestKey,
+    )!;
+    expect(recordedSecrets({ ...both, consumed: second.consumed })).toEqual(["db", "tls"]);
+  });
+
+  it("forgets a Secret that it no longer consumes, without a restart", () => {
+    const adopted = after(workload(), { password: "one" });
+    const write = planRestart(
+      { ...adopted, consumes: {} },
+      "db",
+      policy(),
+      record({ password: "two" }),
+      digestKey,
+    );
+    expect(write).toMatchObject({ restart: false, consumed: "{}" });
+  });
+
+  it("with policy None is left alone", () => {
+    expect(
+      planRestart(workload(), "db", policy({ policy: "None" }), record({ password: "one" }), digestKey),
+    ).toBeUndefined();
+  });
+
+  it("with policy Listed restarts only when listed, for every key when its template shows none", () => {
+    const listed = policy({ policy: "Listed", targets: [{ kind: "Deployment", name: "orders" }] });
+    expect(
+      planRestart(workload({ name: "x" }), "db", listed, record({ password: "one" }), digestKey),
+    ).toBeUndefined();
+    expect(
+      planRestart(workload({ kind: "DaemonSet" }), "db", listed, record({ password: "one" }), digestKey),
+    ).toBeUndefined();
+    const reader = after(workload({ consumes: {} }), { any: "1" }, listed);
+    expect(planRestart(reader, "db", listed, record({ any: "2" }), digestKey)?.restart).toBe(true);
+  });
+
+  it.each(["not json", "[]", "null", '{"db":5}'])(
+    "whose annotation somebody spoiled (%s) is adopted anew",
+    (consumed) => {
+      const write = planRestart(
+        workload({ consumed }),
+        "db",
+        policy(),
+        record({ password: "one" }),
+        digestKey,
+      );
+      expect(write?.restart).toBe(false);
+    },
+  );
+
+  it("that is being deleted is left alone", () => {
+    expect(
+      planRestart(workload({ deleting: true }), "db", policy(), record({ password: "one" }), digestKey),
+    ).toBeUndefined();
+  });
+});

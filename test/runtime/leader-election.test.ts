@@ -1,0 +1,216 @@
+import { describe, expect, it } from "@jest/globals";
+import {
+  LeaderElector,
+  type LeaseLock,
+  type LeaseRecord,
+  type StoredLease,
+} from "../../src/runtime/leader-election.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+/** A Lease with optimistic locking, as the apiserver keeps it. */
+class FakeLease implements LeaseLock {
+  stored: StoredLease | undefined;
+  #version = 0;
+  broken = false;
+  hanging = false;
+  writes = 0;
+
+  async read(): Promise<StoredLease | undefined> {
+    this.#check();
+    return this.stored;
+  }
+  async create(record: LeaseRecord): Promise<StoredLease> {
+    this.#check();
+    if (this.stored) throw new Error("exists");
+    return this.#put(record);
+  }
+  async update(record: LeaseRecord, version: string, signal: AbortSignal): Promise<StoredLease> {
+    if (this.hanging)
+      return new Promise((_resolve, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason as Error)),
+      );
+    this.#check();
+    if (version !== this.stored?.version) throw new Error("conflict");
+    return this.#put(record);
+  }
+  #check(): void {
+    if (this.broken) throw new Error("unreachable");
+  }
+  #put(record: LeaseRecord): StoredLease {
+    this.writes++;
+    return (this.stored = { record, version: String(++this.#version) });
+  }
+}
+
+function candidate(lease: FakeLease, clock: FakeClock, identity: string) {
+  const errors: unknown[] = [];
+  const elector = new LeaderElector({
+    lock: lease,
+    identity,
+    clock,
+    random: () => 0,
+    onError: (error) => errors.push(error),
+  });
+  const stop = new AbortController();
+  const state = { leads: false, lost: false, released: false };
+  const run = async () => {
+    state.leads = await elector.acquire(stop.signal);
+    if (!state.leads) return;
+    state.released = await elector.hold(stop.signal);
+    state.lost = !state.released;
+    state.leads = false;
+  };
+  return { elector, stop, state, errors, ended: run() };
+}
+
+describe("leader election", () => {
+  it("gives a free lease to the first, and to nobody else while it is renewed", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    const b = candidate(lease, clock, "b");
+    for (let minute = 0; minute < 5; minute++) {
+      await clock.advance(60_000);
+      expect([a.elector.holds(), b.elector.holds()]).toEqual([true, false]);
+    }
+    expect(lease.stored?.record).toMatchObject({ holder: "a", durationSeconds: 15, transitions: 0 });
+  });
+
+  it("lets a standby take over when the leader is gone without a word, after the lease's time", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    lease.stored = {
+      version: "x",
+      record: { holder: "dead", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 3 },
+    };
+    const b = candidate(lease, clock, "b");
+    await clock.advance(14_000);
+    expect(b.elector.holds()).toBe(false);
+    await clock.advance(4_000);
+    expect(b.elector.holds()).toBe(true);
+    expect(lease.stored?.record).toMatchObject({ holder: "b", transitions: 4 });
+  });
+
+  it("trusts its own clock, not the times in the record", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const future = clock.now() + 1e9;
+    lease.stored = {
+      version: "x",
+      record: { holder: "dead", durationSeconds: 15, acquiredAt: future, renewedAt: future, transitions: 0 },
+    };
+    const b = candidate(lease, clock, "b");
+    await clock.advance(18_000);
+    expect(b.elector.holds()).toBe(true);
+  });
+
+  it("hands over within one try when the leader stops", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    const b = candidate(lease, clock, "b");
+    await clock.advance(5_000);
+    a.stop.abort();
+    await clock.advance(0);
+    expect(a.state.released).toBe(true);
+    expect(a.elector.holds()).toBe(false);
+    await clock.advance(3_000);
+    expect(b.elector.holds()).toBe(true);
+  });
+
+  it("doesn't hold the lease any more once renewals fail for the deadline, before others may take it", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(4_000);
+    const b = candidate(lease, clock, "b");
+    await clock.advance(0);
+    lease.broken = true;
+    await clock.advance(11_000);
+    expect(a.elector.holds()).toBe(false);
+    expect(a.state.lost).toBe(true);
+    expect(a.errors.length).toBeGreaterThan(0);
+    lease.broken = false;
+    expect(b.elector.holds()).toBe(false);
+    await clock.advance(10_000);
+    expect(b.elector.holds()).toBe(true);
+  });
+
+  it("doesn't hold the lease when it wakes up late, before it has even tried to renew", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const paused = candidate(lease, clock, "a");
+    await clock.advance(0);
+    expect(paused.elector.holds()).toBe(true);
+    lease.hanging = true;
+    await clock.advance(10_001);
+    expect(paused.elector.holds()).toBe(false);
+  });
+
+  it("never lets two hold it at once, through pauses and failures", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const all = ["a", "b", "c"].map((identity) => candidate(lease, clock, identity));
+    for (let round = 0; round < 200; round++) {
+      lease.broken = round % 40 > 25;
+      lease.hanging = round % 50 > 40;
+      await clock.advance(1_000);
+      expect(all.filter(({ elector }) => elector.holds()).length).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it("a request that hangs costs half the deadline, not the lease", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(1_000);
+    lease.hanging = true;
+    await clock.advance(6_500);
+    lease.hanging = false;
+    await clock.advance(60_000);
+    expect(a.elector.holds()).toBe(true);
+    expect(a.errors).toHaveLength(1);
+  });
+
+  it("is given up by one who finds that another has taken it", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    lease.stored = {
+      version: "stolen",
+      record: { holder: "b", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 1 },
+    };
+    await clock.advance(30_000);
+    expect(a.state.lost).toBe(true);
+  });
+
+  it("isn't waited for by one who is told to stop", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    lease.stored = {
+      version: "x",
+      record: { holder: "a", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 0 },
+    };
+    const b = candidate(lease, clock, "b");
+    await clock.advance(1_000);
+    b.stop.abort();
+    await b.ended;
+    expect(b.state).toEqual({ leads: false, lost: false, released: false });
+    expect(lease.writes).toBe(0);
+  });
+
+  it("a failed release is told, and ends all the same", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    lease.broken = true;
+    a.stop.abort();
+    await clock.advance(0);
+    await a.ended;
+    expect(a.errors).toHaveLength(1);
+  });
+
+  it("an expired standby record is left to the one who renews in time", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    a.elector.holds();
+    await clock.advance(2_000);
+    const { acquiredAt } = lease.stored!.record;
+    await clock.advance(20_000);
+    expect(lease.stored?.record.acquiredAt).toBe(acquiredAt);
+  });
+});

@@ -1,0 +1,217 @@
+import { describe, expect, it } from "@jest/globals";
+import { Reflector, type Change, type Collection, type Page } from "../../src/runtime/reflector.ts";
+import { Store, type Stored } from "../../src/runtime/store.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+
+const item = (key: string, resourceVersion: string): Stored => ({ key, uid: `uid-${key}`, resourceVersion });
+const expired = Object.assign(new Error("too old"), { expired: true });
+
+/** A collection whose answers a test hands out one by one. */
+class Script implements Collection<Stored> {
+  lists: (Page<Stored> | Error)[] = [];
+  asked: string[] = [];
+  #emit: ((change: Change<Stored> | Error | "end") => void) | undefined;
+
+  list(options: { limit: number; continue?: string }): Promise<Page<Stored>> {
+    this.asked.push(`list ${options.limit}${options.continue ? ` ${options.continue}` : ""}`);
+    const next = this.lists.shift();
+    if (!next) return new Promise(() => undefined);
+    return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
+  }
+
+  async *watch(
+    { resourceVersion, timeoutSeconds }: { resourceVersion: string; timeoutSeconds: number },
+    signal: AbortSignal,
+  ) {
+    this.asked.push(`watch ${resourceVersion} ${timeoutSeconds}`);
+    const waiting: (Change<Stored> | Error | "end")[] = [];
+    let wake = () => {};
+    this.#emit = (change) => {
+      waiting.push(change);
+      wake();
+    };
+    signal.addEventListener("abort", () =>
+      this.#emit?.(signal.reason instanceof Error ? signal.reason : new Error("aborted")),
+    );
+    for (;;) {
+      const next = waiting.shift();
+      if (next === undefined) await new Promise<void>((resolve) => (wake = resolve));
+      else if (next === "end") return;
+      else if (next instanceof Error) throw next;
+      else yield next;
+    }
+  }
+
+  async emit(change: Change<Stored> | Error | "end"): Promise<void> {
+    this.#emit?.(change);
+    await settle();
+  }
+}
+
+function start(...lists: (Page<Stored> | Error)[]) {
+  const clock = new FakeClock();
+  const script = new Script();
+  script.lists = lists;
+  const store = new Store<Stored>();
+  const errors: string[] = [];
+  const stop = new AbortController();
+  const reflector = new Reflector({
+    name: "things",
+    collection: script,
+    store,
+    clock,
+    random: () => 0.5,
+    onError: (error, delay) => errors.push(`${(error as Error).message} ${delay}`),
+  });
+  const ended = reflector.run(stop.signal);
+  const keys = () => [...store.values()].map(({ key }) => key);
+  return { clock, script, store, errors, reflector, keys, stop, ended };
+}
+
+const onePage = (items: readonly Stored[], resourceVersion = "100"): Page<Stored> => ({
+  items,
+  resourceVersion,
+});
+
+describe("a reflector", () => {
+  it("lists page by page, then watches from the list's version", async () => {
+    const { script, keys, reflector, clock } = start(
+      { items: [item("a", "1")], resourceVersion: "90", continue: "next" },
+      onePage([item("b", "2")]),
+    );
+    await clock.advance(0);
+    await reflector.synced;
+    expect(script.asked).toEqual(["list 500", "list 500 next", "watch 100 450"]);
+    expect(keys()).toEqual(["a", "b"]);
+  });
+
+  it("shows nothing of a list that breaks off in the middle, and starts it over", async () => {
+    const { script, keys, clock, errors } = start(
+      { items: [item("a", "1")], resourceVersion: "90", continue: "next" },
+      new Error("reset"),
+      onePage([item("c", "3")]),
+    );
+    await clock.advance(0);
+    expect(keys()).toEqual([]);
+    expect(errors).toEqual(["reset 800"]);
+    await clock.advance(800);
+    expect(keys()).toEqual(["c"]);
+    expect(script.asked.slice(0, 3)).toEqual(["list 500", "list 500 next", "list 500"]);
+  });
+
+  it("follows events in order and goes on from the last version when the watch ends", async () => {
+    const { script, keys, clock } = start(onePage([item("a", "1")]));
+    await clock.advance(0);
+    await script.emit({ type: "set", item: item("b", "101") });
+    await script.emit({ type: "deleted", item: item("a", "102") });
+    expect(keys()).toEqual(["b"]);
+    await script.emit({ type: "bookmark", resourceVersion: "150" });
+    await clock.advance(5_000);
+    await script.emit("end");
+    expect(script.asked.at(-1)).toBe("watch 150 450");
+    expect(script.asked.filter((each) => each.startsWith("list"))).toHaveLength(1);
+  });
+
+  it("lists again when its version has expired, and drops what is gone", async () => {
+    const { script, keys, clock } = start(
+      onePage([item("a", "1"), item("b", "1")]),
+      onePage([item("b", "1")], "200"),
+    );
+    await clock.advance(0);
+    await script.emit(expired);
+    await clock.advance(1_000);
+    expect(script.asked.slice(2)).toEqual(["list 500", "watch 200 450"]);
+    expect(keys()).toEqual(["b"]);
+  });
+
+  it("lists again when a page token has expired", async () => {
+    const { script, clock, keys } = start(
+      { items: [], resourceVersion: "1", continue: "next" },
+      expired,
+      onePage([item("a", "1")]),
+    );
+    await clock.advance(1_000);
+    expect(keys()).toEqual(["a"]);
+    expect(script.asked).toHaveLength(4);
+  });
+
+  it("never gives up, and waits longer from try to try up to half a minute", async () => {
+    const down = Array.from({ length: 12 }, () => new Error("down"));
+    const { clock, errors, keys } = start(...down, onePage([item("a", "1")]));
+    await clock.advance(300_000);
+    expect(errors.map((text) => Number(text.split(" ")[1]))).toEqual([
+      800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000, 30_000, 30_000, 30_000, 30_000,
+    ]);
+    expect(keys()).toEqual(["a"]);
+  });
+
+  it("forgets its failures when events come again", async () => {
+    const { clock, errors, script } = start(new Error("down"), new Error("down"), onePage([]));
+    await clock.advance(10_000);
+    await script.emit({ type: "bookmark", resourceVersion: "101" });
+    await script.emit(new Error("reset"));
+    expect(errors.at(-1)).toBe("reset 800");
+  });
+
+  it("cuts a watch that is silent for too long and goes on from the last version", async () => {
+    const { clock, script, errors } = start(onePage([]));
+    await clock.advance(149_000);
+    await script.emit({ type: "bookmark", resourceVersion: "120" });
+    await clock.advance(149_000);
+    expect(errors).toEqual([]);
+    await clock.advance(2_000);
+    expect(errors[0]).toContain("silent for too long");
+    expect(script.asked.at(-1)).toBe("watch 120 450");
+  });
+
+  it("doesn't spin when watches end at once", async () => {
+    const { clock, script, errors } = start(onePage([]));
+    await clock.advance(0);
+    await script.emit("end");
+    expect(errors).toEqual(["the watch ended at once 800"]);
+    expect(script.asked).toHaveLength(2);
+    await clock.advance(800);
+    expect(script.asked).toHaveLength(3);
+  });
+
+  it("tells how long it has been silent; failed tries count as a sign of life", async () => {
+    const { clock, reflector, script } = start(onePage([]));
+    await clock.advance(60_000);
+    expect(reflector.silentMs()).toBe(60_000);
+    await script.emit(new Error("reset"));
+    expect(reflector.silentMs()).toBe(0);
+    expect(reflector.name).toBe("things");
+  });
+
+  it("ends when it is told to, in the middle of a watch, of a wait or of an error", async () => {
+    for (const lists of [[onePage([])], [new Error("down")], [onePage([])]]) {
+      const { stop, ended, clock } = start(...lists);
+      await clock.advance(10);
+      stop.abort();
+      await clock.advance(0);
+      await ended;
+    }
+  });
+
+  it("tells of each list", async () => {
+    const listed: number[] = [];
+    const clock = new FakeClock();
+    const script = new Script();
+    script.lists = [onePage([item("a", "1")])];
+    const stop = new AbortController();
+    const options = {
+      name: "n",
+      collection: script,
+      store: new Store<Stored>(),
+      clock,
+      random: () => 0,
+      onError: () => undefined,
+    };
+    void new Reflector({ ...options, onList: (count: number) => listed.push(count), idleMs: 5 }).run(
+      stop.signal,
+    );
+    await clock.advance(1);
+    expect(listed).toEqual([1]);
+    stop.abort();
+  });
+});

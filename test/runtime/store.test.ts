@@ -1,0 +1,103 @@
+import { describe, expect, it } from "@jest/globals";
+import fc from "fast-check";
+import { DelayHeap } from "../../src/runtime/delay-heap.ts";
+import { compareResourceVersions, Index, Store, type Stored } from "../../src/runtime/store.ts";
+
+interface Item extends Stored {
+  readonly terms: readonly string[];
+}
+const item = (key: string, resourceVersion: string, more: Partial<Item> = {}): Item => ({
+  key,
+  uid: `uid-${key}`,
+  resourceVersion,
+  terms: [],
+  ...more,
+});
+
+function newStore() {
+  const store = new Store<Item>();
+  const heard: string[] = [];
+  store.listen((before, after, origin) =>
+    heard.push(`${before?.resourceVersion ?? "-"}→${after?.resourceVersion ?? "-"} ${origin}`),
+  );
+  return { store, heard };
+}
+
+describe("a store", () => {
+  it("tells of additions, changes and removals, and where they came from", () => {
+    const { store, heard } = newStore();
+    store.set(item("a", "1"));
+    store.set(item("a", "2"), "own");
+    store.delete("a", "uid-a");
+    expect(heard).toEqual(["-→1 watch", "1→2 own", "2→- watch"]);
+    expect(store.size).toBe(0);
+  });
+
+  it("never goes back to an older state of the same object", () => {
+    const { store, heard } = newStore();
+    store.set(item("a", "10"));
+    store.set(item("a", "9"));
+    store.set(item("a", "10"));
+    expect(store.get("a")?.resourceVersion).toBe("10");
+    expect(heard).toHaveLength(1);
+  });
+
+  it("takes another object of the same name, whatever its version", () => {
+    const { store } = newStore();
+    store.set(item("a", "10"));
+    store.set(item("a", "3", { uid: "new" }));
+    expect(store.get("a")?.uid).toBe("new");
+    store.delete("a", "uid-a");
+    expect(store.get("a")?.uid).toBe("new");
+  });
+
+  it("drops what a list doesn't have, but only within the list's scope", () => {
+    const { store } = newStore();
+    for (const key of ["x/a", "x/b", "y/c"]) store.set(item(key, "1"));
+    store.replace([item("x/b", "2")], ({ key }) => key.startsWith("x/"));
+    expect([...store.values()].map(({ key }) => key)).toEqual(["x/b", "y/c"]);
+    store.replace([]);
+    expect(store.size).toBe(0);
+  });
+});
+
+describe("resource versions", () => {
+  it("are ordered as numbers of any length", () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 80n }), fc.bigInt({ min: 0n, max: 2n ** 80n }), (a, b) => {
+        expect(Math.sign(compareResourceVersions(String(a), String(b)))).toBe(a < b ? -1 : a > b ? 1 : 0);
+      }),
+    );
+  });
+});
+
+describe("an index", () => {
+  it("follows every change", () => {
+    const { store } = newStore();
+    const index = new Index(store, ({ terms }) => terms);
+    store.set(item("a", "1", { terms: ["x", "y"] }));
+    store.set(item("b", "1", { terms: ["x"] }));
+    expect(index.get("x")).toEqual(["a", "b"]);
+    store.set(item("a", "2", { terms: ["y"] }));
+    expect(index.get("x")).toEqual(["b"]);
+    store.delete("b", "uid-b");
+    expect(index.get("x")).toEqual([]);
+    expect(index.get("never")).toEqual([]);
+  });
+});
+
+describe("the heap of due times", () => {
+  it("gives its entries back in order", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer()), (times) => {
+        const heap = new DelayHeap();
+        for (const at of times) heap.push(String(at), at);
+        expect(heap.size).toBe(times.length);
+        const popped: number[] = [];
+        for (let next = heap.pop(); next; next = heap.pop()) popped.push(next.at);
+        expect(popped).toEqual(times.toSorted((a, b) => a - b));
+        expect(heap.peek()).toBeUndefined();
+      }),
+    );
+  });
+});

@@ -1,0 +1,97 @@
+import { describe, expect, it } from "@jest/globals";
+import { sleep, systemClock } from "../../src/runtime/clock.ts";
+import { backoffDelay } from "../../src/runtime/backoff.ts";
+import { WorkQueue } from "../../src/runtime/work-queue.ts";
+import { runWorkers } from "../../src/runtime/workers.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+
+const newQueue = () =>
+  new WorkQueue<"one">({
+    lanes: ["one"],
+    bulkFrom: "one",
+    bulkWorkers: 10,
+    backoff: { firstMs: 1, mostMs: 1 },
+    clock: new FakeClock(),
+    random: () => 0.5,
+  });
+
+describe("workers", () => {
+  it("work on so many keys at once, and end when the queue is closed and all are done", async () => {
+    const queue = newQueue();
+    const running = new Set<string>();
+    const release: (() => void)[] = [];
+    let most = 0;
+    const ended = runWorkers({
+      queue,
+      concurrency: 2,
+      handle: async ({ key }) => {
+        running.add(key);
+        most = Math.max(most, running.size);
+        await new Promise<void>((resolve) => release.push(resolve));
+        running.delete(key);
+      },
+      onBug: () => undefined,
+    });
+    for (const key of ["a", "b", "c"]) queue.add(key, "one");
+    await settle();
+    expect([...running]).toEqual(["a", "b"]);
+    release.shift()?.();
+    await settle();
+    expect([...running]).toEqual(["b", "c"]);
+    queue.close();
+    while (release.length > 0) release.shift()?.();
+    await ended;
+    expect(most).toBe(2);
+  });
+
+  it("survive a handler that throws, and give its key back", async () => {
+    const queue = newQueue();
+    const bugs: string[] = [];
+    const ended = runWorkers({
+      queue,
+      concurrency: 1,
+      handle: () => Promise.reject(new Error("bug")),
+      onBug: (error, { key }) => bugs.push(`${key}: ${(error as Error).message}`),
+    });
+    queue.add("a", "one");
+    await settle();
+    queue.add("a", "one");
+    await settle();
+    queue.close();
+    await ended;
+    expect(bugs).toEqual(["a: bug", "a: bug"]);
+  });
+});
+
+describe("the clock", () => {
+  it("of the system runs, calls back and can be cancelled", async () => {
+    expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1_000);
+    const before = systemClock.monotonic();
+    const cancel = systemClock.after(1 << 40, () => undefined);
+    cancel();
+    await new Promise<void>((resolve) => systemClock.after(-5, resolve));
+    expect(systemClock.monotonic()).toBeGreaterThanOrEqual(before);
+  });
+
+  it("sleeps until the time, or until it is told to stop", async () => {
+    const clock = new FakeClock();
+    const stop = new AbortController();
+    const slept = sleep(clock, 1_000, stop.signal);
+    await clock.advance(1_000);
+    await slept;
+    const stopped = sleep(clock, 1_000, stop.signal);
+    stop.abort();
+    await stopped;
+    await sleep(clock, 1_000, stop.signal);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe("backoff", () => {
+  it("spreads by a fifth and stays within its bounds, even after very many failures", () => {
+    const backoff = { firstMs: 100, mostMs: 1_000 };
+    expect(backoffDelay(backoff, 1, () => 0)).toBe(80);
+    expect(backoffDelay(backoff, 1, () => 0.999)).toBeCloseTo(120, 0);
+    expect(backoffDelay(backoff, 5_000, () => 0.5)).toBe(1_000);
+  });
+});

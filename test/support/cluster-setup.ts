@@ -1,0 +1,29 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { startCluster } from "../cluster/cluster.ts";
+import { startMinistack } from "./ministack.ts";
+import { run } from "./kubectl.ts";
+
+/** Before the first test of a suite: one cluster and one AWS for all of its files. Returned to each by environment. */
+// oxlint-disable-next-line import/no-default-export -- Jest asks for one.
+export default async function setup(): Promise<() => Promise<void>> {
+  const folder = mkdtempSync(path.join(tmpdir(), "secretsync-suite-"));
+  const cluster = await startCluster({ node: process.env["SECRETSYNC_TEST_SUITE"] !== "integration" });
+  mkdirSync(path.join(folder, "logs"));
+  const ministack = await startMinistack(path.join(folder, "ministack.log"));
+  Object.assign(process.env, {
+    SECRETSYNC_SUITE_KUBECONFIG: cluster.kubeconfig,
+    SECRETSYNC_SUITE_KUBECTL: cluster.kubectl,
+    SECRETSYNC_SUITE_NO_PODS: cluster.noPods ?? "",
+    SECRETSYNC_SUITE_AWS: ministack.endpoint,
+    SECRETSYNC_SUITE_FOLDER: folder,
+  });
+  await run("apply", "--server-side", "-f", "crds/");
+  await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
+  return async () => {
+    await ministack.stop();
+    await cluster.stop();
+    rmSync(folder, { recursive: true, force: true });
+  };
+}

@@ -1,0 +1,113 @@
+import { secretSyncSpec } from "../../src/api/secret-sync.ts";
+import { parseSpec } from "../../src/api/parse.ts";
+import type { KubeObject } from "../../src/kube/kube-api.ts";
+import { newDigestKey, type DigestKey } from "../../src/plan/digest.ts";
+import { projectSecret, type LiveTarget } from "../../src/plan/live-target.ts";
+import type { Observed } from "../../src/plan/observed.ts";
+import type { Step } from "../../src/plan/plan.ts";
+import { sourcesOf, type FetchedValues } from "../../src/plan/sources.ts";
+import type { ReadResult } from "../../src/providers/provider.ts";
+import { SecretValue } from "../../src/providers/secret-value.ts";
+
+/** Builders of what tests of the core need. */
+export const digestKey: DigestKey = newDigestKey(Buffer.alloc(32, 7));
+export const otherDigestKey: DigestKey = newDigestKey(Buffer.alloc(32, 8));
+
+export const CANARY = "canary-4f1d0e";
+
+export function specOf(spec: Record<string, unknown> = {}) {
+  const parsed = parseSpec(secretSyncSpec, {
+    providerRef: { name: "aws" },
+    data: [{ secretKey: "password", remoteRef: { key: "prod/db" } }],
+    ...spec,
+  });
+  if (!parsed.ok) throw new Error(parsed.problems.join("; "));
+  return parsed.value;
+}
+
+export function observed(parts: Partial<Observed> = {}, spec: Record<string, unknown> = {}): Observed {
+  return {
+    metadata: {
+      name: "orders",
+      namespace: "shop",
+      uid: "uid-1",
+      generation: 1,
+      creationTimestamp: "2026-01-02T00:00:00Z",
+    },
+    spec: specOf(spec),
+    status: {},
+    target: undefined,
+    rivals: [],
+    abandoned: undefined,
+    digestKey,
+    ...parts,
+  };
+}
+
+export const value = (text: string): SecretValue => SecretValue.fromText(text);
+
+export const found = (text: string, versionId = "v1"): ReadResult => ({
+  kind: "found",
+  value: value(text),
+  versionId,
+  versionStages: ["AWSCURRENT"],
+});
+
+export const missing: ReadResult = { kind: "missing" };
+
+export const failing = (
+  reason: "AccessDenied" | "ProviderUnreachable" | "RateLimited" = "AccessDenied",
+): ReadResult => ({
+  kind: "failed",
+  failure: {
+    reason,
+    message: "the provider says no",
+    scope: reason === "AccessDenied" ? "request" : "provider",
+  },
+});
+
+/** The same answer for every source, or one for each, in the order of the spec. */
+export function fetched(
+  observation: Pick<Observed, "spec">,
+  ...results: readonly ReadResult[]
+): FetchedValues {
+  return new Map(
+    sourcesOf(observation.spec).map((source, index) => [
+      source.id,
+      results[Math.min(index, results.length - 1)] as ReadResult,
+    ]),
+  );
+}
+
+/** The Secret as the apiserver has it after a step: managedFields and all. */
+export function afterApply(step: Step, before?: LiveTarget): LiveTarget {
+  if (step.kind !== "applySecret") throw new Error(`not an apply: ${step.kind}`);
+  return projectSecret(appliedObject(step, before));
+}
+
+export function appliedObject(step: Step & { kind: "applySecret" }, before?: LiveTarget): KubeObject {
+  const fields = (names: Iterable<string>) => Object.fromEntries([...names].map((name) => [`f:${name}`, {}]));
+  return {
+    metadata: {
+      name: step.name,
+      namespace: step.namespace,
+      uid: before?.uid ?? "secret-uid",
+      resourceVersion: String(Number(before?.resourceVersion ?? 0) + 1),
+      labels: step.labels,
+      annotations: step.annotations,
+      ownerReferences: step.ownerReferences,
+      managedFields: [
+        {
+          manager: step.fieldManager,
+          fieldsV1: {
+            "f:data": fields(step.data.keys()),
+            "f:metadata": {
+              "f:labels": fields(Object.keys(step.labels)),
+              "f:annotations": fields(Object.keys(step.annotations)),
+            },
+          },
+        },
+      ],
+    },
+  };
+}

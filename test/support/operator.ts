@@ -1,0 +1,79 @@
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { startChild, type Child } from "./children.ts";
+import { until } from "./wait.ts";
+
+/** The operator as users run it: the bundle, as a process of its own. */
+export interface OperatorProcess {
+  readonly child: Child;
+  readonly metricsUrl: string;
+  readonly probesUrl: string;
+  /** Lines of its JSON log. */
+  logs(): readonly Readonly<Record<string, unknown>>[];
+  metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
+  /** SIGKILL: a crash. */
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export const bundle = path.resolve(import.meta.dirname, "../../dist/operator.mjs");
+
+export async function startOperator(options: {
+  kubeconfig: string;
+  logFile: string;
+  env?: Readonly<Record<string, string>>;
+  args?: readonly string[];
+  nodeArgs?: readonly string[];
+  /** Waits until it leads and works. */
+  leading?: boolean;
+}): Promise<OperatorProcess> {
+  if (!existsSync(bundle)) throw new Error("dist/operator.mjs is missing: run make build");
+  const args = [
+    ...(options.nodeArgs ?? []),
+    "--enable-source-maps",
+    bundle,
+    "--metrics-bind-address=127.0.0.1:0",
+    "--health-probe-bind-address=127.0.0.1:0",
+    "--log-level=trace",
+    ...(options.args ?? []),
+  ];
+  const env = { ...process.env, ...options.env, KUBECONFIG: options.kubeconfig };
+  const child = startChild("operator", process.execPath, args, { logFile: options.logFile, env });
+  const logs = () =>
+    readFileSync(options.logFile, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const said = (message: string) => logs().find(({ msg }) => msg === message);
+  const started = await until("the operator started", () => {
+    if (child.exited) throw new Error(`the operator ended: ${child.tail()}`);
+    return said("started");
+  });
+  if (options.leading ?? true)
+    await until("the operator leads", () => said("leading") !== undefined, { timeoutMs: 40_000 });
+  const metricsUrl = `http://127.0.0.1:${String(started["metricsPort"])}/metrics`;
+  return {
+    child,
+    metricsUrl,
+    probesUrl: `http://127.0.0.1:${String(started["probesPort"])}`,
+    logs,
+    async metric(name, labels = {}) {
+      const text = await (await fetch(metricsUrl)).text();
+      return sumOf(text, name, labels);
+    },
+    async kill() {
+      child.process.kill("SIGKILL");
+      await until("the operator is gone", () => child.exited);
+    },
+    stop: () => child.stop(30_000),
+  };
+}
+
+/** Sum over all series of a metric that carry the labels. */
+export function sumOf(exposition: string, name: string, labels: Readonly<Record<string, string>>): number {
+  return exposition
+    .split("\n")
+    .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+    .filter((line) => Object.entries(labels).every(([key, value]) => line.includes(`${key}="${value}"`)))
+    .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
+}

@@ -1,0 +1,213 @@
+/** `make demo`: the main job on real parts, told as a story. Ends after it with DEMO_EXIT=1, else on Ctrl-C. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify, styleText } from "node:util";
+import { startCluster } from "../test/cluster/cluster.ts";
+import { awsEnvironment, awsUser } from "../test/support/aws.ts";
+import { startMinistack } from "../test/support/ministack.ts";
+import { startOperator, sumOf } from "../test/support/operator.ts";
+import { step } from "../test/support/progress.ts";
+import { until } from "../test/support/wait.ts";
+
+const run = promisify(execFile);
+const root = path.resolve(import.meta.dirname, "..");
+const manifest = "examples/orders.yaml";
+const out = (text = "") => process.stdout.write(`${text}\n`);
+const paint = (format: Parameters<typeof styleText>[0], text: string) => styleText(format, text);
+const title = (text: string) => out(`\n${paint(["bold", "cyan"], text)}`);
+const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(2)} s`.padStart(8);
+
+const cleanUps: (() => Promise<unknown> | void)[] = [];
+let ending = false;
+async function end(code: number): Promise<never> {
+  if (!ending) {
+    ending = true;
+    for (const cleanUp of cleanUps.toReversed()) await Promise.resolve(cleanUp()).catch(() => undefined);
+  }
+  process.exit(code);
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    out(paint("dim", "\nstopping, nothing is left behind …"));
+    void end(signal === "SIGINT" ? 0 : 143);
+  });
+}
+
+async function story(): Promise<void> {
+  const folder = mkdtempSync(path.join(tmpdir(), "secretsync-demo-"));
+  cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+  title("1  A real cluster, an AWS, and the operator");
+  const cluster = await startCluster();
+  cleanUps.push(() => cluster.stop());
+  const kubectl = async (...args: string[]) =>
+    (await run(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, ...args], { cwd: root })).stdout;
+  const ministack = await step("start ministack, an emulator of AWS", () =>
+    startMinistack(path.join(folder, "aws.log")),
+  );
+  cleanUps.push(() => ministack.stop());
+  const aws = awsUser(ministack.endpoint);
+  await aws.create("prod/shop/orders", secret("correct-horse"));
+  await kubectl("apply", "--server-side", "-f", "crds/");
+  await kubectl("wait", "--for=condition=Established", "crd/secretsyncs.secretsync.dev", "--timeout=30s");
+  const operator = await step("start the operator", () =>
+    startOperator({
+      kubeconfig: cluster.kubeconfig,
+      logFile: path.join(folder, "operator.log"),
+      env: awsEnvironment(ministack.endpoint),
+    }),
+  );
+  cleanUps.push(() => operator.stop());
+
+  title(`2  kubectl apply -f ${manifest}`);
+  const applied = performance.now();
+  out((await kubectl("apply", "-f", manifest)).trim());
+  await until("the Secret is there", async () => (await keysOf(kubectl)) !== "", { everyMs: 10 });
+  out(`${paint("green", "✔")} the Secret is written after ${seconds(performance.now() - applied).trim()}`);
+  out(
+    await kubectl(
+      "get",
+      "secret",
+      "-n",
+      "shop",
+      "orders-db",
+      "-o",
+      "custom-columns=SECRET:.metadata.name,KEYS:.data",
+    ),
+  );
+  if (cluster.noPods) out(paint("yellow", `no pods here: ${cluster.noPods}`));
+  else await showPod(kubectl, "correct-horse");
+
+  title("3  Rotate the secret in AWS");
+  const before = await metrics(operator.metricsUrl);
+  await rotate("battery-staple", () => Promise.resolve(), "the next poll, due every 10 s");
+  await rotate(
+    "trombone-four",
+    async () => {
+      await kubectl(
+        "annotate",
+        "ssync",
+        "-n",
+        "shop",
+        "orders-db",
+        `reconcile.secretsync.dev/requestedAt=${Date.now()}`,
+        "--overwrite",
+      );
+    },
+    "a request: kubectl annotate … requestedAt",
+  );
+
+  title("4  What the admin sees");
+  out(await kubectl("get", "secretsyncs.secretsync.dev", "-A"));
+  out(
+    await kubectl(
+      "get",
+      "events",
+      "-n",
+      "shop",
+      "--field-selector",
+      "involvedObject.kind=SecretSync",
+      "-o",
+      "custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message",
+    ),
+  );
+  const after = await metrics(operator.metricsUrl);
+  for (const [name, labels] of moved) {
+    const [was, is] = [before, after].map((text) => sumOf(text, name, labels)) as [number, number];
+    const label = Object.entries(labels)
+      .map(([key, value]) => `${key}="${value}"`)
+      .join(",");
+    out(`${paint("dim", `${name}{${label}}`.padEnd(66))} ${was} → ${paint("bold", String(is))}`);
+  }
+
+  if (process.env["DEMO_EXIT"]) await end(0);
+  title("It stays up until Ctrl-C. Try, in another terminal:");
+  out(`  export KUBECONFIG=${cluster.kubeconfig} PATH=${path.dirname(cluster.kubectl)}:$PATH`);
+  out(`  kubectl get ssync -A -o wide`);
+  out(`  kubectl delete secret -n shop orders-db && sleep 1 && kubectl get secret -n shop orders-db`);
+  out(`  curl -s ${operator.metricsUrl} | grep ^secretsync_`);
+  await new Promise(() => setInterval(() => undefined, 1 << 30));
+
+  /** Changes the value in AWS and times each stage until a pod runs with it. */
+  async function rotate(value: string, nudge: () => Promise<void>, how: string): Promise<void> {
+    const revision = await kubectl(
+      "get",
+      "deployment",
+      "-n",
+      "shop",
+      "orders",
+      "-o",
+      "jsonpath={.metadata.generation}",
+    );
+    const since = performance.now();
+    await aws.rotate("prod/shop/orders", secret(value));
+    await nudge();
+    const stages: [string, () => Promise<boolean>][] = [
+      ["new value in the Secret", async () => (await valueOf(kubectl)) === value],
+      [
+        "rollout started",
+        async () =>
+          (await kubectl(
+            "get",
+            "deployment",
+            "-n",
+            "shop",
+            "orders",
+            "-o",
+            "jsonpath={.metadata.generation}",
+          )) !== revision,
+      ],
+      ...(cluster.noPods
+        ? []
+        : ([
+            ["new pod runs with it", async () => (await podLogs(kubectl)).includes(`DB_password=${value}`)],
+          ] satisfies typeof stages)),
+    ];
+    out(`\nDB password is now ${paint("yellow", value)} in AWS; picked up by ${how}`);
+    for (const [what, isTrue] of stages) {
+      await until(what, isTrue, { everyMs: 10, timeoutMs: 60_000 });
+      out(`  ${seconds(performance.now() - since)}  ${what}`);
+    }
+    if (!cluster.noPods) await showPod(kubectl, value);
+  }
+}
+
+type Kubectl = (...args: string[]) => Promise<string>;
+
+const moved: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
+  ["secretsync_reconcile_total", { result: "success" }],
+  ["secretsync_provider_calls_total", { provider: "aws" }],
+  ["secretsync_kubernetes_writes_total", { kind: "Secret" }],
+  ["secretsync_restarts_total", { kind: "Deployment", result: "success" }],
+];
+
+const secret = (password: string): string => JSON.stringify({ username: "orders", password });
+const metrics = async (url: string): Promise<string> => (await fetch(url)).text();
+const keysOf = (kubectl: Kubectl) =>
+  kubectl("get", "secret", "-n", "shop", "orders-db", "--ignore-not-found", "-o", "jsonpath={.data}");
+const valueOf = async (kubectl: Kubectl) =>
+  Buffer.from(
+    await kubectl("get", "secret", "-n", "shop", "orders-db", "-o", "jsonpath={.data.password}"),
+    "base64",
+  ).toString();
+/** Of pods that run; one that is being replaced may be unreadable for a moment. */
+const podLogs = (kubectl: Kubectl) =>
+  kubectl("logs", "-n", "shop", "-l", "app=orders", "--prefix=false").catch(() => "");
+
+async function showPod(kubectl: Kubectl, value: string): Promise<void> {
+  const logs = await until("the pod shows the value", async () => {
+    const text = await podLogs(kubectl);
+    return text.includes(value) && text;
+  });
+  out(paint("dim", "  the pod says:"));
+  const lines = logs.split("\n").filter((line) => line.includes(value)).slice(-2);
+  for (const line of lines) out(`    ${line.replace(value, paint("yellow", value))}`);
+}
+
+try {
+  await story();
+} catch (error) {
+  process.stderr.write(`${paint("red", `the demo failed: ${(error as Error).message}`)}\n`);
+  await end(1);
+}

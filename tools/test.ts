@@ -1,0 +1,67 @@
+/**
+ * Runs the test suites that are named, one after the other, and ends with the line that counts all of them, from
+ * Jest's own results. `node tools/test.ts unit integration e2e [-- jest arguments]`
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { styleText } from "node:util";
+
+const suites: Readonly<Record<string, readonly string[]>> = {
+  unit: ["--coverage", "--testPathIgnorePatterns", "/node_modules/", "/test/integration/", "/test/e2e/"],
+  integration: ["--testPathPatterns", "/test/integration/", "--globalSetup", "./test/support/cluster-setup.ts", "--maxWorkers=2"],
+  e2e: ["--testPathPatterns", "/test/e2e/", "--globalSetup", "./test/support/cluster-setup.ts", "--maxWorkers=2"],
+};
+
+interface JestResult {
+  numPassedTests: number;
+  numFailedTests: number;
+  numPendingTests: number;
+  numRuntimeErrorTestSuites: number;
+}
+
+const [names, extra] = split(process.argv.slice(2));
+const folder = mkdtempSync(path.join(tmpdir(), "secretsync-test-"));
+const total = { passed: 0, failed: 0, skipped: 0 };
+
+for (const name of names) {
+  const suite = suites[name];
+  if (!suite) throw new Error(`no suite ${name}; there are ${Object.keys(suites).join(", ")}`);
+  process.stderr.write(`\n${styleText(["bold", "cyan"], `▸ ${name} tests`)}\n`);
+  const file = path.join(folder, `${name}.json`);
+  const args = ["node_modules/jest/bin/jest.js", "--ci", "--json", `--outputFile=${file}`, ...suite, ...extra];
+  const { status } = spawnSync(process.execPath, args, {
+    stdio: ["ignore", process.stderr.fd, process.stderr.fd],
+    env: {
+      ...process.env,
+      NODE_OPTIONS: "--experimental-vm-modules --disable-warning=ExperimentalWarning",
+      SECRETSYNC_TEST_SUITE: name,
+    },
+  });
+  const result = resultOf(file);
+  total.passed += result.numPassedTests;
+  total.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
+  total.skipped += result.numPendingTests;
+  // Jest fails for more than tests, such as too little coverage.
+  if (status !== 0 && result.numFailedTests + result.numRuntimeErrorTestSuites === 0) total.failed++;
+}
+rmSync(folder, { recursive: true, force: true });
+
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : "";
+process.stdout.write(`${total.passed} passed, ${total.failed} failed${skipped}\n`);
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+
+/** A run that left no result failed as a whole. */
+function resultOf(file: string): JestResult {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as JestResult;
+  } catch {
+    return { numPassedTests: 0, numFailedTests: 0, numPendingTests: 0, numRuntimeErrorTestSuites: 1 };
+  }
+}
+
+function split(args: readonly string[]): [readonly string[], readonly string[]] {
+  const dashes = args.indexOf("--");
+  return dashes < 0 ? [args, []] : [args.slice(0, dashes), args.slice(dashes + 1)];
+}
