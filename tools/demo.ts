@@ -201,7 +201,10 @@ async function showPod(kubectl: Kubectl, value: string): Promise<void> {
     return text.includes(value) && text;
   });
   out(paint("dim", "  the pod says:"));
-  const lines = logs.split("\n").filter((line) => line.includes(value)).slice(-2);
+  const lines = logs
+    .split("\n")
+    .filter((line) => line.includes(value))
+    .slice(-2);
   for (const line of lines) out(`    ${line.replace(value, paint("yellow", value))}`);
 }
 

@@ -10,8 +10,20 @@ import { styleText } from "node:util";
 
 const suites: Readonly<Record<string, readonly string[]>> = {
   unit: ["--coverage", "--testPathIgnorePatterns", "/node_modules/", "/test/integration/", "/test/e2e/"],
-  integration: ["--testPathPatterns", "/test/integration/", "--globalSetup", "./test/support/cluster-setup.ts", "--maxWorkers=2"],
-  e2e: ["--testPathPatterns", "/test/e2e/", "--globalSetup", "./test/support/cluster-setup.ts", "--maxWorkers=2"],
+  integration: [
+    "--testPathPatterns",
+    "/test/integration/",
+    "--globalSetup",
+    "./test/support/cluster-setup.ts",
+    "--maxWorkers=2",
+  ],
+  e2e: [
+    "--testPathPatterns",
+    "/test/e2e/",
+    "--globalSetup",
+    "./test/support/cluster-setup.ts",
+    "--maxWorkers=2",
+  ],
 };
 
 interface JestResult {
@@ -30,7 +42,14 @@ for (const name of names) {
   if (!suite) throw new Error(`no suite ${name}; there are ${Object.keys(suites).join(", ")}`);
   process.stderr.write(`\n${styleText(["bold", "cyan"], `▸ ${name} tests`)}\n`);
   const file = path.join(folder, `${name}.json`);
-  const args = ["node_modules/jest/bin/jest.js", "--ci", "--json", `--outputFile=${file}`, ...suite, ...extra];
+  const args = [
+    "node_modules/jest/bin/jest.js",
+    "--ci",
+    "--json",
+    `--outputFile=${file}`,
+    ...suite,
+    ...extra,
+  ];
   const { status } = spawnSync(process.execPath, args, {
     stdio: ["ignore", process.stderr.fd, process.stderr.fd],
     env: {

@@ -7,6 +7,8 @@ const before = dirty();
 execFileSync(process.execPath, ["tools/generate.ts"], { stdio: "inherit" });
 const after = dirty();
 if (after !== before) {
-  process.stderr.write(`generated files were stale; commit what \`make generate\` has written:\n${git("status", "--porcelain")}`);
+  process.stderr.write(
+    `generated files were stale; commit what \`make generate\` has written:\n${git("status", "--porcelain")}`,
+  );
   process.exitCode = 1;
 }
