@@ -1,8 +1,19 @@
 /** Bundles the operator into one file that needs nothing but Node: dist/operator.mjs, with its source map. */
 import { readFileSync } from "node:fs";
-import { build } from "esbuild";
+import path from "node:path";
+import { build, type Plugin } from "esbuild";
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+const stub = (name: string) => path.resolve(import.meta.dirname, "stubs", name);
+
+/** Of the client library only the configuration is used; what it drags along is left out, and fails if it is called. */
+const withoutUnusedClient: Plugin = {
+  name: "without-unused-client",
+  setup({ onResolve }) {
+    onResolve({ filter: /^undici$/ }, () => ({ path: stub("undici.ts") }));
+    onResolve({ filter: /^\.\/gen\/index\.js$/ }, () => ({ path: stub("client-node-models.ts") }));
+  },
+};
 
 await build({
   entryPoints: ["src/main.ts"],
@@ -16,6 +27,7 @@ await build({
   minifyWhitespace: true,
   legalComments: "none",
   define: { SECRETSYNC_VERSION: JSON.stringify(version) },
+  plugins: [withoutUnusedClient],
   // CommonJS packages inside the bundle ask for Node's own modules by require().
   banner: {
     js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',

@@ -8,22 +8,17 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { styleText } from "node:util";
 
+const cluster = [
+  "--globalSetup",
+  "./test/support/cluster-setup.ts",
+  "--globalTeardown",
+  "./test/support/cluster-teardown.ts",
+];
+
 const suites: Readonly<Record<string, readonly string[]>> = {
   unit: ["--coverage", "--testPathIgnorePatterns", "/node_modules/", "/test/integration/", "/test/e2e/"],
-  integration: [
-    "--testPathPatterns",
-    "/test/integration/",
-    "--globalSetup",
-    "./test/support/cluster-setup.ts",
-    "--maxWorkers=2",
-  ],
-  e2e: [
-    "--testPathPatterns",
-    "/test/e2e/",
-    "--globalSetup",
-    "./test/support/cluster-setup.ts",
-    "--maxWorkers=2",
-  ],
+  integration: ["--testPathPatterns", "/test/integration/", ...cluster, "--maxWorkers=2"],
+  e2e: ["--testPathPatterns", "/test/e2e/", ...cluster, "--maxWorkers=2"],
 };
 
 interface JestResult {

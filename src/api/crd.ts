@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { API_VERSION, GROUP, VERSION } from "./group.ts";
 import { clusterSecretProviderSpec, secretProviderSpec } from "./secret-provider.ts";
 import { secretSyncSpec } from "./secret-sync.ts";

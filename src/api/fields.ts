@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { durationPattern, parseDuration } from "./duration.ts";
 import { compilePattern } from "./regular-expression.ts";
 import { withRules } from "./rule.ts";

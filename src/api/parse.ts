@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** A spec that passed every rule, or sentences that each say where and what. */
 export type Parsed<T> =

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 
 /**
  * A rule that one field's type cannot say. It is written twice on purpose: as CEL, so that the apiserver

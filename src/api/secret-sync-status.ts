@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { condition } from "./fields.ts";
 
 /** The status of a SecretSync: what was observed, for people and for kubectl. Decisions never read it back but for times and generations. */

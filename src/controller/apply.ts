@@ -6,7 +6,13 @@ import { projectSecret } from "../plan/live-target.ts";
 import { immutableProblem, type Step } from "../plan/plan.ts";
 import type { Views } from "./views.ts";
 
-/** Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first failure ends it. */
+/** A Secret has the target's name that none of our watches shows. */
+export class TargetExistsError extends Error {}
+
+/**
+ * Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first failure ends it. Throws
+ * TargetExistsError when a write that must create finds a Secret there.
+ */
 export function newApplier(api: KubeApi, views: Views, onWrite: (kind: string) => void) {
   return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Failure | undefined> {
     for (const step of steps) {
@@ -14,6 +20,7 @@ export function newApplier(api: KubeApi, views: Views, onWrite: (kind: string) =
         await (step.kind === "applySecret" ? applySecret(step, signal) : deleteSecret(step, signal));
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
+        if (error.conflict && step.kind === "applySecret" && step.createOnly) throw new TargetExistsError();
         return failureOf(step, error);
       }
     }
@@ -25,6 +32,7 @@ export function newApplier(api: KubeApi, views: Views, onWrite: (kind: string) =
       name,
       namespace,
       uid,
+      createOnly,
       labels,
       annotations,
       ownerReferences,
@@ -34,7 +42,15 @@ export function newApplier(api: KubeApi, views: Views, onWrite: (kind: string) =
       fieldManager,
     } = step;
     const secret = {
-      metadata: { name, namespace, ...(uid ? { uid } : {}), labels, annotations, ownerReferences },
+      metadata: {
+        name,
+        namespace,
+        ...(uid ? { uid } : {}),
+        ...(createOnly ? { resourceVersion: "1" } : {}),
+        labels,
+        annotations,
+        ownerReferences,
+      },
       ...(type ? { type } : {}),
       ...(immutable ? { immutable } : {}),
       data: Object.fromEntries([...data].map(([key, value]) => [key, value.reveal().toString("base64")])),

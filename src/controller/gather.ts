@@ -23,17 +23,26 @@ export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestK
       return parsed;
     },
 
-    async gather(object: OwnObject, spec: SecretSyncSpec, signal: AbortSignal): Promise<Observed> {
+    /** `look`: ask the apiserver for a Secret with the target's name when none of ours has it. */
+    async gather(
+      object: OwnObject,
+      spec: SecretSyncSpec,
+      look: boolean,
+      signal: AbortSignal,
+    ): Promise<Observed> {
       const { namespace = "", uid = "" } = object.metadata;
       const metadata = { ...object.metadata, namespace, uid };
       const name = targetName({ metadata, spec });
       const key = `${namespace}/${name}`;
       const abandonedName = object.status.secretRef?.name;
+      const ours = views.secrets.get(key);
+      const looks = look || spec.target.creationPolicy === "Merge";
       return {
         metadata,
         spec,
         status: object.status,
-        target: views.secrets.get(key) ?? (await unlabelled(namespace, name, signal)),
+        target: ours ?? (looks ? await unlabelled(namespace, name, signal) : undefined),
+        targetUnseen: ours === undefined && !looks,
         rivals: rivalsOf(object, key),
         abandoned:
           abandonedName !== undefined && abandonedName !== name
@@ -44,13 +53,13 @@ export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestK
     },
   };
 
-  /** Only Secrets with our label are watched; before the first write, look whether somebody else's is there. */
+  /** Only Secrets with our label are watched. */
   async function unlabelled(
     namespace: string,
     name: string,
     signal: AbortSignal,
   ): Promise<LiveTarget | undefined> {
-    const found = await api.get(resources.secret, name, namespace, signal);
+    const found = await api.get(resources.secret, name, namespace, signal, { metadataOnly: true });
     return found && projectSecret(found);
   }
 

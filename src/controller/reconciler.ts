@@ -28,6 +28,7 @@ import type { EventNote } from "./events.ts";
 import type { newFetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
+import { TargetExistsError } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { OwnObject, Views } from "./views.ts";
@@ -89,13 +90,36 @@ export function newReconciler(options: ReconcilerOptions) {
     onRollout,
   } = options;
 
-  return async function reconcile(key: string, dueSince: number, signal: AbortSignal): Promise<Next> {
+  /** `free` is called when only the status is left to write: in a burst, the Secrets of others come first. */
+  return async function reconcile(
+    key: string,
+    dueSince: number,
+    free: () => void,
+    signal: AbortSignal,
+  ): Promise<Next> {
     const object = views.syncs.get(key);
     if (!object || object.metadata.deletionTimestamp !== undefined) return { kind: "gone" };
     const parsed = gatherer.parse(object);
     if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, signal);
 
-    const observed = await gatherer.gather(object, parsed.value, signal);
+    try {
+      return await bringUpToDate(object, parsed.value, conflicted(object.status), dueSince, free, signal);
+    } catch (error) {
+      if (!(error instanceof TargetExistsError)) throw error;
+      return bringUpToDate(object, parsed.value, true, dueSince, free, signal);
+    }
+  };
+
+  async function bringUpToDate(
+    object: OwnObject,
+    spec: SecretSyncSpec,
+    look: boolean,
+    dueSince: number,
+    free: () => void,
+    signal: AbortSignal,
+  ): Promise<Next> {
+    const { key } = object;
+    const observed = await gatherer.gather(object, spec, look, signal);
     const trigger = triggerOf(observed);
     const { plan: made, fetched } = await decide(key, observed, trigger, dueSince, signal);
     const problem = await apply(made.steps, signal);
@@ -115,11 +139,14 @@ export function newReconciler(options: ReconcilerOptions) {
       now: new Date(clock.now()).toISOString(),
     };
     const status = report(observed, outcome);
-    await writeStatus(object, status, signal);
-    for (const note of notesOf(object.status, status, outcome)) recordEvent(object.metadata, note, signal);
+    const notes = notesOf(object.status, status, outcome);
     logOutcome(key, outcome);
-    return nextOf(key, observed, verdict, restartProblem);
-  };
+    const next = nextOf(key, observed, verdict, restartProblem);
+    free();
+    await writeStatus(object, status, signal);
+    for (const note of notes) recordEvent(object.metadata, note, signal);
+    return next;
+  }
 
   async function decide(
     key: string,
@@ -237,6 +264,10 @@ const waitingReasons: ReadonlySet<Reason> = new Set([
 ]);
 
 const isFailure = (reason: Reason): boolean => !["Synced", "Suspended", "Deleted"].includes(reason);
+
+/** Somebody else's Secret was in the way, so look before anything is fetched. */
+const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
+  conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");
 
 const requestOf = (metadata: ObjectMeta): string | undefined =>
   metadata.annotations?.[annotation.requestedAt];

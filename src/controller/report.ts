@@ -5,7 +5,7 @@ import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { Outcome } from "../plan/report.ts";
 import type { EventNote } from "./events.ts";
-import { projectOwn, type OwnObject, type Views } from "./views.ts";
+import type { OwnObject, Views } from "./views.ts";
 
 /** Step 6 of a reconcile: one status write, and only when it says something new. */
 export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: string) => void) {
@@ -21,11 +21,14 @@ export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: stri
       resources.secretSync,
       // The uid keeps the write from creating an object that was just deleted.
       { metadata: { name, namespace, uid }, status: wanted } as KubeObject,
-      { fieldManager: FIELD_MANAGER, force: true, subresource: "status" },
+      { fieldManager: FIELD_MANAGER, force: true, subresource: "status", metadataOnly: true },
       signal,
     );
     onWrite("SecretSync");
-    views.syncs.set(projectOwn(written), "own");
+    views.syncs.set(
+      { ...object, resourceVersion: written.metadata.resourceVersion ?? "", status: wanted },
+      "own",
+    );
   };
 }
 

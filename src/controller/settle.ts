@@ -9,7 +9,7 @@ import type { Next } from "./reconciler.ts";
 /** From the end of a reconcile to the queue: when the object is due again. */
 export function newSettler(options: {
   readonly queue: WorkQueue<Lane>;
-  readonly reconcile: (key: string, dueSince: number, signal: AbortSignal) => Promise<Next>;
+  readonly reconcile: (key: string, dueSince: number, free: () => void, signal: AbortSignal) => Promise<Next>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -37,12 +37,12 @@ export function newSettler(options: {
   };
 
   return {
-    async handle({ key, dueSince }: Taken<Lane>): Promise<void> {
+    async handle({ key, dueSince }: Taken<Lane>, free: () => void): Promise<void> {
       const started = clock.monotonic();
       const limit = new AbortController();
       const cancel = clock.after(RECONCILE_MS, () => limit.abort(new Error("the reconcile took too long")));
       try {
-        settle(key, await reconcile(key, dueSince, limit.signal));
+        settle(key, await reconcile(key, dueSince, free, limit.signal));
       } finally {
         cancel();
         metrics.reconcileSeconds.observe((clock.monotonic() - started) / 1000);

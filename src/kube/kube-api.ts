@@ -69,6 +69,7 @@ export interface KubeApi {
     name: string,
     namespace: string | undefined,
     signal: AbortSignal,
+    options?: { metadataOnly?: boolean },
   ): Promise<T | undefined>;
   list<T extends KubeObject>(
     type: ResourceType,
@@ -83,7 +84,8 @@ export interface KubeApi {
   ): AsyncIterable<WatchEvent<T>>;
   /**
    * Server-side apply. A uid or resourceVersion in metadata is a precondition: the server answers 409 when the
-   * object is another one or has changed. https://kubernetes.io/docs/reference/using-api/server-side-apply/
+   * object is another one or has changed. Any resourceVersion on an object that doesn't exist yet is ignored, so "1"
+   * means: only create. https://kubernetes.io/docs/reference/using-api/server-side-apply/
    */
   apply<T extends KubeObject>(
     type: ResourceType,

@@ -10,6 +10,7 @@ import {
   type WatchEvent,
 } from "./kube-api.ts";
 import type { Transport } from "./transport.ts";
+import type { Priority } from "./turnstile.ts";
 
 /** KubeApi over REST: https://kubernetes.io/docs/reference/using-api/api-concepts/ */
 
@@ -20,7 +21,7 @@ export function newKubeApi(transport: Transport): KubeApi {
     method: string,
     path: string,
     signal: AbortSignal,
-    extra: { body?: unknown; contentType?: string; accept?: string } = {},
+    extra: { body?: unknown; contentType?: string; accept?: string; priority?: Priority } = {},
   ): Promise<T> => {
     const response = await transport.send(
       {
@@ -31,6 +32,7 @@ export function newKubeApi(transport: Transport): KubeApi {
           ...(extra.body === undefined ? {} : { "content-type": extra.contentType ?? "application/json" }),
         },
         ...(extra.body === undefined ? {} : { body: JSON.stringify(extra.body) }),
+        priority: extra.priority ?? 1,
       },
       signal,
     );
@@ -40,9 +42,12 @@ export function newKubeApi(transport: Transport): KubeApi {
   };
 
   return {
-    async get(type, name, namespace, signal) {
+    async get(type, name, namespace, signal, { metadataOnly = false } = {}) {
       try {
-        return await call("GET", pathOf(type, namespace, name), signal);
+        return await call("GET", pathOf(type, namespace, name), signal, {
+          priority: priorityOf(type),
+          ...(metadataOnly ? { accept: partial("PartialObjectMetadata") } : {}),
+        });
       } catch (error) {
         if (error instanceof ApiError && error.status === 404) return undefined;
         throw error;
@@ -81,7 +86,6 @@ export function newKubeApi(transport: Transport): KubeApi {
           method: "GET",
           path: `${pathOf(type, selection.namespace)}?${query.toString()}`,
           headers: { accept: selection.metadataOnly ? partial("PartialObjectMetadata") : "application/json" },
-          stream: true,
         },
         signal,
       );
@@ -105,11 +109,13 @@ export function newKubeApi(transport: Transport): KubeApi {
         body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
         contentType: "application/apply-patch+yaml",
         ...(metadataOnly ? { accept: partial("PartialObjectMetadata") } : {}),
+        priority: priorityOf(type, subresource),
       });
     },
 
     create(type, object, signal) {
       return call("POST", pathOf(type, object.metadata.namespace), signal, {
+        priority: priorityOf(type),
         body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
       });
     },
@@ -124,6 +130,12 @@ export function newKubeApi(transport: Transport): KubeApi {
       }
     },
   };
+}
+
+function priorityOf({ kind }: ResourceType, subresource?: string): Priority {
+  if (kind === "Lease") return 0;
+  if (kind === "Event") return 3;
+  return subresource ? 2 : 1;
 }
 
 function pathOf({ group, version, plural }: ResourceType, namespace?: string, name?: string): string {

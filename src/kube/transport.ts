@@ -1,6 +1,7 @@
-import { KubeConfig } from "@kubernetes/client-node";
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import * as http from "node:http";
 import * as https from "node:https";
+import { Turnstile, type Priority } from "./turnstile.ts";
 
 /**
  * HTTP to the apiserver. The client library knows kubeconfigs, exec plug-ins, OIDC and in-cluster credentials; its
@@ -11,8 +12,8 @@ export interface Request {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** A watch: a connection of its own that may stay open. */
-  readonly stream?: boolean;
+  /** Absent for a watch: a connection of its own that may stay open. */
+  readonly priority?: Priority;
 }
 
 export interface Transport {
@@ -41,7 +42,8 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
   const base = new URL(cluster.server);
   const { request } = base.protocol === "http:" ? http : https;
   let credentials: { at: number; pending: Promise<Credentials> } | undefined;
-  let pool: { fingerprint: string; agent: http.Agent; streams: http.Agent } | undefined;
+  let pool: { of: Credentials; agent: http.Agent; streams: http.Agent } | undefined;
+  const turnstile = new Turnstile(POOL);
 
   const currentCredentials = (): Promise<Credentials> => {
     if (!credentials || monotonic() - credentials.at > CREDENTIALS_MS) {
@@ -51,13 +53,15 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
     return credentials.pending;
   };
 
-  const agents = ({ tls, proxy }: Credentials) => {
-    const fingerprint = JSON.stringify([tls.ca, tls.cert, tls.key].map(String));
-    if (pool?.fingerprint !== fingerprint) {
+  const agents = (found: Credentials) => {
+    const { tls, proxy } = found;
+    if (pool?.of === found) return pool;
+    if (pool && sameTls(pool.of.tls, tls)) pool.of = found;
+    else {
       const Agent = base.protocol === "http:" ? http.Agent : https.Agent;
       const options = { ...tls, keepAlive: true, keepAliveMsecs: 15_000, scheduling: "fifo" as const };
       pool = {
-        fingerprint,
+        of: found,
         agent: proxy ?? new Agent({ ...options, maxSockets: POOL }),
         streams: proxy ?? new Agent({ ...options, keepAlive: false }),
       };
@@ -67,9 +71,10 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
 
   return {
     server: cluster.server,
-    async send({ method, path, headers = {}, body, stream = false }, signal) {
+    async send({ method, path, headers = {}, body, priority }, signal) {
       const found = await currentCredentials();
       const { agent, streams } = agents(found);
+      if (priority !== undefined) await turnstile.enter(priority);
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
         const sent = request(
           {
@@ -78,7 +83,7 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
             port: base.port,
             path: base.pathname.replace(/\/$/, "") + path,
             method,
-            agent: stream ? streams : agent,
+            agent: priority === undefined ? streams : agent,
             headers: {
               ...found.headers,
               ...headers,
@@ -94,6 +99,8 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
         );
         sent.once("response", () => sent.setTimeout(0));
         sent.on("error", reject);
+        // Closed in every case: answered and read, failed or aborted.
+        if (priority !== undefined) sent.once("close", () => turnstile.leave());
         sent.end(body);
       });
       // A token that was rotated before its time.
@@ -116,6 +123,9 @@ interface Credentials {
   /** Present when the kubeconfig names a proxy. */
   readonly proxy: http.Agent | undefined;
 }
+
+const sameTls = (a: Credentials["tls"], b: Credentials["tls"]): boolean =>
+  JSON.stringify([a.ca, a.cert, a.key].map(String)) === JSON.stringify([b.ca, b.cert, b.key].map(String));
 
 async function loadCredentials(config: KubeConfig): Promise<Credentials> {
   const options: https.RequestOptions = {};

@@ -10,8 +10,10 @@ export interface Observed {
   readonly metadata: ObjectMeta & { readonly namespace: string; readonly uid: string };
   readonly spec: SecretSyncSpec;
   readonly status: SecretSyncStatus;
-  /** The Secret with the target's name, if there is one. */
+  /** The Secret with the target's name, if one is known. */
   readonly target: LiveTarget | undefined;
+  /** Whether somebody else's Secret may have the target's name: then the write must only create. */
+  readonly targetUnseen: boolean;
   /** Other SecretSyncs that write the same Secret as a whole. */
   readonly rivals: readonly Rival[];
   /** The Secret that an earlier spec named, if it is still ours. */

@@ -33,6 +33,8 @@ export type Step =
       readonly namespace: string;
       /** The apiserver refuses the write when the Secret is another one by then. */
       readonly uid?: string;
+      /** The apiserver refuses the write when there is a Secret of that name. */
+      readonly createOnly?: true;
       readonly type?: string;
       readonly immutable?: boolean;
       readonly labels: Readonly<Record<string, string>>;
@@ -150,6 +152,7 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
     name: targetName(observed),
     namespace: metadata.namespace,
     ...(target ? { uid: target.uid } : {}),
+    ...(observed.targetUnseen ? { createOnly: true } : {}),
     ...(merges(observed) ? {} : { type: spec.target.type ?? "Opaque" }),
     ...(spec.target.immutable ? { immutable: true } : {}),
     labels,

@@ -5,9 +5,16 @@ import { startCluster } from "../cluster/cluster.ts";
 import { startMinistack } from "./ministack.ts";
 import { run } from "./kubectl.ts";
 
-/** Before the first test of a suite: one cluster and one AWS for all of its files. Returned to each by environment. */
+/** What cluster-teardown.ts runs: Jest loads both in the same process. */
+export const teardown: { run: () => Promise<void> } = ((globalThis as Record<string, unknown>)[
+  "secretsyncTeardown"
+] ??= {
+  run: () => Promise.resolve(),
+}) as { run: () => Promise<void> };
+
+/** Before the first test of a suite: one cluster and one AWS for all of its files, told to each by environment. */
 // oxlint-disable-next-line import/no-default-export -- Jest asks for one.
-export default async function setup(): Promise<() => Promise<void>> {
+export default async function setup(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-suite-"));
   const cluster = await startCluster({ node: process.env["SECRETSYNC_TEST_SUITE"] !== "integration" });
   mkdirSync(path.join(folder, "logs"));
@@ -21,7 +28,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   });
   await run("apply", "--server-side", "-f", "crds/");
   await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
-  return async () => {
+  teardown.run = async () => {
     await ministack.stop();
     await cluster.stop();
     rmSync(folder, { recursive: true, force: true });

@@ -37,6 +37,7 @@ export function observed(parts: Partial<Observed> = {}, spec: Record<string, unk
     spec: specOf(spec),
     status: {},
     target: undefined,
+    targetUnseen: false,
     rivals: [],
     abandoned: undefined,
     digestKey,

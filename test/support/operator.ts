@@ -30,7 +30,6 @@ export async function startOperator(options: {
   if (!existsSync(bundle)) throw new Error("dist/operator.mjs is missing: run make build");
   const args = [
     ...(options.nodeArgs ?? []),
-    "--enable-source-maps",
     bundle,
     "--metrics-bind-address=127.0.0.1:0",
     "--health-probe-bind-address=127.0.0.1:0",

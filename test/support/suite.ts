@@ -1,0 +1,109 @@
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import { newTransport, type Transport } from "../../src/kube/transport.ts";
+import type { SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
+import type { HistoryEntry } from "../../src/api/secret-sync-status.ts";
+import { expectKstatus } from "./kstatus.ts";
+import { until } from "./wait.ts";
+
+/** What tests on a cluster share: the admin's client, names of their own, and looks at what users look at. */
+
+const environment = (name: string): string => process.env[`SECRETSYNC_SUITE_${name}`] ?? "";
+export const kubeconfig = environment("KUBECONFIG");
+export const awsEndpoint = environment("AWS");
+export const noPods = environment("NO_PODS");
+export const logFile = (name: string): string => path.join(environment("FOLDER"), "logs", `${name}.log`);
+
+export const signal = new AbortController().signal;
+export const unique = (prefix: string): string => `${prefix}-${randomBytes(3).toString("hex")}`;
+
+export function newAdmin(): { api: KubeApi; transport: Transport } {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfig);
+  const transport = newTransport(config, () => performance.now());
+  return { api: newKubeApi(transport), transport };
+}
+
+export interface SecretObject extends KubeObject {
+  readonly type?: string;
+  readonly immutable?: boolean;
+  readonly data?: Readonly<Record<string, string>>;
+}
+export type SyncObject = KubeObject & {
+  readonly spec?: Record<string, unknown>;
+  readonly status?: SecretSyncStatus;
+};
+
+/** A namespace of a test, and what is in it. */
+export function inNamespace(api: KubeApi, namespace: string) {
+  const getSecret = (name: string) => api.get<SecretObject>(resources.secret, name, namespace, signal);
+  const getSync = (name: string) => api.get<SyncObject>(resources.secretSync, name, namespace, signal);
+  return {
+    namespace,
+    getSecret,
+    getSync,
+    create: () => api.create(resources.namespace, { metadata: { name: namespace } }, signal),
+    /** Creates or changes a SecretSync, as kubectl apply --server-side does. */
+    sync: (name: string, spec: Record<string, unknown>, annotations: Record<string, string> = {}) =>
+      api.apply<SyncObject>(
+        resources.secretSync,
+        { metadata: { name, namespace, annotations }, spec } as KubeObject,
+        { fieldManager: "user", force: true },
+        signal,
+      ),
+    async values(name: string): Promise<Record<string, string> | undefined> {
+      const secret = await getSecret(name);
+      if (!secret) return undefined;
+      return Object.fromEntries(
+        Object.entries(secret.data ?? {}).map(([key, value]) => [
+          key,
+          Buffer.from(value, "base64").toString(),
+        ]),
+      );
+    },
+    /** Waits for the reason of Ready, checks the conditions' form and returns the object. */
+    untilReason: (name: string, reason: string, timeoutMs = 20_000) =>
+      until(
+        `${name} has the reason ${reason}`,
+        async () => {
+          const object = await getSync(name);
+          const ready = object?.status?.conditions?.find(({ type }) => type === "Ready");
+          if (ready?.reason !== reason || ready.observedGeneration !== object?.metadata.generation) {
+            throw new Error(`is ${ready?.reason}: ${ready?.message}`);
+          }
+          expectKstatus(object?.status ?? {}, object?.metadata.generation ?? 0);
+          return {
+            object: object as SyncObject,
+            message: ready?.message ?? "",
+            history: historyOf(object as SyncObject),
+          };
+        },
+        { timeoutMs },
+      ),
+  };
+}
+
+const historyOf = ({ status }: SyncObject): readonly HistoryEntry[] => status?.history ?? [];
+
+/** A cluster-wide provider that lets these namespaces read everything. */
+export const clusterProvider = (
+  name: string,
+  namespaces: readonly string[],
+  more: Record<string, unknown> = {},
+): KubeObject =>
+  ({
+    metadata: { name },
+    spec: {
+      aws: { regions: ["eu-west-1"] },
+      access: [{ namespaces: { names: namespaces }, keys: ["**"] }],
+      ...more,
+    },
+  }) as KubeObject;
+
+export const request = (): Record<string, string> => ({
+  "reconcile.secretsync.dev/requestedAt": unique("at"),
+});
