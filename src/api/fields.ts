@@ -46,9 +46,21 @@ export const goDuration = (description: string) =>
 const QUALIFIED_NAME = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
+/** A map with so many members at most; Zod itself doesn't count them. */
+export const mapOf = <V extends z.ZodType>(
+  key: z.ZodString,
+  value: V,
+  { least = 0, most, description }: { least?: number; most: number; description: string },
+) =>
+  z
+    .record(key, value)
+    .refine((map) => Object.keys(map).length >= least, { message: `must have at least ${least} members` })
+    .refine((map) => Object.keys(map).length <= most, { message: `must have at most ${most} members` })
+    .meta({ description, ...(least > 0 ? { minProperties: least } : {}), maxProperties: most });
+
 const metadataMap = <V extends z.ZodType>(value: V, description: string) =>
   withRules(
-    z.record(z.string().max(317), value).meta({ description, maxProperties: 32 }),
+    mapOf(z.string().max(317), value, { most: 32, description }),
     {
       cel: `self.all(name, name.matches('${QUALIFIED_NAME}'))`,
       check: (map) => Object.keys(map).every((name) => new RegExp(QUALIFIED_NAME).test(name)),

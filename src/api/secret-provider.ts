@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { objectName } from "./fields.ts";
+import { mapOf, objectName } from "./fields.ts";
 import { withRules } from "./rule.ts";
 
 /** The kinds SecretProvider and ClusterSecretProvider: where secrets are, and who may read which. */
@@ -107,10 +107,10 @@ const namespaces = withRules(
       names: stringList("These namespaces.", "Name of a namespace.", 256, 63).optional(),
       selector: z
         .object({
-          matchLabels: z.record(z.string().max(317), z.string().max(63)).meta({
+          matchLabels: mapOf(z.string().max(317), z.string().max(63), {
+            least: 1,
+            most: 16,
             description: "Labels that the namespace must carry, all of them.",
-            minProperties: 1,
-            maxProperties: 16,
           }),
         })
         .optional()

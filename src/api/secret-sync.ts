@@ -1,5 +1,13 @@
 import * as z from "zod";
-import { annotations, goDuration, labels, objectName, regularExpression, secretKey } from "./fields.ts";
+import {
+  annotations,
+  goDuration,
+  labels,
+  mapOf,
+  objectName,
+  regularExpression,
+  secretKey,
+} from "./fields.ts";
 import { withRules } from "./rule.ts";
 
 /** The kind SecretSync: what to read, which Secret to write, and what to restart. */
@@ -110,10 +118,10 @@ const find = withRules(
         .object({ regexp: regularExpression("RE2 pattern that must match somewhere in the name.") })
         .optional()
         .meta({ description: "Only secrets with such a name." }),
-      tags: z.record(z.string().max(128), z.string().max(256)).optional().meta({
+      tags: mapOf(z.string().max(128), z.string().max(256), {
+        most: 16,
         description: "Only secrets that carry all of these tags, exactly.",
-        maxProperties: 16,
-      }),
+      }).optional(),
       decodingStrategy,
     })
     .meta({

@@ -1,0 +1,782 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import type { Transport } from "../../src/kube/transport.ts";
+import type { WorkloadObject } from "../../src/restart/consumption.ts";
+import { AwsStandIn } from "../support/aws-stand-in.ts";
+import { awsEnvironment } from "../support/aws.ts";
+import { canary, leaks } from "../support/leaks.ts";
+import { startOperator, type OperatorProcess } from "../support/operator.ts";
+import {
+  clusterProvider,
+  inNamespace,
+  kubeconfig,
+  logFile,
+  newAdmin,
+  request,
+  signal,
+  unique,
+} from "../support/suite.ts";
+import { until } from "../support/wait.ts";
+
+/** The operator on the real apiserver, against the AWS stand-in. */
+
+const namespace = unique("sync");
+const provider = unique("aws");
+const log = logFile(namespace);
+const aws = new AwsStandIn();
+let transport: Transport;
+let api: KubeApi;
+let operator: OperatorProcess;
+let ns: ReturnType<typeof inNamespace>;
+
+beforeAll(async () => {
+  ({ api, transport } = newAdmin());
+  ns = inNamespace(api, namespace);
+  await ns.create();
+  await api.create(resources.clusterSecretProvider, clusterProvider(provider, [namespace]), signal);
+  const endpoint = await aws.start();
+  operator = await startOperator({
+    kubeconfig,
+    logFile: log,
+    env: awsEnvironment(endpoint),
+    args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${namespace}`],
+  });
+}, 60_000);
+
+afterAll(async () => {
+  await operator.stop();
+  await aws.stop();
+  transport.close();
+});
+
+const providerRef = { kind: "ClusterSecretProvider", name: provider };
+const spec = (key: string, more: Record<string, unknown> = {}) => ({
+  providerRef,
+  refreshInterval: "2s",
+  data: [{ secretKey: "password", remoteRef: { key } }],
+  ...more,
+});
+
+/** A SecretSync with a secret of its own, synced. */
+async function synced(more: Record<string, unknown> = {}, value = "one") {
+  const name = unique("s");
+  aws.put(name, canary(value));
+  await ns.sync(name, spec(name, more));
+  await ns.untilReason(name, "Synced");
+  return name;
+}
+
+const untilValue = (secret: string, key: string, value: string | undefined) =>
+  until(`${secret}.${key} is as wanted`, async () =>
+    (await ns.values(secret))?.[key] === value ? { done: true } : false,
+  );
+
+async function deployment(secret: string, env: { name: string; valueFrom: unknown }[] = []) {
+  const name = unique("d");
+  const container = {
+    name: "c",
+    image: "busybox",
+    env: [{ name: "A", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }, ...env],
+  };
+  const template = { metadata: { labels: { app: name } }, spec: { containers: [container] } };
+  const object = {
+    metadata: { name, namespace },
+    spec: { replicas: 0, selector: { matchLabels: { app: name } }, template },
+  };
+  await api.create(resources.Deployment, object as KubeObject, signal);
+  await until(
+    "the workload is adopted",
+    async () => (await getDeployment(name)).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
+  );
+  return name;
+}
+const getDeployment = async (name: string) =>
+  (await api.get<WorkloadObject>(resources.Deployment, name, namespace, signal)) as WorkloadObject;
+const restartsOf = async (name: string) =>
+  (await getDeployment(name)).spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"];
+
+describe("a SecretSync", () => {
+  it("becomes a Secret that it owns, with a status that tells where it came from", async () => {
+    const name = await synced();
+    const secret = await ns.getSecret(name);
+    expect(await ns.values(name)).toEqual({ password: canary("one") });
+    expect(secret?.metadata.ownerReferences).toMatchObject([{ kind: "SecretSync", name, controller: true }]);
+    const { object } = await ns.untilReason(name, "Synced");
+    expect(object.status).toMatchObject({
+      secretRef: { name },
+      provider,
+      sources: [{ provider: `ClusterSecretProvider/${provider}`, key: name, versionStages: ["AWSCURRENT"] }],
+      history: [{ trigger: "Created", keys: ["password"], outcome: "Written" }],
+    });
+  });
+
+  it("follows a rotation by itself, at its interval", async () => {
+    const name = await synced();
+    aws.put(name, canary("two"));
+    await untilValue(name, "password", canary("two"));
+    const { history } = await until("history shows it", async () => {
+      const result = await ns.untilReason(name, "Synced");
+      return result.history.length > 1 && result;
+    });
+    expect(history[0]).toMatchObject({ trigger: "Refresh", keys: ["password"] });
+  });
+
+  it("follows at once when it is asked to, whatever its interval", async () => {
+    const name = await synced({ refreshInterval: "0s" });
+    aws.put(name, canary("two"));
+    const annotations = request();
+    await ns.sync(name, spec(name, { refreshInterval: "0s" }), annotations);
+    await untilValue(name, "password", canary("two"));
+    await until(
+      "the request is echoed",
+      async () => (await ns.getSync(name))?.status?.lastHandledReconcileAt === Object.values(annotations)[0],
+    );
+  });
+
+  it("writes nothing while nothing changes", async () => {
+    const name = await synced();
+    const before = [await ns.getSecret(name), await ns.getSync(name)].map(
+      (object) => object?.metadata.resourceVersion,
+    );
+    const calls = aws.callCount;
+    await until("it was refreshed at least twice", () => aws.callCount > calls + 2);
+    expect(
+      [await ns.getSecret(name), await ns.getSync(name)].map((object) => object?.metadata.resourceVersion),
+    ).toEqual(before);
+  });
+
+  it("reads a key once for many objects", async () => {
+    const key = unique("shared");
+    aws.put(key, canary("shared"));
+    const names = Array.from({ length: 20 }, () => unique("many"));
+    const read = () => (aws.calls.get("GetSecretValue") ?? 0) + (aws.calls.get("BatchGetSecretValue") ?? 0);
+    const before = read();
+    await Promise.all(names.map((name) => ns.sync(name, spec(key, { refreshInterval: "1h" }))));
+    await Promise.all(names.map((name) => ns.untilReason(name, "Synced")));
+    expect(read() - before).toBeLessThan(10);
+  });
+
+  it("is deleted with its Secret by the owner reference; the operator needs no finalizer", async () => {
+    const name = await synced();
+    const sync = await ns.getSync(name);
+    expect(sync?.metadata).not.toHaveProperty("finalizers");
+    await api.delete(resources.secretSync, name, namespace, sync?.metadata.uid ?? "", signal);
+    await until("the Secret is gone", async () => (await ns.getSecret(name)) === undefined);
+  });
+});
+
+describe("drift", () => {
+  it("is repaired when somebody edits a key", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const edit = {
+      metadata: { name, namespace },
+      data: { password: Buffer.from("hacked").toString("base64") },
+    };
+    await api.apply(
+      resources.secret,
+      edit as KubeObject,
+      { fieldManager: "kubectl-edit", force: true },
+      signal,
+    );
+    await untilValue(name, "password", canary("one"));
+    const { history } = await until("history tells", async () => {
+      const result = await ns.untilReason(name, "Synced");
+      return result.history[0]?.trigger === "Drift" && result;
+    });
+    expect(history[0]).toMatchObject({ outcome: "Repaired" });
+  });
+
+  it("is repaired when somebody deletes the Secret", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const before = await ns.getSecret(name);
+    await api.delete(resources.secret, name, namespace, before?.metadata.uid ?? "", signal);
+    await until("another Secret is there", async () => {
+      const uid = (await ns.getSecret(name))?.metadata.uid;
+      return uid !== undefined && uid !== before?.metadata.uid;
+    });
+    expect(await ns.values(name)).toEqual({ password: canary("one") });
+  });
+
+  it("keeps the keys that others add", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const more = { metadata: { name, namespace }, data: { theirs: Buffer.from("x").toString("base64") } };
+    await api.apply(resources.secret, more as KubeObject, { fieldManager: "somebody", force: true }, signal);
+    aws.put(name, canary("two"));
+    await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
+    await untilValue(name, "password", canary("two"));
+    expect((await ns.values(name))?.["theirs"]).toBe("x");
+  });
+});
+
+describe("a failure", () => {
+  it.each([
+    [
+      "an outage",
+      () => ({ kind: "error", status: 503, type: "ServiceUnavailable" }) as const,
+      "ProviderUnreachable",
+    ],
+    ["a reset", () => ({ kind: "reset" }) as const, "ProviderUnreachable"],
+    ["a truncated answer", () => ({ kind: "truncate" }) as const, "ProviderUnreachable"],
+    [
+      "an answer that is no JSON",
+      () => ({ kind: "body", body: "<html>proxy</html>" }) as const,
+      "ProviderUnreachable",
+    ],
+    ["an empty answer", () => ({ kind: "body", body: "{}" }) as const, "ProviderRefused"],
+    [
+      "bad credentials",
+      () => ({ kind: "error", status: 400, type: "UnrecognizedClientException" }) as const,
+      "AuthenticationFailed",
+    ],
+    [
+      "a denial",
+      () => ({ kind: "error", status: 400, type: "AccessDeniedException" }) as const,
+      "AccessDenied",
+    ],
+    [
+      "a broken KMS key",
+      () => ({ kind: "error", status: 400, type: "DecryptionFailure" }) as const,
+      "DecryptionFailed",
+    ],
+  ])(
+    "of %s keeps the Secret, says why, and is over by itself",
+    async (_case, fault, reason) => {
+      const name = await synced();
+      aws.fault = fault;
+      try {
+        const { object } = await ns.untilReason(name, reason);
+        expect(await ns.values(name)).toEqual({ password: canary("one") });
+        expect(object.status?.conditions?.some(({ type }) => type === "Stale")).toBe(true);
+      } finally {
+        aws.fault = () => undefined;
+      }
+      aws.put(name, canary("two"));
+      await untilValue(name, "password", canary("two"));
+      await ns.untilReason(name, "Synced");
+    },
+    60_000,
+  );
+
+  it("of one key in a batch is a failure of that key alone", async () => {
+    const names = await Promise.all([synced({ refreshInterval: "1h" }), synced({ refreshInterval: "1h" })]);
+    const [bad = "", good = ""] = names;
+    aws.fault = (operation, input) => {
+      if (operation === "BatchGetSecretValue")
+        return { kind: "partial", keys: [bad], code: "AccessDeniedException" };
+      return operation === "GetSecretValue" && input["SecretId"] === bad
+        ? { kind: "error", status: 400, type: "AccessDeniedException" }
+        : undefined;
+    };
+    for (const name of names) aws.put(name, canary("two"));
+    await Promise.all(names.map((name) => ns.sync(name, spec(name, { refreshInterval: "1h" }), request())));
+    await untilValue(good, "password", canary("two"));
+    await ns.untilReason(bad, "AccessDenied");
+    expect(await ns.values(bad)).toEqual({ password: canary("one") });
+    aws.fault = () => undefined;
+  });
+
+  it("tells one event, however often it is tried", async () => {
+    const name = unique("missing");
+    await ns.sync(name, spec(name));
+    const { message } = await ns.untilReason(name, "SecretNotFound");
+    expect(message).toBe(
+      `spec.data[0] (${name} from ClusterSecretProvider/${provider}): the provider has no such secret or version; create it, or correct the key`,
+    );
+    const tries = await operator.metric("secretsync_reconcile_total", { result: "retry" });
+    await until(
+      "it was tried again",
+      async () => (await operator.metric("secretsync_reconcile_total", { result: "retry" })) > tries + 1,
+    );
+    const events = await api.list<
+      KubeObject & { reason: string; type: string; involvedObject: { name: string } }
+    >(resources.event, { namespace, limit: 500 }, signal);
+    const ours = (events.items ?? []).filter(({ involvedObject }) => involvedObject.name === name);
+    expect(ours.map(({ type, reason }) => [type, reason])).toEqual([["Warning", "SecretNotFound"]]);
+    aws.put(name, canary("late"));
+    await ns.untilReason(name, "Synced");
+  }, 30_000);
+
+  it.each([
+    ["text that is not JSON", "not json", "InvalidValue"],
+    ["JSON that is too deep", "[".repeat(50_000), "InvalidValue"],
+    ["hostile names", JSON.stringify({ "../../etc": "x" }), "InvalidValue"],
+    ["more than a Secret can hold", JSON.stringify({ big: "x".repeat(1_100_000) }), "TooLarge"],
+  ])("of a payload with %s keeps the Secret", async (_case, payload, reason) => {
+    const name = unique("bad");
+    aws.put(name, JSON.stringify({ a: canary("good") }));
+    const extract = { refreshInterval: "2s", providerRef, dataFrom: [{ extract: { key: name } }] };
+    await ns.sync(name, extract);
+    await ns.untilReason(name, "Synced");
+    aws.put(name, payload);
+    const { message } = await ns.untilReason(name, reason);
+    expect(message).toContain("spec");
+    expect(await ns.values(name)).toEqual({ a: canary("good") });
+  });
+
+  it("of 10,000 keys there is none", async () => {
+    const name = unique("wide");
+    aws.put(
+      name,
+      JSON.stringify(Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key-${index}`, "v"]))),
+    );
+    await ns.sync(name, { providerRef, dataFrom: [{ extract: { key: name } }] });
+    await ns.untilReason(name, "Synced", 30_000);
+    expect(Object.keys((await ns.values(name)) ?? {})).toHaveLength(10_000);
+  }, 40_000);
+});
+
+describe("walls between namespaces", () => {
+  it("refuse a key that no rule allows, before anything is read", async () => {
+    const other = unique("walled");
+    await api.create(
+      resources.clusterSecretProvider,
+      {
+        metadata: { name: other },
+        spec: {
+          aws: { regions: ["eu-west-1"] },
+          access: [{ namespaces: { names: [namespace] }, keys: ["prod/{{namespace}}/*"] }],
+        },
+      } as KubeObject,
+      signal,
+    );
+    const name = unique("s");
+    const read = (key: string) => ({
+      ...spec(key),
+      providerRef: { kind: "ClusterSecretProvider", name: other },
+    });
+    const reads = () => (aws.calls.get("GetSecretValue") ?? 0) + (aws.calls.get("BatchGetSecretValue") ?? 0);
+    aws.put("prod/elsewhere/db", canary("no"));
+    aws.put(`prod/${namespace}/db`, canary("yes"));
+    const before = reads();
+    await ns.sync(name, { ...read("prod/elsewhere/db"), refreshInterval: "1h" });
+    const { message } = await ns.untilReason(name, "KeyNotAllowed");
+    expect(message).toContain(`doesn't let namespace ${namespace} read prod/elsewhere/db`);
+    expect(await ns.getSecret(name)).toBeUndefined();
+    expect(reads() - before).toBeLessThan(20);
+    await ns.sync(name, read(`prod/${namespace}/db`));
+    await ns.untilReason(name, "Synced");
+  });
+
+  it("hide from a find what a namespace may not read", async () => {
+    const other = unique("walled");
+    const tag = unique("t");
+    aws.put(`a/${tag}/mine`, canary("mine"), { team: tag });
+    aws.put(`b/${tag}/theirs`, canary("theirs"), { team: tag });
+    await api.create(
+      resources.clusterSecretProvider,
+      {
+        metadata: { name: other },
+        spec: {
+          aws: { regions: ["eu-west-1"] },
+          access: [{ namespaces: { names: [namespace] }, keys: ["a/**"] }],
+        },
+      } as KubeObject,
+      signal,
+    );
+    const name = unique("s");
+    await ns.sync(name, {
+      providerRef: { kind: "ClusterSecretProvider", name: other },
+      dataFrom: [{ find: { tags: { team: tag } } }],
+    });
+    await ns.untilReason(name, "Synced");
+    expect(await ns.values(name)).toEqual({ [`a_${tag}_mine`]: canary("mine") });
+  });
+
+  it("give a SecretProvider no identity of the operator's, but its own keys", async () => {
+    const name = unique("own");
+    const ref = { ...spec(name), providerRef: { name } };
+    aws.put(name, canary("own"));
+    await ns.sync(name, ref);
+    await ns.untilReason(name, "ProviderNotFound");
+    await api.create(
+      resources.secretProvider,
+      { metadata: { name, namespace }, spec: { aws: { regions: ["eu-west-1"] } } } as KubeObject,
+      signal,
+    );
+    await ns.untilReason(name, "AmbientIdentityRefused");
+    const withKeys = {
+      metadata: { name, namespace },
+      spec: { aws: { regions: ["eu-west-1"], auth: { secretRef: { name: "keys" } } } },
+    } as KubeObject;
+    await api.apply(resources.secretProvider, withKeys, { fieldManager: "user", force: true }, signal);
+    expect((await ns.untilReason(name, "CredentialsNotFound")).message).toContain(
+      `Secret ${namespace}/keys doesn't exist`,
+    );
+    const keys = {
+      metadata: { name: "keys", namespace },
+      stringData: { accessKeyID: "AKIA", secretAccessKey: canary("key") },
+    };
+    await api.create(resources.secret, keys as KubeObject, signal);
+    await ns.untilReason(name, "Synced");
+  }, 30_000);
+});
+
+describe("the target", () => {
+  it("of somebody else stays as it is", async () => {
+    const name = unique("foreign");
+    await api.create(
+      resources.secret,
+      { metadata: { name, namespace }, data: { theirs: "eA==" } } as KubeObject,
+      signal,
+    );
+    aws.put(name, canary("one"));
+    await ns.sync(name, spec(name));
+    await ns.untilReason(name, "TargetConflict");
+    expect(await ns.values(name)).toEqual({ theirs: "x" });
+    const handOver = { metadata: { name, namespace, annotations: { "secretsync.dev/owner": name } } };
+    await api.apply(resources.secret, handOver, { fieldManager: "user", force: true }, signal);
+    await ns.sync(name, spec(name), request());
+    await ns.untilReason(name, "Synced");
+  });
+
+  it("of two SecretSyncs is written by one, without a war, until it goes", async () => {
+    const target = unique("shared");
+    const [first, second] = [unique("a"), unique("b")];
+    for (const name of [first, second]) aws.put(name, canary(name));
+    await ns.sync(first, spec(first, { target: { name: target } }));
+    await ns.untilReason(first, "Synced");
+    await ns.sync(second, spec(second, { target: { name: target } }));
+    expect((await ns.untilReason(second, "TargetConflict")).message).toContain(
+      `is written by SecretSync ${first}`,
+    );
+    const version = (await ns.getSecret(target))?.metadata.resourceVersion;
+    const reconciles = await operator.metric("secretsync_reconcile_total");
+    await until(
+      "both were looked at again",
+      async () => (await operator.metric("secretsync_reconcile_total")) > reconciles + 5,
+    );
+    expect((await ns.getSecret(target))?.metadata.resourceVersion).toBe(version);
+    const { metadata } = (await ns.getSync(first))!;
+    await api.delete(resources.secretSync, first, namespace, metadata.uid ?? "", signal);
+    await ns.untilReason(second, "Synced");
+    await untilValue(target, "password", canary(second));
+  }, 40_000);
+
+  it("of creationPolicy Merge gets our keys and keeps its own; a second merger keeps off them", async () => {
+    const target = unique("base");
+    await ns.sync(target, spec(target, { target: { name: target, creationPolicy: "Merge" } }));
+    await ns.untilReason(target, "TargetNotFound");
+    await api.create(
+      resources.secret,
+      { metadata: { name: target, namespace }, data: { base: "eA==" } } as KubeObject,
+      signal,
+    );
+    aws.put(target, canary("one"));
+    await ns.untilReason(target, "Synced");
+    expect(await ns.values(target)).toEqual({ base: "x", password: canary("one") });
+    expect((await ns.getSecret(target))?.metadata.ownerReferences).toBeUndefined();
+    const other = unique("other");
+    aws.put(other, canary("other"));
+    await ns.sync(other, spec(other, { target: { name: target, creationPolicy: "Merge" } }));
+    expect((await ns.untilReason(other, "TargetConflict")).message).toContain('key "password"');
+    await ns.sync(
+      other,
+      spec(other, {
+        data: [{ secretKey: "second", remoteRef: { key: other } }],
+        target: { name: target, creationPolicy: "Merge" },
+      }),
+    );
+    await ns.untilReason(other, "Synced");
+    expect(await ns.values(target)).toEqual({ base: "x", password: canary("one"), second: canary("other") });
+  }, 40_000);
+
+  it("of creationPolicy Orphan outlives its SecretSync", async () => {
+    const name = await synced({ target: { creationPolicy: "Orphan" } });
+    expect((await ns.getSecret(name))?.metadata.ownerReferences).toBeUndefined();
+  });
+
+  it("that is immutable is written once", async () => {
+    const name = await synced({ target: { immutable: true } });
+    expect((await ns.getSecret(name))?.immutable).toBe(true);
+    aws.put(name, canary("two"));
+    await ns.untilReason(name, "TargetImmutable");
+    expect(await ns.values(name)).toEqual({ password: canary("one") });
+  });
+
+  it("has the type, labels and annotations that the spec says, and loses those that it no longer says", async () => {
+    const template = { metadata: { labels: { team: "shop" }, annotations: { note: "n" } } };
+    const name = await synced({ target: { type: "example.com/db", template } });
+    expect(await ns.getSecret(name)).toMatchObject({
+      type: "example.com/db",
+      metadata: { labels: { team: "shop" }, annotations: { note: "n" } },
+    });
+    await ns.sync(name, spec(name, { target: { type: "example.com/db" } }));
+    await until(
+      "the label is gone",
+      async () => (await ns.getSecret(name))?.metadata.labels?.["team"] === undefined,
+    );
+    await ns.sync(name, spec(name, { target: { type: "example.com/other" } }));
+    await ns.untilReason(name, "TargetImmutable");
+  });
+
+  it("that is renamed moves", async () => {
+    const name = await synced();
+    const renamed = unique("renamed");
+    await ns.sync(name, spec(name, { target: { name: renamed } }));
+    await untilValue(renamed, "password", canary("one"));
+    await until("the old one is gone", async () => (await ns.getSecret(name)) === undefined);
+  });
+});
+
+describe("when a secret is gone from the provider", () => {
+  it.each(["Retain", "Delete", "Merge"])(
+    "deletionPolicy %s does what it says",
+    async (deletionPolicy) => {
+      const name = unique("gone");
+      const kept = unique("kept");
+      aws.put(name, canary("gone"));
+      aws.put(kept, canary("kept"));
+      const data = [
+        { secretKey: "a", remoteRef: { key: name } },
+        { secretKey: "b", remoteRef: { key: kept } },
+      ];
+      await ns.sync(name, spec(name, { data, target: { deletionPolicy } }));
+      await ns.untilReason(name, "Synced");
+      aws.remove(name);
+      if (deletionPolicy === "Merge") {
+        await untilValue(name, "a", undefined);
+        expect(await ns.values(name)).toEqual({ b: canary("kept") });
+        return;
+      }
+      await ns.sync(name, spec(name, { data, target: { deletionPolicy } }), request());
+      await ns.untilReason(name, "SecretNotFound");
+      expect(await ns.values(name)).toEqual({ a: canary("gone"), b: canary("kept") });
+      aws.remove(kept);
+      if (deletionPolicy === "Retain") return;
+      await ns.untilReason(name, "Deleted", 30_000);
+      expect(await ns.getSecret(name)).toBeUndefined();
+    },
+    60_000,
+  );
+});
+
+describe("what is read", () => {
+  it("can be a version or a stage", async () => {
+    const name = unique("versions");
+    const version = aws.put(name, canary("old"));
+    aws.put(name, canary("new"));
+    const data = [
+      { secretKey: "pinned", remoteRef: { key: name, version } },
+      { secretKey: "previous", remoteRef: { key: name, versionStage: "AWSPREVIOUS" } },
+      { secretKey: "current", remoteRef: { key: name } },
+    ];
+    await ns.sync(name, spec(name, { data }));
+    await ns.untilReason(name, "Synced");
+    expect(await ns.values(name)).toEqual({
+      pinned: canary("old"),
+      previous: canary("old"),
+      current: canary("new"),
+    });
+    aws.put(name, canary("newest"));
+    await untilValue(name, "previous", canary("new"));
+    expect((await ns.values(name))?.["pinned"]).toBe(canary("old"));
+  });
+
+  it("can be found by path, name and tags, each exactly", async () => {
+    const tag = unique("f");
+    aws.put(`${tag}/app/a`, canary("a"), { team: tag, tier: "1" });
+    aws.put(`${tag}/app/b`, canary("b"), { team: `${tag}-more`, tier: "1" });
+    aws.put(`${tag}/other`, canary("c"), { team: tag, tier: "11" });
+    const name = unique("find");
+    await ns.sync(
+      name,
+      spec(name, {
+        data: undefined,
+        dataFrom: [
+          {
+            find: { path: `${tag}/`, tags: { team: tag, tier: "1" } },
+            rewrite: [{ regexp: { source: `^${tag}/`, target: "" } }],
+          },
+        ],
+      }),
+    );
+    await ns.untilReason(name, "Synced");
+    expect(await ns.values(name)).toEqual({ app_a: canary("a") });
+    aws.put(`${tag}/app/d`, canary("d"), { team: tag, tier: "1" });
+    await untilValue(name, "app_d", canary("d"));
+  });
+
+  it("can come from several providers, binary and decoded", async () => {
+    const second = unique("aws");
+    await api.create(resources.clusterSecretProvider, clusterProvider(second, [namespace]), signal);
+    const name = unique("mixed");
+    aws.put(name, Buffer.from([0, 255, 1]));
+    aws.put(`${name}-b64`, Buffer.from(canary("x")).toString("base64"));
+    const data = [
+      { secretKey: "binary", remoteRef: { key: name } },
+      {
+        secretKey: "decoded",
+        remoteRef: { key: `${name}-b64`, decodingStrategy: "Base64" },
+        providerRef: { kind: "ClusterSecretProvider", name: second },
+      },
+      { secretKey: "fallback", remoteRef: { key: `${name}-none` }, default: "d" },
+    ];
+    await ns.sync(name, spec(name, { data }));
+    await ns.untilReason(name, "Synced");
+    expect((await ns.getSecret(name))?.data).toEqual({
+      binary: Buffer.from([0, 255, 1]).toString("base64"),
+      decoded: Buffer.from(canary("x")).toString("base64"),
+      fallback: Buffer.from("d").toString("base64"),
+    });
+  });
+});
+
+describe("suspend", () => {
+  it("stops everything until it ends", async () => {
+    const name = await synced();
+    await ns.sync(name, spec(name, { suspend: true }));
+    await ns.untilReason(name, "Suspended");
+    aws.put(name, canary("two"));
+    const secret = await ns.getSecret(name);
+    await api.delete(resources.secret, name, namespace, secret?.metadata.uid ?? "", signal);
+    const reconciles = await operator.metric("secretsync_reconcile_total");
+    await until(
+      "time has passed",
+      async () => (await operator.metric("secretsync_reconcile_total")) > reconciles + 3,
+    );
+    expect(await ns.getSecret(name)).toBeUndefined();
+    await ns.sync(name, spec(name));
+    await untilValue(name, "password", canary("two"));
+  });
+});
+
+describe("restarts", () => {
+  it("happen once for a rotation, and not for the first adoption", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const workload = await deployment(name);
+    expect(await restartsOf(workload)).toBeUndefined();
+    aws.put(name, canary("two"));
+    await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
+    const stamp = await until("it restarts", () => restartsOf(workload));
+    const { generation } = (await getDeployment(workload)).metadata;
+    expect(generation).toBe(2);
+    await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
+    await until("the next request is handled", async () => {
+      const sync = await ns.getSync(name);
+      return (
+        sync?.status?.lastHandledReconcileAt ===
+        sync?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
+      );
+    });
+    expect(await restartsOf(workload)).toBe(stamp);
+    expect((await getDeployment(workload)).metadata.generation).toBe(2);
+    const { object } = await ns.untilReason(name, "Synced");
+    expect(object.status?.conditions).toContainEqual(
+      expect.objectContaining({ type: "Restarted", status: "True" }),
+    );
+    expect(object.status?.history?.[0]).toMatchObject({
+      outcome: "Restarted",
+      workloads: [`Deployment/${workload}`],
+    });
+  });
+
+  it("leave alone who doesn't consume the key that changed", async () => {
+    const name = unique("keys");
+    aws.put(name, canary("p1"));
+    aws.put(`${name}-other`, canary("o1"));
+    const data = [
+      { secretKey: "password", remoteRef: { key: name } },
+      { secretKey: "other", remoteRef: { key: `${name}-other` } },
+    ];
+    await ns.sync(name, spec(name, { data }));
+    await ns.untilReason(name, "Synced");
+    const workload = await deployment(name);
+    aws.put(`${name}-other`, canary("o2"));
+    await untilValue(name, "other", canary("o2"));
+    aws.put(name, canary("p2"));
+    await untilValue(name, "password", canary("p2"));
+    await until("it restarts", () => restartsOf(workload));
+    expect((await getDeployment(workload)).metadata.generation).toBe(2);
+  });
+
+  it("keep what kubectl rollout restart and others wrote into the template", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const workload = await deployment(name);
+    const theirs = {
+      metadata: { name: workload, namespace },
+      spec: { template: { metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": "now" } } } },
+    };
+    await api.apply(
+      resources.Deployment,
+      theirs as KubeObject,
+      { fieldManager: "kubectl-rollout", force: true },
+      signal,
+    );
+    aws.put(name, canary("two"));
+    await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
+    await until("it restarts", () => restartsOf(workload));
+    expect((await getDeployment(workload)).spec?.template?.metadata?.annotations).toMatchObject({
+      "kubectl.kubernetes.io/restartedAt": "now",
+    });
+  });
+
+  it("with policy None don't happen, with Listed only to those listed", async () => {
+    const name = unique("policy");
+    aws.put(name, canary("one"));
+    const listed = unique("listed");
+    const restart = { policy: "Listed", targets: [{ kind: "StatefulSet", name: listed }] };
+    const template = {
+      metadata: { labels: { app: listed } },
+      spec: { containers: [{ name: "c", image: "busybox" }] },
+    };
+    await api.create(
+      resources.StatefulSet,
+      {
+        metadata: { name: listed, namespace },
+        spec: { replicas: 0, serviceName: "x", selector: { matchLabels: { app: listed } }, template },
+      } as KubeObject,
+      signal,
+    );
+    await ns.sync(name, spec(name, { restart }));
+    await ns.untilReason(name, "Synced");
+    const getListed = () => api.get<WorkloadObject>(resources.StatefulSet, listed, namespace, signal);
+    await until(
+      "it is adopted",
+      async () => (await getListed())?.metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
+    );
+    aws.put(name, canary("two"));
+    await until(
+      "it restarts",
+      async () =>
+        (await getListed())?.spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"] !==
+        undefined,
+    );
+    await ns.sync(name, spec(name, { restart: { policy: "None" } }));
+    await until(
+      "its digest is dropped",
+      async () => (await getListed())?.metadata.annotations?.["secretsync.dev/consumed"] === "{}",
+    );
+    const { generation } = (await getListed())!.metadata;
+    aws.put(name, canary("three"));
+    await untilValue(name, "password", canary("three"));
+    expect((await getListed())?.metadata.generation).toBe(generation);
+  }, 30_000);
+});
+
+describe("the operator", () => {
+  it("answers probes and serves its metrics", async () => {
+    expect((await fetch(`${operator.probesUrl}/healthz`)).status).toBe(200);
+    expect((await fetch(`${operator.probesUrl}/readyz`)).status).toBe(200);
+    expect((await fetch(`${operator.probesUrl}/nothing`)).status).toBe(404);
+    expect(await operator.metric("secretsync_leader")).toBe(1);
+    expect(await operator.metric("secretsync_build_info")).toBe(1);
+    expect(await operator.metric("secretsync_provider_calls_total", { result: "success" })).toBeGreaterThan(
+      0,
+    );
+    expect(
+      await operator.metric("secretsync_propagation_seconds_count", { stage: "source_to_secret" }),
+    ).toBeGreaterThan(0);
+    expect(
+      await operator.metric("secretsync_restarts_total", { kind: "Deployment", result: "success" }),
+    ).toBeGreaterThan(0);
+    expect(await operator.metric("secretsync_restarts_total", { result: "failure" })).toBe(0);
+    expect(await operator.metric("secretsync_overdue_objects")).toBe(0);
+    expect(await operator.metric("secretsync_reconcile_total", { result: "error" })).toBe(0);
+  });
+
+  it("showed no secret value anywhere but in Secrets", async () => {
+    const metrics = await (await fetch(operator.metricsUrl)).text();
+    expect(await leaks([log], [metrics])).toEqual([]);
+  });
+});
