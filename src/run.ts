@@ -123,7 +123,8 @@ async function serveAll(options: Options, routes: Routes) {
   const only = (...paths: string[]): Routes =>
     Object.fromEntries(Object.entries(routes).filter(([path]) => paths.includes(path)));
   const servers = new Map<string, { port: number; close(): void }>();
-  if (metricsAddress === probeAddress && metricsAddress !== "0")
+  // Two free ports are not the same port.
+  if (metricsAddress === probeAddress && !/(^|:)0$/.test(metricsAddress))
     servers.set("metrics", await serve(metricsAddress, routes));
   else {
     if (metricsAddress !== "0") servers.set("metrics", await serve(metricsAddress, only("/metrics")));

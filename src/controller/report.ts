@@ -5,7 +5,7 @@ import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { Outcome } from "../plan/report.ts";
 import type { EventNote } from "./events.ts";
-import type { OwnObject, Views } from "./views.ts";
+import { projectOwn, type OwnObject, type Views } from "./views.ts";
 
 /** Step 6 of a reconcile: one status write, and only when it says something new. */
 export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: string) => void) {
@@ -25,10 +25,10 @@ export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: stri
       signal,
     );
     onWrite("SecretSync");
-    views.syncs.set(
-      { ...object, resourceVersion: written.metadata.resourceVersion ?? "", status: wanted },
-      "own",
-    );
+    // The answer is as of our write, so it may hold an edit that the watch hasn't brought yet. When that is an edit of
+    // the spec, which the answer doesn't have, the watch must bring it all.
+    if (written.metadata.generation !== object.metadata.generation) return;
+    views.syncs.set({ ...projectOwn(written), spec: object.spec, status: wanted }, "own");
   };
 }
 

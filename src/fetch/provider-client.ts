@@ -101,6 +101,9 @@ export class ProviderClient {
     const id = refId(ref);
     const exactAt = this.#exactAt.get(id);
     if (exactAt === undefined || this.#options.clock.monotonic() - exactAt > EXACT_READ_MS) return undefined;
+    // An exact version never changes.
+    if (ref.version !== undefined)
+      return Promise.resolve({ kind: "found", versionId: ref.version, versionStages: [] });
     const shared = this.#versions.get(id, freshAfter);
     if (shared) {
       this.#options.onShared("version");

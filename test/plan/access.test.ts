@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import type { AccessRule } from "../../src/api/secret-provider.ts";
 import { globMatches, mayRead } from "../../src/plan/access.ts";
 

@@ -15,7 +15,7 @@ function dataOf(spec: Record<string, unknown>, payload: string): Record<string, 
 function failureOf(spec: Record<string, unknown>, payload: string | SecretValue) {
   const now = observed({}, spec);
   const result = typeof payload === "string" ? found(payload) : { ...found(""), value: payload };
-  const content = buildContent(now.spec, fetched(now, result as ReturnType<typeof found>));
+  const content = buildContent(now.spec, fetched(now, result));
   if (content.kind !== "failure") throw new Error(`no failure: ${content.kind}`);
   return content.failure;
 }

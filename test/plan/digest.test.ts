@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { createHash } from "node:crypto";
 import { ALL_KEYS, digestContent, digestOfKeys, formatRecord, parseRecord } from "../../src/plan/digest.ts";
 import { digestKey, otherDigestKey, value } from "../support/gen.ts";

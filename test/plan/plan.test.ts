@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { inspect } from "node:util";
 import { isUnchanged, needs, plan, planUnchanged, type Plan, type Step } from "../../src/plan/plan.ts";
 import { parseRecord } from "../../src/plan/digest.ts";

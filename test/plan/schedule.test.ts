@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { nextRefreshMs } from "../../src/plan/schedule.ts";
 
 const interval = fc.integer({ min: 1_000, max: 86_400_000 });

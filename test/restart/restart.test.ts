@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
 import { consumptionOf, type PodSpec, type Workload } from "../../src/restart/consumption.ts";
 import { planRestart, recordedSecrets } from "../../src/restart/plan-restart.ts";

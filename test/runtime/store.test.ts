@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { DelayHeap } from "../../src/runtime/delay-heap.ts";
 import { compareResourceVersions, Index, Store, type Stored } from "../../src/runtime/store.ts";
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { WorkQueue } from "../../src/runtime/work-queue.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 

@@ -25,6 +25,7 @@ export class ApiProxy {
   readonly #server = createServer((request, response) => this.#forward(request, response));
   readonly #sockets = new Set<Socket>();
   readonly #upstream: Kubeconfig;
+  #port = 0;
   readonly #tls: { ca?: Buffer; cert?: Buffer; key?: Buffer };
   onWrite: WriteHook = () => undefined;
   /** Open watches get nothing any more, and no end either: a connection that died without a FIN. */
@@ -53,17 +54,24 @@ export class ApiProxy {
   /** Writes a kubeconfig that leads here and resolves with its path. */
   async start(file: string): Promise<string> {
     await new Promise<void>((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
-    const server = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    this.#port = (this.#server.address() as AddressInfo).port;
+    const server = `http://127.0.0.1:${this.#port}`;
     const config = {
       apiVersion: "v1",
       kind: "Config",
       "current-context": "proxy",
-      clusters: [{ name: "proxy", cluster: { server } }],
+      // The client library takes plain HTTP only with this.
+      clusters: [{ name: "proxy", cluster: { server, "insecure-skip-tls-verify": true } }],
       users: [{ name: "proxy", user: {} }],
       contexts: [{ name: "proxy", context: { cluster: "proxy", user: "proxy" } }],
     };
     writeFileSync(file, stringify(config));
     return file;
+  }
+
+  /** On the same port as before. */
+  async restart(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(this.#port, "127.0.0.1", resolve));
   }
 
   async stop(): Promise<void> {

@@ -112,7 +112,8 @@ export class AwsStandIn {
         : version.stages.filter((stage) => stage !== "AWSPREVIOUS");
     }
     const version: Version = { id: randomUUID(), value, created: Date.now(), stages: ["AWSCURRENT"] };
-    secret.versions = [version, ...secret.versions.filter(({ stages }) => stages.length > 0)];
+    // Versions without a stage can still be read by their id.
+    secret.versions = [version, ...secret.versions];
     return version;
   }
 
@@ -193,7 +194,7 @@ export class AwsStandIn {
         const secret = this.#find(String(input["SecretId"]));
         return {
           ...this.#listed(secret),
-          VersionIdsToStages: Object.fromEntries(secret.versions.map(({ id, stages }) => [id, stages])),
+          VersionIdsToStages: stagesOf(secret),
         };
       }
       case "ListSecrets":
@@ -289,11 +290,17 @@ export class AwsStandIn {
       Name: secret.name,
       ARN: secret.arn,
       Tags: Object.entries(secret.tags).map(([Key, Value]) => ({ Key, Value })),
-      SecretVersionsToStages: Object.fromEntries(secret.versions.map(({ id, stages }) => [id, stages])),
+      SecretVersionsToStages: stagesOf(secret),
       ...(secret.deletedAt ? { DeletedDate: secret.deletedAt } : {}),
     };
   }
 }
+
+/** Versions that have lost every stage aren't shown. */
+const stagesOf = ({ versions }: Secret) =>
+  Object.fromEntries(
+    versions.filter(({ stages }) => stages.length > 0).map(({ id, stages }) => [id, stages]),
+  );
 
 /** Prefixes, as the real one: looser than what callers want. */
 function passes(secret: Secret, { Key, Values }: { Key: string; Values: readonly string[] }): boolean {
@@ -307,4 +314,4 @@ function passes(secret: Secret, { Key, Values }: { Key: string; Values: readonly
 const valueOf = (input: Record<string, unknown>): string | Buffer =>
   typeof input["SecretString"] === "string"
     ? input["SecretString"]
-    : Buffer.from(String(input["SecretBinary"] ?? ""), "base64");
+    : Buffer.from(input["SecretBinary"] as string, "base64");

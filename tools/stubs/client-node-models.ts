@@ -5,4 +5,4 @@
 export function createConfiguration(): never {
   throw new Error("the client library's own calls are not part of the bundle; see src/kube/transport.ts");
 }
-export class ServerConfiguration {}
+export const ServerConfiguration = undefined;

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { readFileSync } from "node:fs";
+import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import type { Transport } from "../../src/kube/transport.ts";
+import { awsEnvironment, awsUser } from "../support/aws.ts";
+import { run } from "../support/kubectl.ts";
+import { canary, leaks } from "../support/leaks.ts";
+import { startOperator, type OperatorProcess } from "../support/operator.ts";
+import {
+  awsEndpoint,
+  clusterProvider,
+  inNamespace,
+  kubeconfig,
+  logFile,
+  newAdmin,
+  noPods,
+  request,
+  signal,
+  unique,
+} from "../support/suite.ts";
+import { until } from "../support/wait.ts";
+
+/** Real pods on a real kubelet, with ministack as AWS: what the users' programs see. */
+
+const withPods = noPods ? describe.skip : describe;
+if (noPods) process.stderr.write(`pod tests are skipped: ${noPods}\n`);
+
+const namespace = unique("pods");
+const log = logFile(namespace);
+const aws = awsUser(awsEndpoint);
+let transport: Transport;
+let api: KubeApi;
+let operator: OperatorProcess;
+let ns: ReturnType<typeof inNamespace>;
+
+beforeAll(async () => {
+  ({ api, transport } = newAdmin());
+  ns = inNamespace(api, namespace);
+  await ns.create();
+  await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
+  operator = await startOperator({
+    kubeconfig,
+    logFile: log,
+    env: awsEnvironment(awsEndpoint),
+    args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${namespace}`],
+  });
+}, 60_000);
+
+afterAll(async () => {
+  await operator.stop();
+  await api.delete(
+    resources.namespace,
+    namespace,
+    undefined,
+    (await api.get(resources.namespace, namespace, undefined, signal))?.metadata.uid ?? "",
+    signal,
+  );
+  transport.close();
+});
+
+const spec = (key: string) => ({
+  providerRef: { kind: "ClusterSecretProvider", name: namespace },
+  refreshInterval: "1h",
+  data: [{ secretKey: "password", remoteRef: { key } }],
+});
+
+/** A workload whose pods print what they see of the Secret, and then wait. */
+function workload(
+  kind: "Deployment" | "StatefulSet" | "DaemonSet",
+  name: string,
+  secret: string,
+): KubeObject {
+  const script =
+    'echo "env=$PASSWORD file=$(cat /secret/password)"; trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
+  const container = {
+    name: "app",
+    image: "busybox:1.37",
+    command: ["sh", "-c", script],
+    env: [{ name: "PASSWORD", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }],
+    volumeMounts: [{ name: "secret", mountPath: "/secret" }],
+  };
+  const template = {
+    metadata: { labels: { app: name } },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      containers: [container],
+      volumes: [{ name: "secret", secret: { secretName: secret } }],
+    },
+  };
+  const more = kind === "StatefulSet" ? { serviceName: name } : {};
+  return {
+    metadata: { name, namespace },
+    spec: { selector: { matchLabels: { app: name } }, template, ...more },
+  } as KubeObject;
+}
+
+const logsOf = (name: string) =>
+  run("logs", "-n", namespace, "-l", `app=${name}`, "--tail=-1").catch(() => "");
+const untilSeen = (name: string, value: string) =>
+  until(
+    `the pods of ${name} see the value`,
+    async () => (await logsOf(name)).includes(`env=${value} file=${value}`),
+    { timeoutMs: 60_000, everyMs: 200 },
+  );
+
+withPods("pods", () => {
+  it.each(["Deployment", "StatefulSet", "DaemonSet"] as const)(
+    "of a %s see the value as env and volume, and the new one after exactly one rollout",
+    async (kind) => {
+      const name = unique(kind.toLowerCase());
+      await aws.create(name, canary("one"));
+      await ns.sync(name, spec(name));
+      await ns.untilReason(name, "Synced");
+      await api.create(resources[kind], workload(kind, name, name), signal);
+      await untilSeen(name, canary("one"));
+      const revisions = async () =>
+        (await run("rollout", "history", "-n", namespace, `${kind}/${name}`)).trim().split("\n").length - 2;
+      expect(await revisions()).toBe(1);
+
+      await aws.rotate(name, canary("two"));
+      await ns.sync(name, spec(name), request());
+      await untilSeen(name, canary("two"));
+      await run("rollout", "status", "-n", namespace, `${kind}/${name}`, "--timeout=60s");
+      expect(await revisions()).toBe(2);
+      expect(await ns.values(name)).toEqual({ password: canary("two") });
+    },
+    120_000,
+  );
+
+  it("that wait for the Secret start when it comes, without a restart", async () => {
+    const name = unique("early");
+    await api.create(resources.Deployment, workload("Deployment", name, name), signal);
+    await aws.create(name, canary("one"));
+    await ns.sync(name, spec(name));
+    await untilSeen(name, canary("one"));
+    expect(
+      (await run("get", "replicasets", "-n", namespace, "-l", `app=${name}`, "-o", "name"))
+        .trim()
+        .split("\n"),
+    ).toHaveLength(1);
+  }, 120_000);
+});
+
+describe("kubectl", () => {
+  it("waits, shows and describes as for built-in kinds", async () => {
+    const name = unique("kubectl");
+    await aws.create(name, canary("one"));
+    await ns.sync(name, spec(name));
+    await run("wait", "-n", namespace, `ssync/${name}`, "--for=condition=Ready", "--timeout=30s");
+    expect(await run("get", "ssync", "-n", namespace, name, "--no-headers")).toMatch(
+      new RegExp(`^${name} +True +Synced +${namespace} +${name} `),
+    );
+    await aws.rotate(name, canary("two"));
+    await run("annotate", "ssync", "-n", namespace, name, "reconcile.secretsync.dev/requestedAt=1");
+    await until("the event is there", async () =>
+      (await run("describe", "ssync", "-n", namespace, name)).includes("changed password"),
+    );
+  }, 60_000);
+
+  it("finds no secret value anywhere but in Secrets", async () => {
+    const metrics = await (await fetch(operator.metricsUrl)).text();
+    expect(await leaks([log], [metrics])).toEqual([]);
+    expect(readFileSync(log, "utf8").length).toBeGreaterThan(100);
+  });
+});

@@ -1,0 +1,110 @@
+import { describe, expect, it } from "@jest/globals";
+import { globSync, readFileSync } from "node:fs";
+import path from "node:path";
+
+/**
+ * The table of doors: which room may import from which. Changing the structure? Change the table, and ARCHITECTURE.md.
+ * `types` may be imported as types only.
+ */
+const doors: Readonly<
+  Record<string, { rooms: readonly string[]; types?: readonly string[]; packages: readonly string[] }>
+> = {
+  api: { rooms: [], packages: ["zod", "re2js"] },
+  providers: { rooms: [], types: ["api"], packages: [] },
+  "providers/aws": { rooms: ["providers"], packages: ["@aws-sdk/client-secrets-manager"] },
+  plan: { rooms: ["api", "providers"], types: ["kube"], packages: ["node:crypto"] },
+  restart: { rooms: ["api", "plan"], types: ["kube"], packages: [] },
+  runtime: { rooms: [], packages: [] },
+  fetch: { rooms: ["api", "plan", "runtime"], types: ["providers"], packages: [] },
+  kube: {
+    rooms: ["api"],
+    packages: ["@kubernetes/client-node/dist/config.js", "node:http", "node:https", "node:readline"],
+  },
+  telemetry: { rooms: [], packages: ["pino", "pino-pretty", "prom-client", "node:http"] },
+  controller: {
+    rooms: ["api", "plan", "restart", "runtime", "kube"],
+    types: ["fetch", "providers", "telemetry"],
+    packages: ["node:crypto", "node:util"],
+  },
+};
+
+interface Import {
+  readonly file: string;
+  readonly room: string;
+  readonly target: string;
+  readonly isType: boolean;
+}
+
+const roomOf = (file: string): string => path.dirname(path.relative("src", file));
+
+const imports: readonly Import[] = globSync("src/**/*.ts").flatMap((file) => {
+  const text = readFileSync(file, "utf8");
+  const found = text.matchAll(
+    /^(?:import|export)\s+(type\s)?[^"';]*?from\s+"([^"]+)";|^import\s+"([^"]+)";|import\("([^"]+)"\)/gms,
+  );
+  return [...found].map(([, type, from, bare, lazy]) => ({
+    file,
+    room: roomOf(file),
+    target: from ?? bare ?? lazy ?? "",
+    isType: type !== undefined,
+  }));
+});
+
+const inside = imports.filter(({ room }) => room !== ".");
+
+describe("the doors between rooms", () => {
+  it("are known for every room", () => {
+    expect([...new Set(globSync("src/**/*.ts").map(roomOf))].sort()).toEqual(
+      [".", ...Object.keys(doors)].sort(),
+    );
+    expect(imports.length).toBeGreaterThan(150);
+  });
+
+  it.each(Object.keys(doors))("let %s import only what the table says", (room) => {
+    const { rooms, types = [], packages } = doors[room]!;
+    const wrong = inside
+      .filter((each) => each.room === room)
+      .filter(({ file, target, isType }) => {
+        if (!target.startsWith(".")) return !packages.includes(target);
+        const other = roomOf(path.join(path.dirname(file), target));
+        return other !== room && !rooms.includes(other) && !(isType && types.includes(other));
+      })
+      .map(({ file, target }) => `${file} imports ${target}`);
+    expect(wrong).toEqual([]);
+  });
+
+  it("lead downwards only: no room imports one that imports it", () => {
+    const allowed = (from: string, to: string) =>
+      [...(doors[from]?.rooms ?? []), ...(doors[from]?.types ?? [])].includes(to);
+    const both = Object.keys(doors).flatMap((a) =>
+      Object.keys(doors)
+        .filter((b) => a < b && allowed(a, b) && allowed(b, a))
+        .map((b) => `${a} and ${b}`),
+    );
+    expect(both).toEqual([]);
+  });
+});
+
+describe("the core", () => {
+  const files = (glob: string) => globSync(glob).map((file) => [file, readFileSync(file, "utf8")] as const);
+
+  it.each(files("src/plan/*.ts"))("%s never waits, and reads no clock", (_file, text) => {
+    expect(text).not.toMatch(
+      /\bawait\b|\basync\b|Date\.now|new Date\(\)|performance\.|Math\.random|setTimeout/,
+    );
+  });
+
+  it.each(files("src/**/*.ts").filter(([file]) => !["src/main.ts"].includes(file)))(
+    "%s doesn't read process",
+    (_file, text) => {
+      expect(text).not.toMatch(/\bprocess\.(env|argv|exit|on|once)\b/);
+    },
+  );
+
+  it.each(files("src/**/*.ts").filter(([file]) => !["src/runtime/clock.ts"].includes(file)))(
+    "%s sets no timer of its own",
+    (_file, text) => {
+      expect(text).not.toMatch(/(?<![.\w])(setTimeout|setInterval)\(|\bDate\.now\(|\bperformance\.now\(/);
+    },
+  );
+});

@@ -1,0 +1,350 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import { newTransport, type Transport } from "../../src/kube/transport.ts";
+import type { WorkloadObject } from "../../src/restart/consumption.ts";
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { openSecretsManager } from "../../src/providers/aws/secrets-manager.ts";
+import { parseOptions } from "../../src/options.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { newLogger } from "../../src/telemetry/logger.ts";
+import { wire } from "../../src/wire.ts";
+import { ApiProxy, type Write } from "../support/api-proxy.ts";
+import { AwsStandIn } from "../support/aws-stand-in.ts";
+import { awsEnvironment, TEST_CREDENTIALS } from "../support/aws.ts";
+import { canary, leaks } from "../support/leaks.ts";
+import { startOperator, type OperatorProcess } from "../support/operator.ts";
+import {
+  clusterProvider,
+  inNamespace,
+  kubeconfig,
+  logFile,
+  newAdmin,
+  request,
+  signal,
+  unique,
+} from "../support/suite.ts";
+import { until } from "../support/wait.ts";
+
+/** Crashes, cuts and hand-overs, on the real apiserver. */
+
+const aws = new AwsStandIn();
+const logs: string[] = [];
+let endpoint: string;
+let transport: Transport;
+let api: KubeApi;
+
+beforeAll(async () => {
+  ({ api, transport } = newAdmin());
+  endpoint = await aws.start();
+});
+afterAll(async () => {
+  await aws.stop();
+  transport.close();
+});
+
+async function arena() {
+  const namespace = unique("fault");
+  const ns = inNamespace(api, namespace);
+  await ns.create();
+  await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
+  const spec = (key: string) => ({
+    providerRef: { kind: "ClusterSecretProvider", name: namespace },
+    refreshInterval: "1h",
+    data: [{ secretKey: "password", remoteRef: { key } }],
+  });
+  const start = (
+    config = kubeconfig,
+    leading = true,
+    args: readonly string[] = [],
+  ): Promise<OperatorProcess> => {
+    const log = logFile(unique(namespace));
+    logs.push(log);
+    return startOperator({
+      kubeconfig: config,
+      logFile: log,
+      env: awsEnvironment(endpoint),
+      args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${namespace}`, ...args],
+      leading,
+    });
+  };
+  return { ...ns, spec, start };
+}
+
+async function workloadOn(namespace: string, secret: string): Promise<() => Promise<WorkloadObject>> {
+  const name = unique("d");
+  const env = [{ name: "A", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }];
+  const template = {
+    metadata: { labels: { app: name } },
+    spec: { containers: [{ name: "c", image: "busybox", env }] },
+  };
+  const object = {
+    metadata: { name, namespace },
+    spec: { replicas: 0, selector: { matchLabels: { app: name } }, template },
+  };
+  await api.create(resources.Deployment, object, signal);
+  return async () =>
+    (await api.get<WorkloadObject>(resources.Deployment, name, namespace, signal)) as WorkloadObject;
+}
+
+/** Revisions of the pod template: one for each rollout. */
+const rolloutsOf = async (namespace: string, deployment: string): Promise<number> => {
+  const sets = await api.list<KubeObject>(
+    { ...resources.Deployment, plural: "replicasets", kind: "ReplicaSet" },
+    { namespace, limit: 500 },
+    signal,
+  );
+  return (sets.items ?? []).filter(({ metadata }) => metadata.ownerReferences?.[0]?.name === deployment)
+    .length;
+};
+
+describe("an operator that is killed at a write of a rotation", () => {
+  // Secret, workload, status and event; each before it is sent and after it is done but not yet known to be.
+  const points = [0, 1, 2].flatMap((write) =>
+    (["before", "after"] as const).map((phase) => ({ write, phase })),
+  );
+
+  it.each(points)(
+    "number $write, $phase it happens, ends in the same state with one rollout",
+    async ({ write, phase }) => {
+      const { namespace, sync, spec, start, values, untilReason, getSync } = await arena();
+      const proxy = new ApiProxy(kubeconfig);
+      const config = await proxy.start(logFile(`${namespace}.kubeconfig`));
+      const key = unique("k");
+      aws.put(key, canary("one"));
+      await sync(key, spec(key));
+      let operator = await start(config, true, ["--leader-elect=false"]);
+      await untilReason(key, "Synced");
+      const workload = await workloadOn(namespace, key);
+      await until(
+        "the workload is adopted",
+        async () => (await workload()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
+      );
+      const name = (await workload()).metadata.name;
+      await until("its first replica set is there", async () => (await rolloutsOf(namespace, name)) === 1);
+
+      const seen: Write[] = [];
+      let killed = false;
+      proxy.onWrite = async (each, when) => {
+        if (killed || each.path.includes("/events") || each.path.includes("/leases")) return;
+        if (when === "before") seen.push(each);
+        if (seen.length - 1 !== write || when !== phase) return;
+        killed = true;
+        await operator.kill();
+      };
+      aws.put(key, canary("two"));
+      await sync(key, spec(key), request());
+      await until("the operator was killed", () => killed);
+      expect(seen.at(-1)?.path).toContain(["/secrets/", "/deployments/", "/status"][write]);
+      operator = await start(config, true, ["--leader-elect=false"]);
+
+      await until("the value is there", async () => (await values(key))?.["password"] === canary("two"));
+      await untilReason(key, "Synced");
+      await until("the rollout is there", async () => (await rolloutsOf(namespace, name)) === 2);
+      await sync(key, spec(key), request());
+      await until("a later request is handled", async () => {
+        const object = await getSync(key);
+        return (
+          object?.status?.lastHandledReconcileAt ===
+          object?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
+        );
+      });
+      expect(await rolloutsOf(namespace, name)).toBe(2);
+      await operator.stop();
+      await proxy.stop();
+    },
+    90_000,
+  );
+});
+
+describe("a change that happens while the operator is down", () => {
+  it("is found at its start, with the restart that it needs", async () => {
+    const { namespace, sync, spec, start, values, untilReason } = await arena();
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    await sync(key, spec(key));
+    const first = await start();
+    await untilReason(key, "Synced");
+    const workload = await workloadOn(namespace, key);
+    await until(
+      "the workload is adopted",
+      async () => (await workload()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
+    );
+    await first.stop();
+    aws.put(key, canary("two"));
+    const second = await start();
+    await until("the value is there", async () => (await values(key))?.["password"] === canary("two"));
+    await until(
+      "the workload restarts",
+      async () => (await workload()).spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"],
+    );
+    await second.stop();
+  }, 60_000);
+
+  it("isn't made up: starts without a change write nothing", async () => {
+    const { sync, spec, start, getSecret, getSync, namespace, untilReason } = await arena();
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    await sync(key, spec(key));
+    const first = await start();
+    await untilReason(key, "Synced");
+    const workload = await workloadOn(namespace, key);
+    await until(
+      "the workload is adopted",
+      async () => (await workload()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
+    );
+    await first.stop();
+    const versions = async () =>
+      [await getSecret(key), await getSync(key), await workload()].map(
+        (object) => object?.metadata.generation ?? object?.metadata.resourceVersion,
+      );
+    const before = await versions();
+    for (let round = 0; round < 3; round++) {
+      const again = await start();
+      await until(
+        "it has looked",
+        async () => (await again.metric("secretsync_reconcile_total", { result: "success" })) > 0,
+      );
+      await again.stop();
+    }
+    expect(await versions()).toEqual(before);
+  }, 60_000);
+});
+
+describe("two replicas", () => {
+  it("hand over when the leader stops, and one works at a time", async () => {
+    const { sync, spec, start, untilReason } = await arena();
+    const first = await start();
+    const second = await start(kubeconfig, false);
+    await until(
+      "the standby is ready",
+      async () => (await fetch(`${second.probesUrl}/readyz`)).status === 200,
+    );
+    expect([await first.metric("secretsync_leader"), await second.metric("secretsync_leader")]).toEqual([
+      1, 0,
+    ]);
+    await first.stop();
+    await until("the standby leads", async () => (await second.metric("secretsync_leader")) === 1);
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    await sync(key, spec(key));
+    await untilReason(key, "Synced");
+    await second.stop();
+  }, 60_000);
+
+  it("a leader that was paused writes nothing when it wakes up, and ends", async () => {
+    const { sync, spec, start, values, untilReason, getSync } = await arena();
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    await sync(key, spec(key));
+    const first = await start();
+    await untilReason(key, "Synced");
+    const second = await start(kubeconfig, false);
+    first.child.process.kill("SIGSTOP");
+    await until("the other leads", async () => (await second.metric("secretsync_leader")) === 1, {
+      timeoutMs: 40_000,
+    });
+    aws.put(key, canary("two"));
+    await sync(key, spec(key), request());
+    await until("the value is there", async () => (await values(key))?.["password"] === canary("two"));
+    await until("the request is handled", async () => {
+      const object = await getSync(key);
+      return (
+        object?.status?.lastHandledReconcileAt ===
+        object?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
+      );
+    });
+    const { resourceVersion } = (await getSync(key))!.metadata;
+    first.child.process.kill("SIGCONT");
+    await until("the first has ended", () => first.child.exited, { timeoutMs: 40_000 });
+    expect(first.child.process.exitCode).toBe(1);
+    expect(first.logs().some(({ msg }) => String(msg).startsWith("lost the leader lease"))).toBe(true);
+    expect((await getSync(key))?.metadata.resourceVersion).toBe(resourceVersion);
+    await second.stop();
+  }, 120_000);
+});
+
+describe("a watch that dies without a word", () => {
+  it("is noticed, and what it missed is found", async () => {
+    const { namespace, sync, spec, untilReason } = await arena();
+    const proxy = new ApiProxy(kubeconfig);
+    const config = new KubeConfig();
+    config.loadFromFile(await proxy.start(logFile(`${namespace}.kubeconfig`)));
+    const parsed = parseOptions(
+      [
+        "--leader-elect=false",
+        "--metrics-bind-address=0",
+        "--health-probe-bind-address=0",
+        `--watch-namespaces=${namespace}`,
+      ],
+      {},
+    );
+    if (parsed.kind !== "options") throw new Error("bad options");
+    const through = newTransport(config, () => systemClock.monotonic());
+    const stop = new AbortController();
+    const ended = wire({
+      options: parsed.options,
+      version: "test",
+      api: newKubeApi(through),
+      clock: systemClock,
+      random: Math.random,
+      randomBytes,
+      log: await newLogger({ level: "error", format: "json" }),
+      namespace,
+      identity: "test",
+      openAws: ({ region }) =>
+        Promise.resolve(openSecretsManager({ region, endpoint, credentials: TEST_CREDENTIALS })),
+      // Bookmarks come once a minute; a test can't wait for two of them.
+      watchIdleMs: 1_500,
+    }).run(stop.signal);
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    await sync(key, spec(key));
+    await untilReason(key, "Synced");
+    proxy.freezeWatches();
+    const missed = unique("missed");
+    aws.put(missed, canary("two"));
+    await sync(missed, spec(missed));
+    await untilReason(missed, "Synced", 30_000);
+    stop.abort();
+    expect(await ended).toBe(true);
+    through.close();
+    await proxy.stop();
+  }, 60_000);
+});
+
+describe("an apiserver that is away for a while", () => {
+  it("is waited for, and everything goes on", async () => {
+    const { namespace, sync, spec, start, untilReason, values } = await arena();
+    const proxy = new ApiProxy(kubeconfig);
+    const file = logFile(`${namespace}.kubeconfig`);
+    const config = await proxy.start(file);
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    await sync(key, spec(key));
+    const operator = await start(config, true, ["--leader-elect=false"]);
+    await untilReason(key, "Synced");
+    await proxy.stop();
+    await sleep(20_000);
+    expect(operator.child.exited).toBe(false);
+    expect((await fetch(`${operator.probesUrl}/healthz`)).status).toBe(200);
+    await proxy.restart();
+    aws.put(key, canary("two"));
+    await sync(key, spec(key), request());
+    await until("the value is there", async () => (await values(key))?.["password"] === canary("two"), {
+      timeoutMs: 60_000,
+    });
+    await operator.stop();
+    await proxy.stop();
+  }, 120_000);
+});
+
+describe("all of this", () => {
+  it("showed no secret value anywhere but in Secrets", async () => {
+    expect(logs.length).toBeGreaterThan(10);
+    expect(await leaks(logs, [])).toEqual([]);
+  });
+});
