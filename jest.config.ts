@@ -16,6 +16,8 @@ const config: Config = {
   maxWorkers: 2,
   coverageProvider: "v8",
   collectCoverageFrom: ["src/plan/**/*.ts", "src/runtime/**/*.ts"],
+  coverageThreshold: { global: { branches: 95 } },
+  coverageReporters: ["text"],
 };
 
 export default config;

@@ -1,0 +1,97 @@
+import { describe, expect, it } from "@jest/globals";
+import type { SecretReader } from "../../src/providers/provider.ts";
+
+/** What every secret store must do, whatever is behind it. */
+export interface ContractSubject {
+  readonly name: string;
+  readonly open: () => SecretReader;
+  readonly seed: {
+    create(name: string, value: string | Uint8Array, tags?: Record<string, string>): Promise<unknown>;
+    rotate(name: string, value: string): Promise<unknown>;
+    remove(name: string): Promise<unknown>;
+  };
+  readonly unique: (prefix: string) => string;
+}
+
+const signal = new AbortController().signal;
+
+export function describeProviderContract({ name, open, seed, unique }: ContractSubject): void {
+  describe(`${name}: the contract of a provider`, () => {
+    const text = (result: Awaited<ReturnType<SecretReader["read"]>>) =>
+      result.kind === "found" ? result.value.reveal().toString() : result.kind;
+
+    it("reads text and bytes", async () => {
+      const key = unique("c");
+      await seed.create(key, "value");
+      await seed.create(`${key}-bytes`, Buffer.from([0, 255, 7]));
+      const reader = open();
+      expect(text(await reader.read({ key }, signal))).toBe("value");
+      const bytes = await reader.read({ key: `${key}-bytes` }, signal);
+      expect(bytes.kind === "found" && [...bytes.value.reveal()]).toEqual([0, 255, 7]);
+      reader.close();
+    });
+
+    it("tells the current version and follows a rotation; older versions stay readable", async () => {
+      const key = unique("c");
+      await seed.create(key, "one");
+      const reader = open();
+      const before = await reader.read({ key }, signal);
+      await seed.rotate(key, "two");
+      const after = await reader.read({ key }, signal);
+      if (before.kind !== "found" || after.kind !== "found") throw new Error("not found");
+      expect(after.versionId).not.toBe(before.versionId);
+      expect(after.versionStages).toContain(reader.currentStage);
+      expect(await reader.describe({ key }, signal)).toMatchObject({
+        kind: "found",
+        versionId: after.versionId,
+      });
+      expect(text(await reader.read({ key, version: before.versionId }, signal))).toBe("one");
+      expect(text(await reader.read({ key, versionStage: "AWSPREVIOUS" }, signal))).toBe("one");
+      reader.close();
+    });
+
+    it("says missing for what isn't there, and for what was deleted", async () => {
+      const key = unique("c");
+      const reader = open();
+      expect(await reader.read({ key }, signal)).toEqual({ kind: "missing" });
+      expect(await reader.describe({ key }, signal)).toEqual({ kind: "missing" });
+      await seed.create(key, "value");
+      await seed.remove(key);
+      expect(await reader.read({ key }, signal)).toEqual({ kind: "missing" });
+      await seed.create(`${key}-there`, "value");
+      expect(await reader.read({ key: `${key}-there`, versionStage: "NOSUCHSTAGE" }, signal)).toEqual({
+        kind: "missing",
+      });
+      reader.close();
+    });
+
+    it("reads a batch, each key with its own result", async () => {
+      const keys = Array.from({ length: 5 }, () => unique("c"));
+      for (const key of keys.slice(1)) await seed.create(key, `value of ${key}`);
+      const reader = open();
+      const results = await reader.readBatch(keys, signal);
+      expect(keys.map((key) => text(results.get(key)!))).toEqual([
+        "missing",
+        ...keys.slice(1).map((key) => `value of ${key}`),
+      ]);
+      reader.close();
+    });
+
+    it("lists names, tags and versions by path", async () => {
+      const path = unique("c");
+      await seed.create(`${path}/a`, "1", { team: "shop" });
+      await seed.create(`${path}/b`, "2");
+      const reader = open();
+      const page = await reader.list({ namePrefix: `${path}/` }, undefined, signal);
+      if (page.kind !== "page") throw new Error(page.failure.message);
+      const ours = page.secrets.filter((secret) => secret.name.startsWith(`${path}/`));
+      expect(ours.map((secret) => secret.name).sort()).toEqual([`${path}/a`, `${path}/b`]);
+      expect(ours.find((secret) => secret.name.endsWith("/a"))?.tags).toEqual({ team: "shop" });
+      const described = await reader.describe({ key: `${path}/a` }, signal);
+      expect(ours.find((secret) => secret.name.endsWith("/a"))?.versions.get(reader.currentStage)).toBe(
+        described.kind === "found" && described.versionId,
+      );
+      reader.close();
+    });
+  });
+}

@@ -1,0 +1,332 @@
+import { beforeEach, describe, expect, it } from "@jest/globals";
+import { Caller } from "../../src/fetch/caller.ts";
+import { ProviderClient } from "../../src/fetch/provider-client.ts";
+import type { ReadResult } from "../../src/providers/provider.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+import { failure, FakeReader } from "../support/fake-reader.ts";
+
+let clock: FakeClock;
+let reader: FakeReader;
+let client: ProviderClient;
+let more: boolean;
+let recovered: number;
+let shared: string[];
+
+beforeEach(() => {
+  clock = new FakeClock();
+  reader = new FakeReader();
+  more = false;
+  recovered = 0;
+  shared = [];
+  const caller = new Caller({
+    clock,
+    random: () => 0.5,
+    limits: { requestsPerSecond: 1000, maxConcurrent: 64 },
+    observe: () => undefined,
+    onRecovered: () => recovered++,
+  });
+  client = new ProviderClient({
+    reader,
+    caller,
+    clock,
+    moreComing: () => more,
+    onShared: (operation) => shared.push(operation),
+  });
+});
+
+/** Runs requests to their end, moving time as far as they need. */
+async function settled<T>(...requests: readonly (Promise<T> | undefined)[]): Promise<T[]> {
+  const all = Promise.all(requests.map((request) => request!));
+  await clock.advance(5_000);
+  return all;
+}
+const values = async (keys: readonly string[], since = clock.monotonic()) =>
+  (await settled(...keys.map((key) => client.value({ key }, since)))).map(textOf);
+const textOf = (result: ReadResult): string =>
+  result.kind === "found"
+    ? result.value.reveal().toString()
+    : result.kind === "failed"
+      ? result.failure.reason
+      : result.kind;
+const keys = (count: number) => Array.from({ length: count }, (_, index) => `k${index}`);
+
+describe("values", () => {
+  it("of many keys come in batches of twenty", async () => {
+    for (const key of keys(45)) reader.put(key, `value of ${key}`);
+    expect(await values(keys(45))).toEqual(keys(45).map((key) => `value of ${key}`));
+    expect(reader.calls).toEqual(["batch 20", "batch 20", "batch 5"]);
+  });
+
+  it("of one key come by a single read, at once", async () => {
+    reader.put("k", "v");
+    const result = client.value({ key: "k" }, clock.monotonic());
+    await clock.advance(0);
+    expect(textOf(await result)).toBe("v");
+    expect(reader.calls).toEqual(["read k"]);
+  });
+
+  it("wait a little for others while more are coming, and no longer when full", async () => {
+    for (const key of keys(21)) reader.put(key, key);
+    more = true;
+    const pending = keys(21).map((key) => client.value({ key }, clock.monotonic()));
+    await clock.advance(1);
+    expect(reader.calls).toEqual(["batch 20"]);
+    await clock.advance(100);
+    expect(reader.calls).toEqual(["batch 20", "read k20"]);
+    await Promise.all(pending);
+  });
+
+  it("are shared by all who became due before the call", async () => {
+    reader.put("k", "v");
+    const since = clock.monotonic();
+    expect(await values(["k", "k", "k"], since)).toEqual(["v", "v", "v"]);
+    expect(await values(["k"], since)).toEqual(["v"]);
+    expect(reader.calls).toEqual(["read k"]);
+    expect(shared).toEqual(["value", "value", "value"]);
+  });
+
+  it("are read again for who became due after the call, so a change is never missed", async () => {
+    reader.put("k", "old");
+    await values(["k"]);
+    reader.put("k", "new", "v2");
+    await clock.advance(1);
+    expect(await values(["k"])).toEqual(["new"]);
+  });
+
+  it("are kept for a moment only", async () => {
+    reader.put("k", "v");
+    const since = clock.monotonic();
+    await values(["k"], since);
+    await clock.advance(60_000);
+    await values(["k"], since);
+    expect(reader.calls).toHaveLength(2);
+  });
+
+  it("that failed or are missing are not shared once they are known", async () => {
+    const since = clock.monotonic();
+    expect(await values(["k"], since)).toEqual(["missing"]);
+    reader.put("k", "v");
+    expect(await values(["k"], since)).toEqual(["v"]);
+  });
+
+  it("of a version or a stage come by single reads, of the current stage by batch", async () => {
+    reader.put("k", "v");
+    const since = clock.monotonic();
+    await settled(
+      client.value({ key: "k", version: "v1" }, since),
+      client.value({ key: "k", versionStage: "AWSPREVIOUS" }, since),
+      client.value({ key: "k", versionStage: "AWSCURRENT" }, since),
+      client.value({ key: "j" }, since),
+    );
+    expect(reader.calls.toSorted()).toEqual(["batch 2", "read k", "read k"]);
+  });
+
+  it("of a batch that fails in part fail in part", async () => {
+    for (const key of keys(3)) reader.put(key, key);
+    reader.fail = (operation, key) =>
+      operation === "item" && key === "k1" ? failure("AccessDenied", "request") : undefined;
+    expect(await values(keys(3))).toEqual(["k0", "AccessDenied", "k2"]);
+  });
+
+  it("come by single reads for a while when the identity may not batch", async () => {
+    for (const key of keys(3)) reader.put(key, key);
+    reader.fail = (operation) => (operation === "batch" ? failure("AccessDenied", "batch") : undefined);
+    expect(await values(keys(3))).toEqual(keys(3));
+    expect(reader.calls).toEqual(["batch 3", "read k0", "read k1", "read k2"]);
+    await clock.advance(1_000);
+    await values(keys(3));
+    expect(reader.calls.slice(4)).toEqual(["read k0", "read k1", "read k2"]);
+    await clock.advance(10 * 60_000);
+    reader.calls.length = 0;
+    await values(keys(3));
+    expect(reader.calls[0]).toBe("batch 3");
+  });
+
+  it("come by single reads this once when one key spoils the batch", async () => {
+    for (const key of keys(2)) reader.put(key, key);
+    reader.fail = (operation) => (operation === "batch" ? failure("ProviderRefused", "batch") : undefined);
+    expect(await values(keys(2))).toEqual(keys(2));
+    reader.fail = () => undefined;
+    reader.calls.length = 0;
+    await clock.advance(1_000);
+    await values(keys(2));
+    expect(reader.calls).toEqual(["batch 2"]);
+  });
+});
+
+describe("versions", () => {
+  const versions = async (names: readonly string[]) => {
+    const since = clock.monotonic();
+    const results = await settled(...names.map((key) => client.version({ key }, since)));
+    return results.map((result) => (result.kind === "found" ? result.versionId : result.kind));
+  };
+  const known = async (count: number) => {
+    for (const key of keys(count)) reader.put(key, key);
+    await values(keys(count));
+    reader.calls.length = 0;
+    await clock.advance(1);
+  };
+
+  it("aren't told for a key that was never read exactly, or not for ten minutes", async () => {
+    reader.put("k", "v");
+    expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+    await values(["k"]);
+    expect(client.version({ key: "k" }, clock.monotonic())).toBeDefined();
+    await clock.advance(10 * 60_000 + 1);
+    expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+  });
+
+  it("of many keys come by one sweep of the listing", async () => {
+    await known(250);
+    reader.put("k7", "new", "v2");
+    const told = await versions(keys(250));
+    expect(told[7]).toBe("v2");
+    expect(told[8]).toBe("v1");
+    expect(reader.calls).toEqual(["list", "list", "list"]);
+  });
+
+  it("of few keys come by a describe each, when the listing is longer", async () => {
+    await known(250);
+    await versions(keys(250));
+    reader.calls.length = 0;
+    await clock.advance(1);
+    await versions(["k1", "k2"]);
+    expect(reader.calls).toEqual(["describe k1", "describe k2"]);
+  });
+
+  it("that the listing doesn't know come by a describe", async () => {
+    await known(30);
+    reader.unlisted.add("k3");
+    expect((await versions(keys(30)))[3]).toBe("v1");
+    expect(reader.calls).toEqual(["list", "describe k3"]);
+  });
+
+  it("come by describes when listing is denied", async () => {
+    await known(3);
+    reader.fail = (operation) => (operation === "list" ? failure("AccessDenied", "request") : undefined);
+    expect(await versions(keys(3))).toEqual(["v1", "v1", "v1"]);
+  });
+
+  it("are told for ARNs as for names, and for exact versions without a call", async () => {
+    await known(3);
+    reader.secrets.set("arn:k0", { value: "k0", versionId: "v1" });
+    await values(["arn:k0"]);
+    reader.secrets.delete("arn:k0");
+    reader.calls.length = 0;
+    await clock.advance(1);
+    const since = clock.monotonic();
+    const results = await settled(...["arn:k0", "k1", "k2"].map((key) => client.version({ key }, since)));
+    expect(results.every(({ kind }) => kind === "found")).toBe(true);
+    expect(reader.calls).toEqual(["list"]);
+    await settled(client.value({ key: "k1", version: "v1" }, since));
+    reader.calls.length = 0;
+    expect(await settled(client.version({ key: "k1", version: "v1" }, since))).toMatchObject([
+      { versionId: "v1" },
+    ]);
+    expect(reader.calls).toEqual([]);
+  });
+
+  it("of one moment are shared", async () => {
+    await known(30);
+    const since = clock.monotonic();
+    await settled(...keys(30).map((key) => client.version({ key }, since)));
+    await settled(...keys(30).map((key) => client.version({ key }, since)));
+    expect(reader.calls).toEqual(["list"]);
+    expect(shared.filter((each) => each === "version")).toHaveLength(30);
+  });
+});
+
+describe("find", () => {
+  const find = async (
+    criteria: Parameters<ProviderClient["find"]>[0],
+    mayRead: (key: string) => boolean = () => true,
+  ) => {
+    const [result] = await settled(client.find(criteria, mayRead, clock.monotonic()));
+    return result?.kind === "matches" ? [...result.secrets.keys()] : result?.kind;
+  };
+
+  it("checks path, pattern and tags again, exactly", async () => {
+    reader.put("prod/a", "1", "v", { team: "shop" });
+    reader.put("prod/b", "2", "v", { team: "shopping" });
+    reader.put("prod/c-x", "3", "v", { team: "shop" });
+    reader.put("product", "4", "v", { team: "shop" });
+    expect(await find({ path: "prod/", nameRegexp: "[a-b]$", tags: { team: "shop" } })).toEqual(["prod/a"]);
+    expect(await find({ tags: { team: "shop" } }, (key) => key !== "product")).toEqual([
+      "prod/a",
+      "prod/c-x",
+    ]);
+  });
+
+  it("without a match is missing", async () => {
+    expect(await find({ path: "none/", tags: {} })).toBe("missing");
+  });
+
+  it("fails as a whole when one match can't be read, and says which", async () => {
+    reader.put("a", "1");
+    reader.put("b", "2");
+    reader.fail = (operation, key) =>
+      operation === "item" && key === "b" ? failure("AccessDenied", "request") : undefined;
+    const [result] = await settled(client.find({ path: "", tags: {} }, () => true, clock.monotonic()));
+    expect(result).toMatchObject({ kind: "failed", failure: { message: '"b": AccessDenied' } });
+  });
+
+  it("fails when listing does", async () => {
+    reader.fail = () => failure("AccessDenied", "request");
+    expect(await find({ path: "a", tags: {} })).toBe("failed");
+  });
+});
+
+describe("a provider that is down", () => {
+  const down = () => (reader.fail = () => failure("ProviderUnreachable", "provider"));
+
+  it("is called once a second in all, however many wait; they get its failure at once", async () => {
+    down();
+    await values(["k"]);
+    reader.calls.length = 0;
+    for (let second = 0; second < 10; second++) {
+      for (const key of keys(50))
+        void client.value({ key: `${second}-${key}`, version: "x" }, clock.monotonic());
+      await clock.advance(1_000);
+    }
+    expect(reader.calls.length).toBeGreaterThan(5);
+    expect(reader.calls.length).toBeLessThanOrEqual(11);
+  });
+
+  it("is tried a few times before it counts as down, and tells when it is back", async () => {
+    let failures = 2;
+    reader.put("k", "v");
+    reader.fail = () => (failures-- > 0 ? failure("ProviderUnreachable", "provider") : undefined);
+    expect(await values(["k"])).toEqual(["v"]);
+    expect(recovered).toBe(0);
+    down();
+    expect(await values(["k"])).toEqual(["ProviderUnreachable"]);
+    reader.fail = () => undefined;
+    await clock.advance(2_000);
+    expect(await values(["k"])).toEqual(["v"]);
+    expect(recovered).toBe(1);
+  });
+
+  it("with bad credentials isn't tried again and again", async () => {
+    reader.fail = () => failure("AuthenticationFailed", "provider");
+    expect(await values(["k"])).toEqual(["AuthenticationFailed"]);
+    expect(reader.calls).toHaveLength(1);
+  });
+
+  it("that throttles is waited for as long as it asks", async () => {
+    let throttle = true;
+    reader.put("k", "v");
+    reader.fail = () => (throttle ? failure("RateLimited", "provider", 3_000) : undefined);
+    const result = client.value({ key: "k" }, clock.monotonic());
+    await clock.advance(1_000);
+    throttle = false;
+    await clock.advance(1_000);
+    expect(reader.calls).toHaveLength(1);
+    await clock.advance(2_000);
+    expect(textOf(await result)).toBe("v");
+  });
+
+  it("is let go when nobody needs it any more", () => {
+    client.close();
+    expect(reader.closed).toBe(true);
+  });
+});

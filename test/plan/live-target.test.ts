@@ -1,0 +1,129 @@
+import { describe, expect, it } from "@jest/globals";
+import { isUntouched, projectSecret } from "../../src/plan/live-target.ts";
+import { plan } from "../../src/plan/plan.ts";
+import { contentFingerprint, describeSource, sourcesOf, versionsOf } from "../../src/plan/sources.ts";
+import { appliedObject, failing, fetched, found, missing, observed, specOf } from "../support/gen.ts";
+
+const written = () => {
+  const now = observed();
+  const [step] = plan(now, fetched(now, found("one"))).steps;
+  if (step?.kind !== "applySecret") throw new Error("no step");
+  return appliedObject(step);
+};
+
+describe("what is kept of a Secret", () => {
+  it("holds no data, whatever the object holds", () => {
+    const object = { ...written(), data: { password: "c2VjcmV0" } };
+    expect(JSON.stringify(projectSecret(object))).not.toContain("c2VjcmV0");
+  });
+
+  it("of somebody else is empty", () => {
+    expect(projectSecret({ metadata: { name: "a" } })).toEqual({
+      key: "undefined/a",
+      name: "a",
+      namespace: "",
+      uid: "",
+      resourceVersion: "",
+      managed: false,
+      owner: undefined,
+      ownerUids: [],
+      records: {},
+      owned: {},
+      dataKeys: {},
+    });
+  });
+
+  it("names the keys of each manager where several share it", () => {
+    const { metadata } = written();
+    const other = { manager: "secretsync-merge-x", fieldsV1: { "f:data": { ".": {}, "f:b": {} } } };
+    const target = projectSecret({
+      metadata: { ...metadata, managedFields: [...(metadata.managedFields ?? []), other] },
+    });
+    expect(target.dataKeys).toEqual({ secretsync: ["password"], "secretsync-merge-x": ["b"] });
+  });
+
+  it("is untouched right after our write, and no longer when a field was taken from us", () => {
+    const object = written();
+    expect(isUntouched(projectSecret(object))).toBe(true);
+    for (const lost of ["f:data", "f:metadata"]) {
+      const managedFields = object.metadata.managedFields?.map((entry) => ({
+        ...entry,
+        fieldsV1: { ...entry.fieldsV1, [lost]: {} },
+      }));
+      expect(
+        isUntouched(projectSecret({ metadata: { ...object.metadata, managedFields: managedFields! } })),
+      ).toBe(false);
+    }
+    expect(isUntouched(projectSecret({ metadata: { ...object.metadata, managedFields: [] } }))).toBe(false);
+    expect(isUntouched(projectSecret({ metadata: { ...object.metadata, annotations: {} } }))).toBe(false);
+    const spoiled = Object.fromEntries(
+      Object.keys(object.metadata.annotations ?? {}).map((name) => [name, "spoiled"]),
+    );
+    expect(isUntouched(projectSecret({ metadata: { ...object.metadata, annotations: spoiled } }))).toBe(
+      false,
+    );
+  });
+});
+
+describe("sources", () => {
+  it("are each read once, however many entries use them", () => {
+    const data = ["a", "b", "c"].map((secretKey) => ({
+      secretKey,
+      remoteRef: { key: "k", property: secretKey },
+    }));
+    const sources = sourcesOf(
+      specOf({ data, dataFrom: [{ extract: { key: "k" } }, { extract: { key: "k", version: "v" } }] }),
+    );
+    expect(sources.map(describeSource)).toEqual(["k", "k"]);
+    expect(sources[0]?.field).toBe("spec.data[0]");
+  });
+
+  it("are told apart by provider, version and stage", () => {
+    const refs = [{}, { version: "v" }, { versionStage: "s" }];
+    const data = refs.map((ref, index) => ({ secretKey: `k${index}`, remoteRef: { key: "k", ...ref } }));
+    expect(
+      sourcesOf(
+        specOf({
+          data: [...data, { secretKey: "o", remoteRef: { key: "k" }, providerRef: { name: "other" } }],
+        }),
+      ),
+    ).toHaveLength(4);
+  });
+
+  it("of a find are described by what is looked for", () => {
+    const find = { path: "p/", name: { regexp: "x" }, tags: { team: "a" } };
+    const [source] = sourcesOf(specOf({ data: undefined, dataFrom: [{ find }] }));
+    expect(describeSource(source!)).toBe('find({"path":"p/","name":"x","team":"a"})');
+  });
+
+  it("have versions unless one failed", () => {
+    const now = observed(
+      {},
+      {
+        data: [
+          { secretKey: "a", remoteRef: { key: "k1" } },
+          { secretKey: "b", remoteRef: { key: "k2" }, optional: true },
+        ],
+      },
+    );
+    expect([...versionsOf(fetched(now, found("x", "v7"), missing))!.values()]).toEqual(["v7", "missing"]);
+    expect(versionsOf(fetched(now, found("x"), failing()))).toBeUndefined();
+  });
+
+  it("have a fingerprint that changes with versions, matches and the spec, and not with their order", () => {
+    const spec = specOf();
+    const of = (...entries: [string, string | Map<string, string>][]) =>
+      contentFingerprint(spec, new Map(entries));
+    expect(of(["a", "1"], ["b", "2"])).toBe(of(["b", "2"], ["a", "1"]));
+    expect(of(["a", "1"])).not.toBe(of(["a", "2"]));
+    const matches = (...each: [string, string][]) => of(["f", new Map(each)]);
+    expect(matches(["x", "1"], ["y", "2"])).toBe(matches(["y", "2"], ["x", "1"]));
+    expect(matches(["x", "1"])).not.toBe(matches(["x", "1"], ["y", "2"]));
+    expect(contentFingerprint(specOf({ target: { name: "n" } }), new Map())).not.toBe(
+      contentFingerprint(spec, new Map()),
+    );
+    expect(contentFingerprint(specOf({ refreshInterval: "5m" }), new Map())).toBe(
+      contentFingerprint(spec, new Map()),
+    );
+  });
+});

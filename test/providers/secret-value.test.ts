@@ -1,0 +1,28 @@
+import { describe, expect, it } from "@jest/globals";
+import { format, inspect } from "node:util";
+import { SecretValue } from "../../src/providers/secret-value.ts";
+import { CANARY } from "../support/gen.ts";
+
+describe("a secret value", () => {
+  const secret = SecretValue.fromText(CANARY);
+
+  it.each([
+    ["a template", () => secret as unknown as string],
+    ["String()", () => String(secret)],
+    ["concatenation", () => "x" + (secret as unknown as string)],
+    ["JSON", () => JSON.stringify({ secret })],
+    ["inspect", () => inspect({ secret }, { showHidden: true, depth: 9 })],
+    ["format", () => format("%s %o %j", secret, secret, secret)],
+    ["an error", () => new Error("bad", { cause: secret }).cause as string],
+    ["its keys", () => JSON.stringify(Object.entries(secret))],
+  ])("is not shown by %s", (_case, show) => {
+    expect(String(show())).not.toContain(CANARY);
+  });
+
+  it("is given to who asks for it", () => {
+    expect(secret.reveal().toString()).toBe(CANARY);
+    expect(secret.length).toBe(CANARY.length);
+    expect(secret.equals(SecretValue.fromText(CANARY))).toBe(true);
+    expect(secret.equals(SecretValue.fromText("other"))).toBe(false);
+  });
+});
