@@ -42,6 +42,7 @@ const KEEP_MS = 10_000;
 const LINGER_MS = 60;
 const BATCH_RETRY_MS = 10 * 60_000;
 const MOST_PAGES = 200;
+const EVERYTHING: ListFilter = {};
 
 type Listing = { readonly kind: "listing"; readonly byName: ReadonlyMap<string, ListedSecret> } | Failed;
 
@@ -202,12 +203,10 @@ export class ProviderClient {
     requests: readonly { ref: RemoteRef; freshAfter: number }[],
   ): Promise<readonly VersionResult[]> {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
-    if (requests.length <= this.#sweepCalls) return Promise.all(requests.map(describe));
-    const listing = await this.#list(
-      {},
-      Math.min(...requests.map(({ freshAfter }) => freshAfter)),
-      requests.length,
-    );
+    const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
+    const shared = this.#listings.get(JSON.stringify(EVERYTHING), freshAfter);
+    if (!shared && requests.length <= this.#sweepCalls) return Promise.all(requests.map(describe));
+    const listing = await (shared ?? this.#list(EVERYTHING, freshAfter, requests.length));
     if (listing.kind === "failed") return Promise.all(requests.map(describe));
     return Promise.all(
       requests.map(

@@ -194,6 +194,15 @@ describe("versions", () => {
     expect(reader.calls).toEqual(["describe k1", "describe k2"]);
   });
 
+  it("of few who come after a sweep of the same moment are in it", async () => {
+    await known(250);
+    const since = clock.monotonic();
+    await settled(...keys(240).map((key) => client.version({ key }, since)));
+    reader.calls.length = 0;
+    await settled(client.version({ key: "k245" }, since));
+    expect(reader.calls).toEqual([]);
+  });
+
   it("that the listing doesn't know come by a describe", async () => {
     await known(30);
     reader.unlisted.add("k3");
