@@ -13,7 +13,7 @@ LABEL org.opencontainers.image.title="secretsync" \
       org.opencontainers.image.description="Syncs secrets from AWS Secrets Manager into Kubernetes Secrets and restarts what consumes them" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/dist/operator.mjs /operator.mjs
-# Young objects of a burst die young: a larger nursery spares the old generation.
-ENV NODE_OPTIONS="--max-semi-space-size=16"
+# Half the memory for a few percent of speed; `make bench` measures with the same flags.
+ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=4", "--optimize-for-size"]
 EXPOSE 8080 8081
 CMD ["/operator.mjs"]

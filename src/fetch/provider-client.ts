@@ -39,7 +39,8 @@ export interface ProviderClientOptions {
 /** AWS documents up to five minutes of lag for ListSecrets; twice that keeps a missed change rare and short. */
 const EXACT_READ_MS = 10 * 60_000;
 const KEEP_MS = 10_000;
-const LINGER_MS = 60;
+/** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
+const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
 const MOST_PAGES = 200;
 const EVERYTHING: ListFilter = {};
