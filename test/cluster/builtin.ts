@@ -1,9 +1,9 @@
-import { mkdtempSync, realpathSync, rmSync } from "node:fs";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { step } from "../support/progress.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
-import { ensureSystemPackages, nodeObstacle, startNode } from "./node.ts";
+import { ensureSystemPackages, nodeObstacle, removeLeftovers, startNode } from "./node.ts";
 import { ensureTools } from "./tools.ts";
 
 /** The cluster that needs no Docker: real control plane, and a real node where this machine can run one. */
@@ -22,7 +22,9 @@ export async function startBuiltinCluster({ node = true } = {}): Promise<Builtin
     await ensureTools("node", "containerd");
     await ensureSystemPackages();
   }
+  if (!noNode) await removeLeftovers();
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), "secretsync-cluster-")));
+  writeFileSync(path.join(folder, "pid"), String(process.pid));
   const controlPlane = await step("start etcd and the control plane", () =>
     startControlPlane({ folder, scheduler: !noNode }),
   );

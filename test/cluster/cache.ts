@@ -35,7 +35,8 @@ export async function withLock<T>(name: string, work: () => Promise<T>): Promise
   }
 }
 
-function isAlive(pidFile: string): boolean {
+/** Whether the process that the file names lives; true while that is unknown. */
+export function isAlive(pidFile: string): boolean {
   let pid: number;
   try {
     pid = Number(readFileSync(pidFile, "utf8"));

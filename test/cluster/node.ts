@@ -1,11 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { onPath, startChild, type Child } from "../support/children.ts";
 import { freePorts } from "../support/ports.ts";
 import { until } from "../support/wait.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { isAlive } from "./cache.ts";
 import { singleBinaryImage } from "./images.ts";
 import { toolPath } from "./tools.ts";
 
@@ -224,6 +226,42 @@ async function removeContainers(ctr: Ctr): Promise<void> {
   await Promise.all(
     (await names("containers")).map((id) => ctr("containers", "rm", id).catch(() => undefined)),
   );
+}
+
+/**
+ * Pods of clusters whose process was killed: the kernel ended containerd and kubelet with it, but a container's shim
+ * lives on its own. Only folders of this program that name a process that is gone are touched.
+ */
+export async function removeLeftovers(): Promise<void> {
+  for (const folder of globSync(path.join(realpathSync(tmpdir()), "secretsync-cluster-*"))) {
+    if (isAlive(path.join(folder, "pid"))) continue;
+    for (const cmdline of globSync("/proc/[0-9]*/cmdline")) {
+      const pid = Number(cmdline.split("/")[2]);
+      if (!readText(cmdline).includes(`${folder}/`)) continue;
+      for (const child of readText(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean))
+        kill(Number(child));
+      kill(pid);
+    }
+    await unmountBelow(folder);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // Gone by itself.
+  }
+}
+
+/** Empty for what is gone or can't be read. */
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** Root file systems, volumes and network namespaces stay mounted when their pods are gone. */
