@@ -169,8 +169,9 @@ const start = (bench: Bench, leading = true): Promise<OperatorProcess> =>
   startOperator({
     kubeconfig: bench.kubeconfig,
     logFile: path.join(bench.folder, `operator-${performance.now()}.log`),
-    env: awsEnvironment(bench.endpoint),
-    nodeArgs: (process.env["BENCH_NODE_ARGS"] ?? "--max-semi-space-size=4 --optimize-for-size").split(" "),
+    // As in the image.
+    env: { ...awsEnvironment(bench.endpoint), MALLOC_ARENA_MAX: "2" },
+    nodeArgs: (process.env["BENCH_NODE_ARGS"] ?? "--max-semi-space-size=4").split(" "),
     args: ["--log-level=info", "--metrics-per-object=false"],
     leading,
   });
@@ -188,23 +189,25 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
     inParallel(size, 16, (index) => api.create(resources.secretSync, syncOf(index), signal)),
   );
   aws.resetCalls();
-  const since = performance.now();
+  const since = Date.now();
   const operator = await start(bench, false);
-  let first: number | undefined;
-  await step("cold start: all Secrets written", () =>
+  const written = await step("cold start: all Secrets written", () =>
     until(
       "all Secrets are written",
-      async () => {
-        const written = await operator.metric("secretsync_kubernetes_writes_total", { kind: "Secret" });
-        if (written > 0) first ??= performance.now() - since;
-        return written >= size;
+      () => {
+        // The log costs the operator nothing more; a scrape of its metrics would.
+        const times = operator
+          .logs()
+          .filter(({ msg }) => msg === "secret written")
+          .map(({ time }) => Date.parse(String(time)));
+        return times.length >= size && times;
       },
-      // A scrape costs the operator time, so not too often.
-      { timeoutMs: 600_000, everyMs: 100 },
+      { timeoutMs: 600_000, everyMs: size > 1000 ? 1_000 : 250 },
     ),
   );
-  const all = (performance.now() - since) / 1000;
-  const share = ((await writesOf(operator)) / all / ceilingOf(size)) * 100;
+  const all = (Math.max(...written) - since) / 1000;
+  const first = Math.min(...written) - since;
+  const share = (size / all / ceilingOf(size)) * 100;
   note("cold start share of the write ceiling", size, share, undefined, "%");
   note(
     "cold start to all Secrets written",
@@ -213,11 +216,11 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
     size === 1000 ? 4 : size === 10_000 ? 45 : undefined,
     "s",
   );
-  note("operator start to first Secret", size, first ?? 0, size === 1000 ? 500 : undefined, "ms");
+  note("operator start to first Secret", size, first, size === 1000 ? 500 : undefined, "ms");
   await until(
     "every status is written",
     async () => (await operator.metric("secretsync_objects", { ready: "true" })) >= size,
-    { timeoutMs: 600_000 },
+    { timeoutMs: 600_000, everyMs: 500 },
   );
   note("provider calls, cold start", size, aws.callCount, size === 1000 ? 60 : undefined, "calls");
   const writes = await writesOf(operator);

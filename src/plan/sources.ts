@@ -55,7 +55,13 @@ export function sourceOfDataFrom(spec: SecretSyncSpec, entry: DataFromEntry, ind
     nameRegexp: entry.find?.name?.regexp,
     tags: entry.find?.tags ?? {},
   };
-  return { kind: "find", provider, field, criteria, id: fingerprint("find", provider, criteria) };
+  return {
+    kind: "find",
+    provider,
+    field,
+    criteria,
+    id: `${providerName(provider)} find ${JSON.stringify(criteria)}`,
+  };
 }
 
 export const refId = ({ key, version, versionStage }: RemoteRef): string =>
@@ -94,7 +100,7 @@ const sortedPairs = (map: ReadonlyMap<string, string>): readonly (readonly [stri
   [...map].sort(([a], [b]) => (a < b ? -1 : 1));
 
 function read(provider: ProviderRef, field: string, ref: RemoteRef): Source {
-  return { kind: "read", provider, field, ref, id: fingerprint("read", provider, refId(ref)) };
+  return { kind: "read", provider, field, ref, id: `${providerName(provider)} read ${refId(ref)}` };
 }
 
 function providerOf(spec: SecretSyncSpec, entry: { providerRef?: ProviderRef | undefined }): ProviderRef {

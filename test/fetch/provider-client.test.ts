@@ -71,7 +71,7 @@ describe("values", () => {
     const pending = keys(21).map((key) => client.value({ key }, clock.monotonic()));
     await clock.advance(1);
     expect(reader.calls).toEqual(["batch 20"]);
-    await clock.advance(100);
+    await clock.advance(200);
     expect(reader.calls).toEqual(["batch 20", "read k20"]);
     await Promise.all(pending);
   });
