@@ -360,3 +360,33 @@ describe("suspend", () => {
     expect(need).toMatchObject({ kind: "nothing", plan: { steps: [], verdict: { reason: "Suspended" } } });
   });
 });
+
+describe("what changed", () => {
+  it("of very many keys is told as many", () => {
+    const before = observed({}, { data: undefined, dataFrom: [{ extract: { key: "k" } }] });
+    const payload = (value: string) =>
+      JSON.stringify(Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`k${index}`, value])));
+    const now = synced(before, payload("a"));
+    expect(plan(now, fetched(now, found(payload("b"), "v2"))).change).toEqual({
+      kind: "updated",
+      keys: ["(many)"],
+    });
+  });
+
+  it("of nothing fetched is a missing secret", () => {
+    const before = observed({}, { data: undefined, dataFrom: [{ extract: { key: "k", property: "p" } }] });
+    expect(plan(before, new Map()).verdict.reason).toBe("SecretNotFound");
+    expect(plan(before, fetched(before, found('{"q":1}'))).verdict.reason).toBe("PropertyNotFound");
+    expect(plan(before, fetched(before, found('{"p":{"a":"x"}}'))).record?.digests).toHaveProperty("a");
+  });
+
+  it("of a member that doesn't decode is told by its name", () => {
+    const before = observed(
+      {},
+      { data: undefined, dataFrom: [{ extract: { key: "k", decodingStrategy: "Base64" } }] },
+    );
+    expect(plan(before, fetched(before, found('{"p":"!"}'))).verdict.message).toContain(
+      '"p" is not valid Base64',
+    );
+  });
+});
