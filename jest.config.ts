@@ -16,7 +16,11 @@ const config: Config = {
   maxWorkers: 2,
   coverageProvider: "v8",
   collectCoverageFrom: ["src/plan/**/*.ts", "src/runtime/**/*.ts"],
-  coverageThreshold: { global: { branches: 95 } },
+  coverageThreshold: {
+    global: { branches: 95 },
+    "./src/plan/": { branches: 95 },
+    "./src/runtime/": { branches: 95 },
+  },
   coverageReporters: ["text"],
 };
 

@@ -56,6 +56,8 @@ async function story(): Promise<void> {
       kubeconfig: cluster.kubeconfig,
       logFile: path.join(folder, "operator.log"),
       env: awsEnvironment(ministack.endpoint),
+      // On a cluster of yours it keeps to its own corner.
+      args: ["--watch-namespaces=shop"],
     }),
   );
   cleanUps.push(() => operator.stop());

@@ -58,13 +58,14 @@ describe("the chart", () => {
   it("installs, grants what the operator needs, and leaves CRDs and Secrets behind when it goes", async () => {
     await helm("install", "secretsync", "charts/secretsync", "--create-namespace", "--set", "replicaCount=0");
     const log = logFile(namespace);
+    const ns = inNamespace(api, unique("tenant"));
     const operator = await startOperator({
       kubeconfig: await operatorKubeconfig(),
       logFile: log,
       env: awsEnvironment(awsEndpoint),
-      args: [`--operator-namespace=${namespace}`],
+      // Other tests run operators of their own in other namespaces.
+      args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${ns.namespace}`],
     });
-    const ns = inNamespace(api, unique("tenant"));
     await ns.create();
     await api.create(resources.clusterSecretProvider, clusterProvider(ns.namespace, [ns.namespace]), signal);
     const aws = awsUser(awsEndpoint);
@@ -115,6 +116,7 @@ describe("the chart", () => {
       "template",
       "secretsync",
       "charts/secretsync",
+      "--kube-version=1.37.0",
       "--set",
       "extraArgs={--log-level=debug}",
     );
