@@ -13,9 +13,9 @@ LABEL org.opencontainers.image.title="secretsync" \
       org.opencontainers.image.description="Syncs secrets from AWS Secrets Manager into Kubernetes Secrets and restarts what consumes them" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/dist/operator.mjs /operator.mjs
-# A small nursery; `make bench` measures with the same flag.
+# Half the memory for some speed; `make bench` measures with the same flags.
 # Fewer malloc arenas: some 5 MiB less for threads that hardly allocate.
 ENV MALLOC_ARENA_MAX=2
-ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=4"]
+ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=4", "--optimize-for-size"]
 EXPOSE 8080 8081
 CMD ["/operator.mjs"]

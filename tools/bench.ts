@@ -171,7 +171,7 @@ const start = (bench: Bench, leading = true): Promise<OperatorProcess> =>
     logFile: path.join(bench.folder, `operator-${performance.now()}.log`),
     // As in the image.
     env: { ...awsEnvironment(bench.endpoint), MALLOC_ARENA_MAX: "2" },
-    nodeArgs: (process.env["BENCH_NODE_ARGS"] ?? "--max-semi-space-size=4").split(" "),
+    nodeArgs: (process.env["BENCH_NODE_ARGS"] ?? "--max-semi-space-size=4 --optimize-for-size").split(" "),
     args: ["--log-level=info", "--metrics-per-object=false"],
     leading,
   });

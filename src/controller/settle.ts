@@ -37,12 +37,13 @@ export function newSettler(options: {
   };
 
   return {
-    async handle({ key, dueSince }: Taken<Lane>, free: () => void): Promise<void> {
+    async handle({ key, lane, dueSince }: Taken<Lane>, free: () => void): Promise<void> {
       const started = clock.monotonic();
       const limit = new AbortController();
       const cancel = clock.after(RECONCILE_MS, () => limit.abort(new Error("the reconcile took too long")));
       try {
-        settle(key, await reconcile(key, dueSince, free, limit.signal));
+        const freshAfter = lane === "periodic" ? dueSince - PERIODIC_SLACK_MS : dueSince;
+        settle(key, await reconcile(key, freshAfter, free, limit.signal));
       } finally {
         cancel();
         metrics.reconcileSeconds.observe((clock.monotonic() - started) / 1000);
@@ -60,3 +61,5 @@ export function newSettler(options: {
 }
 
 const RECONCILE_MS = 120_000;
+/** Timers of one moment fire over some milliseconds; a sweep that the first of them started serves the others too. */
+const PERIODIC_SLACK_MS = 1_000;
