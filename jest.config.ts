@@ -14,6 +14,8 @@ const config: Config = {
   testMatch: ["<rootDir>/test/**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "/dist/"],
   maxWorkers: 2,
+  // Tests on a cluster wait for conditions, and a shared machine may be slow.
+  testTimeout: 30_000,
   coverageProvider: "v8",
   collectCoverageFrom: ["src/plan/**/*.ts", "src/runtime/**/*.ts"],
   coverageThreshold: {
