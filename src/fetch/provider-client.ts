@@ -207,7 +207,7 @@ export class ProviderClient {
     const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
     const shared = this.#listings.get(JSON.stringify(EVERYTHING), freshAfter);
     if (!shared && requests.length <= this.#sweepCalls) return Promise.all(requests.map(describe));
-    const listing = await (shared ?? this.#list(EVERYTHING, freshAfter, requests.length));
+    const listing = await (shared ?? this.#list(EVERYTHING, freshAfter));
     if (listing.kind === "failed") return Promise.all(requests.map(describe));
     return Promise.all(
       requests.map(
@@ -222,16 +222,16 @@ export class ProviderClient {
     return caller.call("describe", (signal) => reader.describe(ref, signal), failureOf);
   }
 
-  #list(filter: ListFilter, freshAfter: number, mostCalls = MOST_PAGES): Promise<Listing> {
+  #list(filter: ListFilter, freshAfter: number): Promise<Listing> {
     const key = JSON.stringify(filter);
     const shared = this.#listings.get(key, freshAfter);
     if (shared) return shared;
-    const answer = this.#listAll(filter, mostCalls);
+    const answer = this.#listAll(filter);
     this.#listings.set(key, answer, ({ kind }) => kind === "listing");
     return answer;
   }
 
-  async #listAll(filter: ListFilter, mostCalls: number): Promise<Listing> {
+  async #listAll(filter: ListFilter): Promise<Listing> {
     const { caller, reader } = this.#options;
     const byName = new Map<string, ListedSecret>();
     let next: string | undefined;
@@ -248,8 +248,8 @@ export class ProviderClient {
         for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
       next = page.next;
       calls++;
-    } while (next !== undefined && next !== "" && calls < mostCalls);
-    if (Object.keys(filter).length === 0) this.#sweepCalls = next ? calls + 1 : calls;
+    } while (next !== undefined && next !== "" && calls < MOST_PAGES);
+    if (Object.keys(filter).length === 0) this.#sweepCalls = calls;
     return { kind: "listing", byName };
   }
 }

@@ -203,6 +203,14 @@ describe("versions", () => {
     expect(reader.calls).toEqual([]);
   });
 
+  it("of many who follow a few are in the few's sweep, which is whole", async () => {
+    await known(250);
+    const since = clock.monotonic();
+    await settled(client.version({ key: "k0" }, since), client.version({ key: "k249" }, since));
+    await settled(...keys(250).map((key) => client.version({ key }, since)));
+    expect(reader.calls).toEqual(["list", "list", "list"]);
+  });
+
   it("that the listing doesn't know come by a describe", async () => {
     await known(30);
     reader.unlisted.add("k3");
