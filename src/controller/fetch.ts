@@ -1,5 +1,6 @@
 import type { Failure } from "../api/reasons.ts";
-import type { ProviderRef, SecretSyncSpec } from "../api/secret-sync.ts";
+import type { ProviderRef } from "../api/secret-sync-sources.ts";
+import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import {
   MISSING_VERSION,
   providerName,

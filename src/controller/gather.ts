@@ -1,6 +1,5 @@
-import { secretSyncSpec } from "../api/secret-sync.ts";
 import { parseSpec, type Parsed } from "../api/parse.ts";
-import type { SecretSyncSpec } from "../api/secret-sync.ts";
+import { secretSyncSpec, type SecretSyncSpec } from "../api/secret-sync.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { DigestKey } from "../plan/digest.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Failure } from "../api/reasons.ts";
-import type { ProviderRef } from "../api/secret-sync.ts";
+import type { ProviderRef } from "../api/secret-sync-sources.ts";
 import {
   clusterSecretProviderSpec,
   secretProviderSpec,

@@ -87,3 +87,9 @@ export class Caller {
 
 const worthRetry = ({ reason }: ProviderFailure): boolean =>
   reason === "RateLimited" || reason === "ProviderUnreachable";
+
+/** Of answers to a single question. */
+export const failureOf = (result: {
+  readonly kind: string;
+  readonly failure?: ProviderFailure;
+}): ProviderFailure | undefined => result.failure;

@@ -1,11 +1,7 @@
-import { compilePattern } from "../api/regular-expression.ts";
 import type { FindCriteria, FindResult, FoundSecret } from "../plan/sources.ts";
 import { refId } from "../plan/sources.ts";
 import type {
   Failed,
-  ListedSecret,
-  ListFilter,
-  ListResult,
   ProviderFailure,
   ReadResult,
   RemoteRef,
@@ -14,7 +10,8 @@ import type {
 } from "../providers/provider.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
-import type { Caller } from "./caller.ts";
+import { failureOf, type Caller } from "./caller.ts";
+import { EVERYTHING, filterOf, Listings, matches, versionIn } from "./listings.ts";
 import { Recent } from "./recent.ts";
 
 /**
@@ -42,29 +39,23 @@ const KEEP_MS = 10_000;
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
-const MOST_PAGES = 200;
-const EVERYTHING: ListFilter = {};
-
-type Listing = { readonly kind: "listing"; readonly byName: ReadonlyMap<string, ListedSecret> } | Failed;
 
 export class ProviderClient {
   readonly #options: ProviderClientOptions;
   readonly #values: Recent<ReadResult>;
   readonly #versions: Recent<VersionResult>;
-  readonly #listings: Recent<Listing>;
+  readonly #listings: Listings;
   readonly #batches: Batcher<string, ReadResult>;
   readonly #sweeps: Batcher<{ ref: RemoteRef; freshAfter: number }, VersionResult>;
   readonly #exactAt = new Map<string, number>();
   #noBatchUntil = 0;
-  /** Calls that the last sweep took; 1 until one was made. */
-  #sweepCalls = 1;
 
   constructor(options: ProviderClientOptions) {
     this.#options = options;
     const { clock, moreComing, reader } = options;
     this.#values = new Recent(clock, KEEP_MS);
     this.#versions = new Recent(clock, KEEP_MS);
-    this.#listings = new Recent(clock, KEEP_MS);
+    this.#listings = new Listings(options);
     this.#batches = new Batcher({
       clock,
       moreComing,
@@ -122,8 +113,9 @@ export class ProviderClient {
     mayRead: (key: string) => boolean,
     freshAfter: number,
   ): Promise<Failed | ReadonlyMap<string, string>> {
-    const listing = await this.#list(filterOf(criteria), freshAfter);
+    const listing = await this.#listings.list(filterOf(criteria), freshAfter);
     if (listing.kind === "failed") return listing;
+    if (!listing.whole) return tooMany;
     const stage = this.#options.reader.currentStage;
     const found = new Map<string, string>();
     for (const secret of matches(listing.byName, criteria, mayRead)) {
@@ -205,9 +197,9 @@ export class ProviderClient {
   ): Promise<readonly VersionResult[]> {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
     const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
-    const shared = this.#listings.get(JSON.stringify(EVERYTHING), freshAfter);
-    if (!shared && requests.length <= this.#sweepCalls) return Promise.all(requests.map(describe));
-    const listing = await (shared ?? this.#list(EVERYTHING, freshAfter));
+    const shared = this.#listings.shared(EVERYTHING, freshAfter);
+    if (!shared && requests.length <= this.#listings.sweepCalls) return Promise.all(requests.map(describe));
+    const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter));
     if (listing.kind === "failed") return Promise.all(requests.map(describe));
     return Promise.all(
       requests.map(
@@ -221,43 +213,17 @@ export class ProviderClient {
     const { caller, reader } = this.#options;
     return caller.call("describe", (signal) => reader.describe(ref, signal), failureOf);
   }
-
-  #list(filter: ListFilter, freshAfter: number): Promise<Listing> {
-    const key = JSON.stringify(filter);
-    const shared = this.#listings.get(key, freshAfter);
-    if (shared) return shared;
-    const answer = this.#listAll(filter);
-    this.#listings.set(key, answer, ({ kind }) => kind === "listing");
-    return answer;
-  }
-
-  async #listAll(filter: ListFilter): Promise<Listing> {
-    const { caller, reader } = this.#options;
-    const byName = new Map<string, ListedSecret>();
-    let next: string | undefined;
-    let calls = 0;
-    do {
-      const token = next;
-      const page: ListResult = await caller.call(
-        "list",
-        (signal) => reader.list(filter, token, signal),
-        failureOf,
-      );
-      if (page.kind === "failed") return page;
-      for (const secret of page.secrets)
-        for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
-      next = page.next;
-      calls++;
-    } while (next !== undefined && next !== "" && calls < MOST_PAGES);
-    if (Object.keys(filter).length === 0) this.#sweepCalls = calls;
-    return { kind: "listing", byName };
-  }
 }
 
-const failureOf = (result: {
-  readonly kind: string;
-  readonly failure?: ProviderFailure;
-}): ProviderFailure | undefined => result.failure;
+/** What a find doesn't see it would take for deleted. */
+const tooMany: Failed = {
+  kind: "failed",
+  failure: {
+    reason: "TooLarge",
+    scope: "request",
+    message: "path and tags leave more secrets than can be listed; narrow them",
+  },
+};
 
 function firstFailure(
   results: ReadonlyMap<string, ReadResult> | Failed,
@@ -268,38 +234,4 @@ function firstFailure(
     if (result.kind === "failed" && result.failure.scope === scope) return result.failure;
   }
   return undefined;
-}
-
-/** undefined when the listing doesn't know: it lags, or the key is of another account. */
-function versionIn(
-  listing: ReadonlyMap<string, ListedSecret>,
-  ref: RemoteRef,
-  currentStage: string,
-): VersionResult | undefined {
-  const secret = listing.get(ref.key);
-  if (!secret) return undefined;
-  const versionId = ref.version ?? secret.versions.get(ref.versionStage ?? currentStage);
-  if (versionId === undefined) return undefined;
-  const versionStages = [...secret.versions].filter(([, id]) => id === versionId).map(([stage]) => stage);
-  return { kind: "found", versionId, versionStages };
-}
-
-const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
-  ...(path === undefined ? {} : { namePrefix: path }),
-  ...(Object.keys(tags).length === 0 ? {} : { tags }),
-});
-
-/** The provider's filters are looser than what the user asked for: prefixes, and tag keys and values apart. */
-function* matches(
-  listing: ReadonlyMap<string, ListedSecret>,
-  { path, nameRegexp, tags }: FindCriteria,
-  mayRead: (key: string) => boolean,
-): Iterable<ListedSecret> {
-  const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
-  for (const secret of new Set(listing.values())) {
-    if (path !== undefined && !secret.name.startsWith(path)) continue;
-    if (nameRegexp !== undefined && !pattern?.test(secret.name)) continue;
-    if (Object.entries(tags).some(([name, value]) => secret.tags[name] !== value)) continue;
-    if (mayRead(secret.name)) yield secret;
-  }
 }

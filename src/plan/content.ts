@@ -1,6 +1,7 @@
 import { isSecretKey } from "../api/fields.ts";
 import type { Failure } from "../api/reasons.ts";
-import type { DataEntry, DataFromEntry, SecretSyncSpec } from "../api/secret-sync.ts";
+import type { DataEntry, DataFromEntry } from "../api/secret-sync-sources.ts";
+import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import { SecretValue } from "../providers/secret-value.ts";
 import { decode, rewriteName, selectMembers, selectValue, type PayloadProblem } from "./payload.ts";
 import {

@@ -1,5 +1,5 @@
 import { compilePattern } from "../api/regular-expression.ts";
-import type { DecodingStrategy } from "../api/secret-sync.ts";
+import type { DecodingStrategy } from "../api/secret-sync-sources.ts";
 import { SecretValue } from "../providers/secret-value.ts";
 
 /** From a provider's payload to values: properties, members and decoding. Numbers keep their digits. */

@@ -3,25 +3,13 @@ import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
-import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
-import { resources } from "../../src/kube/resources.ts";
+import type { KubeApi } from "../../src/kube/kube-api.ts";
 import type { Transport } from "../../src/kube/transport.ts";
 import { ensureTools, toolPath } from "../cluster/tools.ts";
-import { awsEnvironment, awsUser } from "../support/aws.ts";
+import { awsUser } from "../support/aws.ts";
 import { run } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
-import { startOperator } from "../support/operator.ts";
-import {
-  awsEndpoint,
-  clusterProvider,
-  inNamespace,
-  kubeconfig,
-  logFile,
-  newAdmin,
-  request,
-  signal,
-  unique,
-} from "../support/suite.ts";
+import { awsEndpoint, kubeconfig, logFile, newAdmin, newTenant, request, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
 /** The chart, installed by the real Helm; the operator then runs with exactly the rights that it grants. */
@@ -57,44 +45,20 @@ async function operatorKubeconfig(): Promise<string> {
 describe("the chart", () => {
   it("installs, grants what the operator needs, and leaves CRDs and Secrets behind when it goes", async () => {
     await helm("install", "secretsync", "charts/secretsync", "--create-namespace", "--set", "replicaCount=0");
-    const log = logFile(namespace);
-    const ns = inNamespace(api, unique("tenant"));
-    const operator = await startOperator({
-      kubeconfig: await operatorKubeconfig(),
-      logFile: log,
-      env: awsEnvironment(awsEndpoint),
-      // Other tests run operators of their own in other namespaces.
-      args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${ns.namespace}`],
+    const ns = await newTenant(api, "tenant", awsEndpoint);
+    const operator = await ns.startOperator({
+      config: await operatorKubeconfig(),
+      args: [`--operator-namespace=${namespace}`],
     });
-    await ns.create();
-    await api.create(resources.clusterSecretProvider, clusterProvider(ns.namespace, [ns.namespace]), signal);
     const aws = awsUser(awsEndpoint);
     const key = unique("k");
     await aws.create(key, canary("one"));
-    const spec = {
-      providerRef: { kind: "ClusterSecretProvider", name: ns.namespace },
-      data: [{ secretKey: "password", remoteRef: { key } }],
-    };
-    await ns.sync(key, spec);
+    await ns.sync(key, ns.spec(key));
     await ns.untilReason(key, "Synced");
-    const template = {
-      metadata: { labels: { app: key } },
-      spec: { containers: [{ name: "c", image: "busybox:1.37", envFrom: [{ secretRef: { name: key } }] }] },
-    };
-    const workload = {
-      metadata: { name: key, namespace: ns.namespace },
-      spec: { replicas: 0, selector: { matchLabels: { app: key } }, template },
-    };
-    await api.create<KubeObject>(resources.Deployment, workload, signal);
-    const annotations = async () =>
-      (await api.get(resources.Deployment, key, ns.namespace, signal))?.metadata.annotations ?? {};
-    await until(
-      "the workload is adopted",
-      async () => (await annotations())["secretsync.dev/consumed"] !== undefined,
-    );
+    await ns.adopted(key);
     await aws.rotate(key, canary("two"));
-    await ns.sync(key, spec, request());
-    await until("the value is there", async () => (await ns.values(key))?.["password"] === canary("two"));
+    await ns.sync(key, ns.spec(key), request());
+    await ns.untilValue(key, "password", canary("two"));
     await until(
       "it restarts",
       async () => (await operator.metric("secretsync_restarts_total", { result: "success" })) === 1,
@@ -104,7 +68,7 @@ describe("the chart", () => {
       async () => (await operator.metric("secretsync_kubernetes_writes_total", { kind: "Event" })) > 0,
     );
     await operator.stop();
-    expect(readFileSync(log, "utf8")).not.toMatch(/forbidden/i);
+    expect(ns.logs.map((file) => readFileSync(file, "utf8")).join("\n")).not.toMatch(/forbidden/i);
 
     await helm("uninstall", "secretsync", "--wait");
     expect(await run("get", "crd", "-o", "name")).toContain("secretsyncs.secretsync.dev");

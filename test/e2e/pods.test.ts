@@ -1,24 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { readFileSync } from "node:fs";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
-import { awsEnvironment, awsUser } from "../support/aws.ts";
+import { awsUser } from "../support/aws.ts";
 import { run } from "../support/kubectl.ts";
 import { canary, leaks } from "../support/leaks.ts";
-import { startOperator, type OperatorProcess } from "../support/operator.ts";
-import {
-  awsEndpoint,
-  clusterProvider,
-  inNamespace,
-  kubeconfig,
-  logFile,
-  newAdmin,
-  noPods,
-  request,
-  signal,
-  unique,
-} from "../support/suite.ts";
+import type { OperatorProcess } from "../support/operator.ts";
+import { awsEndpoint, newAdmin, newTenant, noPods, request, signal, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
 /** Real pods on a real kubelet, with ministack as AWS: what the users' programs see. */
@@ -26,25 +14,18 @@ import { until } from "../support/wait.ts";
 const withPods = noPods ? describe.skip : describe;
 if (noPods) process.stderr.write(`pod tests are skipped: ${noPods}\n`);
 
-const namespace = unique("pods");
-const log = logFile(namespace);
 const aws = awsUser(awsEndpoint);
 let transport: Transport;
 let api: KubeApi;
 let operator: OperatorProcess;
-let ns: ReturnType<typeof inNamespace>;
+let ns: Awaited<ReturnType<typeof newTenant>>;
+let namespace: string;
 
 beforeAll(async () => {
   ({ api, transport } = newAdmin());
-  ns = inNamespace(api, namespace);
-  await ns.create();
-  await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
-  operator = await startOperator({
-    kubeconfig,
-    logFile: log,
-    env: awsEnvironment(awsEndpoint),
-    args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${namespace}`],
-  });
+  ns = await newTenant(api, "pods", awsEndpoint);
+  ({ namespace } = ns);
+  operator = await ns.startOperator();
 }, 60_000);
 
 afterAll(async () => {
@@ -57,12 +38,6 @@ afterAll(async () => {
     signal,
   );
   transport.close();
-});
-
-const spec = (key: string) => ({
-  providerRef: { kind: "ClusterSecretProvider", name: namespace },
-  refreshInterval: "1h",
-  data: [{ secretKey: "password", remoteRef: { key } }],
 });
 
 /** A workload whose pods print what they see of the Secret, and then wait. */
@@ -110,7 +85,7 @@ withPods("pods", () => {
     async (kind) => {
       const name = unique(kind.toLowerCase());
       await aws.create(name, canary("one"));
-      await ns.sync(name, spec(name));
+      await ns.sync(name, ns.spec(name));
       await ns.untilReason(name, "Synced");
       await api.create(resources[kind], workload(kind, name, name), signal);
       await untilSeen(name, canary("one"));
@@ -119,7 +94,7 @@ withPods("pods", () => {
       expect(await revisions()).toBe(1);
 
       await aws.rotate(name, canary("two"));
-      await ns.sync(name, spec(name), request());
+      await ns.sync(name, ns.spec(name), request());
       await untilSeen(name, canary("two"));
       await run("rollout", "status", "-n", namespace, `${kind}/${name}`, "--timeout=60s");
       expect(await revisions()).toBe(2);
@@ -132,7 +107,7 @@ withPods("pods", () => {
     const name = unique("early");
     await api.create(resources.Deployment, workload("Deployment", name, name), signal);
     await aws.create(name, canary("one"));
-    await ns.sync(name, spec(name));
+    await ns.sync(name, ns.spec(name));
     await untilSeen(name, canary("one"));
     expect(
       (await run("get", "replicasets", "-n", namespace, "-l", `app=${name}`, "-o", "name"))
@@ -146,7 +121,7 @@ describe("kubectl", () => {
   it("waits, shows and describes as for built-in kinds", async () => {
     const name = unique("kubectl");
     await aws.create(name, canary("one"));
-    await ns.sync(name, spec(name));
+    await ns.sync(name, ns.spec(name));
     await run("wait", "-n", namespace, `ssync/${name}`, "--for=condition=Ready", "--timeout=30s");
     expect(await run("get", "ssync", "-n", namespace, name, "--no-headers")).toMatch(
       new RegExp(`^${name} +True +Synced +${namespace} +${name} `),
@@ -160,7 +135,7 @@ describe("kubectl", () => {
 
   it("finds no secret value anywhere but in Secrets", async () => {
     const metrics = await (await fetch(operator.metricsUrl)).text();
-    expect(await leaks([log], [metrics])).toEqual([]);
-    expect(readFileSync(log, "utf8").length).toBeGreaterThan(100);
+    expect(await leaks(ns.logs, [metrics])).toEqual([]);
+    expect(operator.logs().length).toBeGreaterThan(5);
   });
 });

@@ -291,6 +291,13 @@ describe("find", () => {
     reader.fail = () => failure("AccessDenied", "request");
     expect(await find({ path: "a", tags: {} })).toBe("failed");
   });
+
+  it("fails when there is more than can be listed, since what it doesn't see it would take for deleted", async () => {
+    for (const key of keys(501)) reader.put(key, "v");
+    reader.pageSize = 1;
+    const [result] = await settled(client.find({ path: "k", tags: {} }, () => true, clock.monotonic()));
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
+  });
 });
 
 describe("a provider that is down", () => {

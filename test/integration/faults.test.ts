@@ -3,7 +3,6 @@ import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { newTransport, type Transport } from "../../src/kube/transport.ts";
-import type { WorkloadObject } from "../../src/restart/consumption.ts";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,16 +13,15 @@ import { newLogger } from "../../src/telemetry/logger.ts";
 import { wire } from "../../src/wire.ts";
 import { ApiProxy, type Write } from "../support/api-proxy.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
-import { awsEnvironment, TEST_CREDENTIALS } from "../support/aws.ts";
+import { TEST_CREDENTIALS } from "../support/aws.ts";
 import { canary, leaks } from "../support/leaks.ts";
-import { startOperator, type OperatorProcess } from "../support/operator.ts";
 import {
-  clusterProvider,
-  inNamespace,
   kubeconfig,
   logFile,
   newAdmin,
+  newTenant,
   request,
+  restartedFor,
   signal,
   unique,
 } from "../support/suite.ts";
@@ -32,7 +30,7 @@ import { until } from "../support/wait.ts";
 /** Crashes, cuts and hand-overs, on the real apiserver. */
 
 const aws = new AwsStandIn();
-const logs: string[] = [];
+const tenants: { readonly logs: readonly string[] }[] = [];
 let endpoint: string;
 let transport: Transport;
 let api: KubeApi;
@@ -46,49 +44,11 @@ afterAll(async () => {
   transport.close();
 });
 
-async function arena() {
-  const namespace = unique("fault");
-  const ns = inNamespace(api, namespace);
-  await ns.create();
-  await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
-  const spec = (key: string) => ({
-    providerRef: { kind: "ClusterSecretProvider", name: namespace },
-    refreshInterval: "1h",
-    data: [{ secretKey: "password", remoteRef: { key } }],
-  });
-  const start = (
-    config = kubeconfig,
-    leading = true,
-    args: readonly string[] = [],
-  ): Promise<OperatorProcess> => {
-    const log = logFile(unique(namespace));
-    logs.push(log);
-    return startOperator({
-      kubeconfig: config,
-      logFile: log,
-      env: awsEnvironment(endpoint),
-      args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${namespace}`, ...args],
-      leading,
-    });
-  };
-  return { ...ns, spec, start };
-}
-
-async function workloadOn(namespace: string, secret: string): Promise<() => Promise<WorkloadObject>> {
-  const name = unique("d");
-  const env = [{ name: "A", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }];
-  const template = {
-    metadata: { labels: { app: name } },
-    spec: { containers: [{ name: "c", image: "busybox", env }] },
-  };
-  const object = {
-    metadata: { name, namespace },
-    spec: { replicas: 0, selector: { matchLabels: { app: name } }, template },
-  };
-  await api.create(resources.Deployment, object, signal);
-  return async () =>
-    (await api.get<WorkloadObject>(resources.Deployment, name, namespace, signal)) as WorkloadObject;
-}
+const arena = async () => {
+  const tenant = await newTenant(api, "fault", endpoint);
+  tenants.push(tenant);
+  return tenant;
+};
 
 /** Revisions of the pod template: one for each rollout. */
 const rolloutsOf = async (namespace: string, deployment: string): Promise<number> => {
@@ -110,19 +70,16 @@ describe("an operator that is killed at a write of a rotation", () => {
   it.each(points)(
     "number $write, $phase it happens, ends in the same state with one rollout",
     async ({ write, phase }) => {
-      const { namespace, sync, spec, start, values, untilReason, getSync } = await arena();
+      const { namespace, sync, spec, startOperator, adopted, untilValue, untilReason, untilHandled } =
+        await arena();
       const proxy = new ApiProxy(kubeconfig);
       const config = await proxy.start(logFile(`${namespace}.kubeconfig`));
       const key = unique("k");
       aws.put(key, canary("one"));
       await sync(key, spec(key));
-      let operator = await start(config, true, ["--leader-elect=false"]);
+      let operator = await startOperator({ config, args: ["--leader-elect=false"] });
       await untilReason(key, "Synced");
-      const workload = await workloadOn(namespace, key);
-      await until(
-        "the workload is adopted",
-        async () => (await workload()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
-      );
+      const workload = await adopted(key);
       const name = (await workload()).metadata.name;
       await until("its first replica set is there", async () => (await rolloutsOf(namespace, name)) === 1);
 
@@ -139,19 +96,13 @@ describe("an operator that is killed at a write of a rotation", () => {
       await sync(key, spec(key), request());
       await until("the operator was killed", () => killed);
       expect(seen.at(-1)?.path).toContain(["/secrets/", "/deployments/", "/status"][write]);
-      operator = await start(config, true, ["--leader-elect=false"]);
+      operator = await startOperator({ config, args: ["--leader-elect=false"] });
 
-      await until("the value is there", async () => (await values(key))?.["password"] === canary("two"));
+      await untilValue(key, "password", canary("two"));
       await untilReason(key, "Synced");
       await until("the rollout is there", async () => (await rolloutsOf(namespace, name)) === 2);
       await sync(key, spec(key), request());
-      await until("a later request is handled", async () => {
-        const object = await getSync(key);
-        return (
-          object?.status?.lastHandledReconcileAt ===
-          object?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
-        );
-      });
+      await untilHandled(key);
       expect(await rolloutsOf(namespace, name)).toBe(2);
       await operator.stop();
       await proxy.stop();
@@ -162,40 +113,29 @@ describe("an operator that is killed at a write of a rotation", () => {
 
 describe("a change that happens while the operator is down", () => {
   it("is found at its start, with the restart that it needs", async () => {
-    const { namespace, sync, spec, start, values, untilReason } = await arena();
+    const { sync, spec, startOperator, adopted, untilValue, untilReason } = await arena();
     const key = unique("k");
     aws.put(key, canary("one"));
     await sync(key, spec(key));
-    const first = await start();
+    const first = await startOperator();
     await untilReason(key, "Synced");
-    const workload = await workloadOn(namespace, key);
-    await until(
-      "the workload is adopted",
-      async () => (await workload()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
-    );
+    const workload = await adopted(key);
     await first.stop();
     aws.put(key, canary("two"));
-    const second = await start();
-    await until("the value is there", async () => (await values(key))?.["password"] === canary("two"));
-    await until(
-      "the workload restarts",
-      async () => (await workload()).spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"],
-    );
+    const second = await startOperator();
+    await untilValue(key, "password", canary("two"));
+    await until("the workload restarts", async () => restartedFor(await workload()));
     await second.stop();
   }, 60_000);
 
   it("isn't made up: starts without a change write nothing", async () => {
-    const { sync, spec, start, getSecret, getSync, namespace, untilReason } = await arena();
+    const { sync, spec, startOperator, adopted, getSecret, getSync, untilReason } = await arena();
     const key = unique("k");
     aws.put(key, canary("one"));
     await sync(key, spec(key));
-    const first = await start();
+    const first = await startOperator();
     await untilReason(key, "Synced");
-    const workload = await workloadOn(namespace, key);
-    await until(
-      "the workload is adopted",
-      async () => (await workload()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
-    );
+    const workload = await adopted(key);
     await first.stop();
     const versions = async () =>
       [await getSecret(key), await getSync(key), await workload()].map(
@@ -203,7 +143,7 @@ describe("a change that happens while the operator is down", () => {
       );
     const before = await versions();
     for (let round = 0; round < 3; round++) {
-      const again = await start();
+      const again = await startOperator();
       await until(
         "it has looked",
         async () => (await again.metric("secretsync_reconcile_total", { result: "success" })) > 0,
@@ -216,9 +156,9 @@ describe("a change that happens while the operator is down", () => {
 
 describe("two replicas", () => {
   it("hand over when the leader stops, and one works at a time", async () => {
-    const { sync, spec, start, untilReason } = await arena();
-    const first = await start();
-    const second = await start(kubeconfig, false);
+    const { sync, spec, startOperator, untilReason } = await arena();
+    const first = await startOperator();
+    const second = await startOperator({ leading: false });
     await until(
       "the standby is ready",
       async () => (await fetch(`${second.probesUrl}/readyz`)).status === 200,
@@ -236,27 +176,21 @@ describe("two replicas", () => {
   }, 60_000);
 
   it("a leader that was paused writes nothing when it wakes up, and ends", async () => {
-    const { sync, spec, start, values, untilReason, getSync } = await arena();
+    const { sync, spec, startOperator, untilValue, untilReason, untilHandled, getSync } = await arena();
     const key = unique("k");
     aws.put(key, canary("one"));
     await sync(key, spec(key));
-    const first = await start();
+    const first = await startOperator();
     await untilReason(key, "Synced");
-    const second = await start(kubeconfig, false);
+    const second = await startOperator({ leading: false });
     first.child.process.kill("SIGSTOP");
     await until("the other leads", async () => (await second.metric("secretsync_leader")) === 1, {
       timeoutMs: 40_000,
     });
     aws.put(key, canary("two"));
     await sync(key, spec(key), request());
-    await until("the value is there", async () => (await values(key))?.["password"] === canary("two"));
-    await until("the request is handled", async () => {
-      const object = await getSync(key);
-      return (
-        object?.status?.lastHandledReconcileAt ===
-        object?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
-      );
-    });
+    await untilValue(key, "password", canary("two"));
+    await untilHandled(key);
     const { resourceVersion } = (await getSync(key))!.metadata;
     first.child.process.kill("SIGCONT");
     await until("the first has ended", () => first.child.exited, { timeoutMs: 40_000 });
@@ -318,14 +252,14 @@ describe("a watch that dies without a word", () => {
 
 describe("an apiserver that is away for a while", () => {
   it("is waited for, and everything goes on", async () => {
-    const { namespace, sync, spec, start, untilReason, values } = await arena();
+    const { namespace, sync, spec, startOperator, untilReason, untilValue } = await arena();
     const proxy = new ApiProxy(kubeconfig);
     const file = logFile(`${namespace}.kubeconfig`);
     const config = await proxy.start(file);
     const key = unique("k");
     aws.put(key, canary("one"));
     await sync(key, spec(key));
-    const operator = await start(config, true, ["--leader-elect=false"]);
+    const operator = await startOperator({ config, args: ["--leader-elect=false"] });
     await untilReason(key, "Synced");
     await proxy.stop();
     await sleep(20_000);
@@ -334,9 +268,7 @@ describe("an apiserver that is away for a while", () => {
     await proxy.restart();
     aws.put(key, canary("two"));
     await sync(key, spec(key), request());
-    await until("the value is there", async () => (await values(key))?.["password"] === canary("two"), {
-      timeoutMs: 60_000,
-    });
+    await untilValue(key, "password", canary("two"), 60_000);
     await operator.stop();
     await proxy.stop();
   }, 120_000);
@@ -344,6 +276,7 @@ describe("an apiserver that is away for a while", () => {
 
 describe("all of this", () => {
   it("showed no secret value anywhere but in Secrets", async () => {
+    const logs = tenants.flatMap((tenant) => tenant.logs);
     expect(logs.length).toBeGreaterThan(10);
     expect(await leaks(logs, [])).toEqual([]);
   });

@@ -4,16 +4,14 @@ import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
 import type { WorkloadObject } from "../../src/restart/consumption.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
-import { awsEnvironment } from "../support/aws.ts";
 import { canary, leaks } from "../support/leaks.ts";
-import { startOperator, type OperatorProcess } from "../support/operator.ts";
+import type { OperatorProcess } from "../support/operator.ts";
 import {
   clusterProvider,
-  inNamespace,
-  kubeconfig,
-  logFile,
   newAdmin,
+  newTenant,
   request,
+  restartedFor,
   signal,
   unique,
 } from "../support/suite.ts";
@@ -21,27 +19,21 @@ import { until } from "../support/wait.ts";
 
 /** The operator on the real apiserver, against the AWS stand-in. */
 
-const namespace = unique("sync");
-const provider = unique("aws");
-const log = logFile(namespace);
 const aws = new AwsStandIn();
 let transport: Transport;
 let api: KubeApi;
 let operator: OperatorProcess;
-let ns: ReturnType<typeof inNamespace>;
+let ns: Awaited<ReturnType<typeof newTenant>>;
+let namespace: string;
+let provider: string;
+let providerRef: { kind: string; name: string };
 
 beforeAll(async () => {
   ({ api, transport } = newAdmin());
-  ns = inNamespace(api, namespace);
-  await ns.create();
-  await api.create(resources.clusterSecretProvider, clusterProvider(provider, [namespace]), signal);
-  const endpoint = await aws.start();
-  operator = await startOperator({
-    kubeconfig,
-    logFile: log,
-    env: awsEnvironment(endpoint),
-    args: [`--operator-namespace=${namespace}`, `--watch-namespaces=${namespace}`],
-  });
+  ns = await newTenant(api, "sync", await aws.start());
+  ({ namespace, providerRef } = ns);
+  provider = providerRef.name;
+  operator = await ns.startOperator();
 }, 60_000);
 
 afterAll(async () => {
@@ -50,13 +42,8 @@ afterAll(async () => {
   transport.close();
 });
 
-const providerRef = { kind: "ClusterSecretProvider", name: provider };
-const spec = (key: string, more: Record<string, unknown> = {}) => ({
-  providerRef,
-  refreshInterval: "2s",
-  data: [{ secretKey: "password", remoteRef: { key } }],
-  ...more,
-});
+const spec = (key: string, more: Record<string, unknown> = {}) =>
+  ns.spec(key, { refreshInterval: "2s", ...more });
 
 /** A SecretSync with a secret of its own, synced. */
 async function synced(more: Record<string, unknown> = {}, value = "one") {
@@ -68,33 +55,7 @@ async function synced(more: Record<string, unknown> = {}, value = "one") {
 }
 
 const untilValue = (secret: string, key: string, value: string | undefined) =>
-  until(`${secret}.${key} is as wanted`, async () =>
-    (await ns.values(secret))?.[key] === value ? { done: true } : false,
-  );
-
-async function deployment(secret: string, env: { name: string; valueFrom: unknown }[] = []) {
-  const name = unique("d");
-  const container = {
-    name: "c",
-    image: "busybox",
-    env: [{ name: "A", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }, ...env],
-  };
-  const template = { metadata: { labels: { app: name } }, spec: { containers: [container] } };
-  const object = {
-    metadata: { name, namespace },
-    spec: { replicas: 0, selector: { matchLabels: { app: name } }, template },
-  };
-  await api.create(resources.Deployment, object, signal);
-  await until(
-    "the workload is adopted",
-    async () => (await getDeployment(name)).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
-  );
-  return name;
-}
-const getDeployment = async (name: string) =>
-  (await api.get<WorkloadObject>(resources.Deployment, name, namespace, signal)) as WorkloadObject;
-const restartsOf = async (name: string) =>
-  (await getDeployment(name)).spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"];
+  ns.untilValue(secret, key, value);
 
 describe("a SecretSync", () => {
   it("becomes a Secret that it owns, with a status that tells where it came from", async () => {
@@ -639,30 +600,24 @@ describe("suspend", () => {
 describe("restarts", () => {
   it("happen once for a rotation, and not for the first adoption", async () => {
     const name = await synced({ refreshInterval: "1h" });
-    const workload = await deployment(name);
-    expect(await restartsOf(workload)).toBeUndefined();
-    const { generation = 0 } = (await getDeployment(workload)).metadata;
+    const workload = await ns.adopted(name);
+    expect(restartedFor(await workload())).toBeUndefined();
+    const { generation = 0, name: deployment } = (await workload()).metadata;
     aws.put(name, canary("two"));
     await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
-    const stamp = await until("it restarts", () => restartsOf(workload));
-    expect((await getDeployment(workload)).metadata.generation).toBe(generation + 1);
+    const stamp = await until("it restarts", async () => restartedFor(await workload()));
+    expect((await workload()).metadata.generation).toBe(generation + 1);
     await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
-    await until("the next request is handled", async () => {
-      const sync = await ns.getSync(name);
-      return (
-        sync?.status?.lastHandledReconcileAt ===
-        sync?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
-      );
-    });
-    expect(await restartsOf(workload)).toBe(stamp);
-    expect((await getDeployment(workload)).metadata.generation).toBe(generation + 1);
+    await ns.untilHandled(name);
+    expect(restartedFor(await workload())).toBe(stamp);
+    expect((await workload()).metadata.generation).toBe(generation + 1);
     const { object } = await ns.untilReason(name, "Synced");
     expect(object.status?.conditions).toContainEqual(
       expect.objectContaining({ type: "Restarted", status: "True" }),
     );
     expect(object.status?.history?.[0]).toMatchObject({
       outcome: "Restarted",
-      workloads: [`Deployment/${workload}`],
+      workloads: [`Deployment/${deployment}`],
     });
   });
 
@@ -676,28 +631,28 @@ describe("restarts", () => {
     ];
     await ns.sync(name, spec(name, { data }));
     await ns.untilReason(name, "Synced");
-    const workload = await deployment(name);
-    const { generation = 0 } = (await getDeployment(workload)).metadata;
+    const workload = await ns.adopted(name);
+    const { generation = 0 } = (await workload()).metadata;
     aws.put(`${name}-other`, canary("o2"));
     await untilValue(name, "other", canary("o2"));
     aws.put(name, canary("p2"));
     await untilValue(name, "password", canary("p2"));
-    await until("it restarts", () => restartsOf(workload));
-    expect((await getDeployment(workload)).metadata.generation).toBe(generation + 1);
+    await until("it restarts", async () => restartedFor(await workload()));
+    expect((await workload()).metadata.generation).toBe(generation + 1);
   });
 
   it("keep what kubectl rollout restart and others wrote into the template", async () => {
     const name = await synced({ refreshInterval: "1h" });
-    const workload = await deployment(name);
+    const workload = await ns.adopted(name);
     const theirs = {
-      metadata: { name: workload, namespace },
+      metadata: { name: (await workload()).metadata.name, namespace },
       spec: { template: { metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": "now" } } } },
     };
     await api.apply(resources.Deployment, theirs, { fieldManager: "kubectl-rollout", force: true }, signal);
     aws.put(name, canary("two"));
     await ns.sync(name, spec(name, { refreshInterval: "1h" }), request());
-    await until("it restarts", () => restartsOf(workload));
-    expect((await getDeployment(workload)).spec?.template?.metadata?.annotations).toMatchObject({
+    await until("it restarts", async () => restartedFor(await workload()));
+    expect((await workload()).spec?.template?.metadata?.annotations).toMatchObject({
       "kubectl.kubernetes.io/restartedAt": "now",
     });
   });
@@ -727,12 +682,7 @@ describe("restarts", () => {
       async () => (await getListed())?.metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
     );
     aws.put(name, canary("two"));
-    await until(
-      "it restarts",
-      async () =>
-        (await getListed())?.spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"] !==
-        undefined,
-    );
+    await until("it restarts", async () => restartedFor((await getListed())!) !== undefined);
     await ns.sync(name, spec(name, { restart: { policy: "None" } }));
     await until(
       "its digest is dropped",
@@ -768,6 +718,6 @@ describe("the operator", () => {
 
   it("showed no secret value anywhere but in Secrets", async () => {
     const metrics = await (await fetch(operator.metricsUrl)).text();
-    expect(await leaks([log], [metrics])).toEqual([]);
+    expect(await leaks(ns.logs, [metrics])).toEqual([]);
   });
 });

@@ -5,9 +5,11 @@ import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { newTransport, type Transport } from "../../src/kube/transport.ts";
-import type { SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
-import type { HistoryEntry } from "../../src/api/secret-sync-status.ts";
+import type { HistoryEntry, SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
+import type { WorkloadObject } from "../../src/restart/consumption.ts";
+import { awsEnvironment } from "./aws.ts";
 import { expectKstatus } from "./kstatus.ts";
+import { startOperator, type OperatorProcess } from "./operator.ts";
 import { until } from "./wait.ts";
 
 /** What tests on a cluster share: the admin's client, names of their own, and looks at what users look at. */
@@ -104,6 +106,89 @@ export const clusterProvider = (
     },
   }) as KubeObject;
 
+/** Annotations that ask for a refresh now. */
 export const request = (): Record<string, string> => ({
   "reconcile.secretsync.dev/requestedAt": unique("at"),
 });
+
+/**
+ * A namespace with a provider of its own that lets it read every key, and the operators that a test runs on it: they
+ * see nothing else, so that tests may run side by side.
+ */
+export async function newTenant(api: KubeApi, prefix: string, aws: string) {
+  const namespace = unique(prefix);
+  const ns = inNamespace(api, namespace);
+  await ns.create();
+  await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
+  const providerRef = { kind: "ClusterSecretProvider", name: namespace };
+  const logs: string[] = [];
+  return {
+    ...ns,
+    providerRef,
+    /** Log files of the operators so far. */
+    logs,
+    /** One key, refreshed once an hour. */
+    spec: (key: string, more: Record<string, unknown> = {}) => ({
+      providerRef,
+      refreshInterval: "1h",
+      data: [{ secretKey: "password", remoteRef: { key } }],
+      ...more,
+    }),
+    startOperator(
+      options: { config?: string; leading?: boolean; args?: readonly string[] } = {},
+    ): Promise<OperatorProcess> {
+      const log = logFile(unique(namespace));
+      logs.push(log);
+      return startOperator({
+        kubeconfig: options.config ?? kubeconfig,
+        logFile: log,
+        env: awsEnvironment(aws),
+        args: [
+          `--operator-namespace=${namespace}`,
+          `--watch-namespaces=${namespace}`,
+          ...(options.args ?? []),
+        ],
+        leading: options.leading ?? true,
+      });
+    },
+    untilValue: (secret: string, key: string, value: string | undefined, timeoutMs = 20_000) =>
+      until(
+        `${secret}.${key} is as wanted`,
+        async () => ((await ns.values(secret))?.[key] === value ? { done: true } : false),
+        { timeoutMs },
+      ),
+    untilHandled: (name: string) =>
+      until(`the request on ${name} is handled`, async () => {
+        const object = await ns.getSync(name);
+        return (
+          object?.status?.lastHandledReconcileAt ===
+          object?.metadata.annotations?.["reconcile.secretsync.dev/requestedAt"]
+        );
+      }),
+    /** Creates a workload without pods that takes the Secret's password as env, and waits for its adoption. */
+    async adopted(secret: string): Promise<() => Promise<WorkloadObject>> {
+      const name = unique("d");
+      const env = [{ name: "A", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }];
+      const template = {
+        metadata: { labels: { app: name } },
+        spec: { containers: [{ name: "c", image: "busybox", env }] },
+      };
+      const object = {
+        metadata: { name, namespace },
+        spec: { replicas: 0, selector: { matchLabels: { app: name } }, template },
+      };
+      await api.create(resources.Deployment, object, signal);
+      const get = async () =>
+        (await api.get<WorkloadObject>(resources.Deployment, name, namespace, signal)) as WorkloadObject;
+      await until(
+        "the workload is adopted",
+        async () => (await get()).metadata.annotations?.["secretsync.dev/consumed"] !== undefined,
+      );
+      return get;
+    },
+  };
+}
+
+/** Changes with each restart; undefined before the first. */
+export const restartedFor = ({ spec }: WorkloadObject): string | undefined =>
+  spec?.template?.metadata?.annotations?.["secretsync.dev/restarted-for"];

@@ -1,0 +1,153 @@
+import * as z from "zod";
+import { mapOf, objectName, regularExpression, secretKey } from "./fields.ts";
+import { withRules } from "./rule.ts";
+
+/** What a SecretSync reads: spec.data and spec.dataFrom. */
+
+export const providerRef = (description: string) =>
+  z
+    .object({
+      kind: z.enum(["SecretProvider", "ClusterSecretProvider"]).default("SecretProvider").meta({
+        description: "SecretProvider (in this namespace) or ClusterSecretProvider.",
+      }),
+      name: objectName("Name of the provider object."),
+    })
+    .meta({ description });
+
+const remoteKey = z.string().min(1).max(2048).meta({
+  description: "Name or ARN of the secret in the provider, for example prod/shop/orders.",
+});
+
+const property = z.string().min(1).max(512).meta({
+  description:
+    "Member of a JSON secret. A member with exactly this name comes first; otherwise dots walk down, and a number picks an item: users.0.name.",
+});
+
+const decodingStrategy = z.enum(["None", "Base64", "Base64URL", "Auto"]).default("None").meta({
+  description: "How to decode the value. Auto decodes what is valid Base64 and keeps anything else.",
+});
+
+const versionFields = {
+  version: z.string().min(1).max(64).optional().meta({
+    description: "Exact version id. The value then never changes.",
+  }),
+  versionStage: z.string().min(1).max(256).optional().meta({
+    description: "Staging label such as AWSPREVIOUS. Default: the provider's current version.",
+  }),
+};
+
+const oneVersion = {
+  cel: "!(has(self.version) && has(self.versionStage))",
+  check: (ref: { version?: string | undefined; versionStage?: string | undefined }) =>
+    ref.version === undefined || ref.versionStage === undefined,
+  message: "set version or versionStage, not both",
+};
+
+const remoteRef = withRules(
+  z
+    .object({ key: remoteKey, property: property.optional(), ...versionFields, decodingStrategy })
+    .meta({ description: "Where the value is." }),
+  oneVersion,
+);
+
+export const dataEntry = withRules(
+  z
+    .object({
+      secretKey: secretKey("Key in the Kubernetes Secret."),
+      remoteRef,
+      providerRef: providerRef("Provider of this entry, when it is not spec.providerRef.").optional(),
+      optional: z.boolean().optional().meta({
+        description:
+          "True: a secret or property that doesn't exist leaves this key out. Default: it is an error.",
+      }),
+      default: z.string().max(4096).optional().meta({
+        description:
+          "Value when the secret or property doesn't exist. It is stored in the manifest: nothing secret here.",
+      }),
+    })
+    .meta({ description: "One key of the Secret." }),
+  {
+    cel: "!(has(self.optional) && self.optional && has(self.default))",
+    check: (entry) => entry.optional !== true || entry.default === undefined,
+    message: "set optional or default, not both",
+  },
+);
+
+const rewrite = z
+  .array(
+    z
+      .object({
+        regexp: z
+          .object({
+            source: regularExpression("RE2 pattern that is searched in each name."),
+            target: z
+              .string()
+              .max(512)
+              .meta({ description: "Replacement of every match; $1 and ${name} are its groups." }),
+          })
+          .meta({ description: "Search and replace." }),
+      })
+      .meta({ description: "One step." }),
+  )
+  .max(16)
+  .optional()
+  .meta({ description: "Steps that rename the keys found, in order." });
+
+const extract = withRules(
+  z
+    .object({ key: remoteKey, property: property.optional(), ...versionFields, decodingStrategy })
+    .meta({ description: "Every member of a JSON object becomes a key." }),
+  oneVersion,
+);
+
+const find = withRules(
+  z
+    .object({
+      path: z.string().min(1).max(2048).optional().meta({
+        description: "Only secrets whose name starts with this, for example prod/shop/.",
+      }),
+      name: z
+        .object({ regexp: regularExpression("RE2 pattern that must match somewhere in the name.") })
+        .optional()
+        .meta({ description: "Only secrets with such a name." }),
+      tags: mapOf(z.string().max(128), z.string().max(256), {
+        most: 16,
+        description: "Only secrets that carry all of these tags, exactly.",
+      }).optional(),
+      decodingStrategy,
+    })
+    .meta({
+      description:
+        "Every secret that matches all of path, name and tags becomes a key. Characters that a Secret key can't hold become _.",
+    }),
+  {
+    cel: "has(self.path) || has(self.name) || (has(self.tags) && size(self.tags) > 0)",
+    check: (f) => f.path !== undefined || f.name !== undefined || Object.keys(f.tags ?? {}).length > 0,
+    message: "set at least one of path, name and tags; an empty find would read everything",
+  },
+);
+
+export const dataFromEntry = withRules(
+  z
+    .object({
+      extract: extract.optional(),
+      find: find.optional(),
+      rewrite,
+      providerRef: providerRef("Provider of this entry, when it is not spec.providerRef.").optional(),
+      optional: z.boolean().optional().meta({
+        description:
+          "True: a secret that doesn't exist, or a find without a match, adds no keys. Default: it is an error.",
+      }),
+    })
+    .meta({ description: "Many keys at once." }),
+  {
+    cel: "has(self.extract) != has(self.find)",
+    check: (entry) => (entry.extract === undefined) !== (entry.find === undefined),
+    message: "set exactly one of extract and find",
+  },
+);
+
+export type DataEntry = z.output<typeof dataEntry>;
+export type DataFromEntry = z.output<typeof dataFromEntry>;
+export type DecodingStrategy = z.output<typeof decodingStrategy>;
+export type ProviderRef = z.output<ReturnType<typeof providerRef>>;

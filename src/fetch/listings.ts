@@ -1,0 +1,118 @@
+import { compilePattern } from "../api/regular-expression.ts";
+import type { FindCriteria } from "../plan/sources.ts";
+import type {
+  Failed,
+  ListedSecret,
+  ListFilter,
+  ListResult,
+  RemoteRef,
+  SecretReader,
+  VersionResult,
+} from "../providers/provider.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { failureOf, type Caller } from "./caller.ts";
+import { Recent } from "./recent.ts";
+
+/** Listings of a provider, each whole, so that everybody with the same filter may share it. */
+
+export type Listing =
+  | {
+      readonly kind: "listing";
+      readonly byName: ReadonlyMap<string, ListedSecret>;
+      /** False: there are more secrets than a listing goes through. */
+      readonly whole: boolean;
+    }
+  | Failed;
+
+/** The filter of a sweep: the version of every secret that there is. */
+export const EVERYTHING: ListFilter = {};
+/** Of 100 secrets at AWS. Beyond, asking for each key alone is the better way. */
+const MOST_PAGES = 500;
+const KEEP_MS = 10_000;
+
+export class Listings {
+  readonly #reader: SecretReader;
+  readonly #caller: Caller;
+  readonly #recent: Recent<Listing>;
+  #sweepCalls = 1;
+
+  constructor({ reader, caller, clock }: { reader: SecretReader; caller: Caller; clock: Clock }) {
+    this.#reader = reader;
+    this.#caller = caller;
+    this.#recent = new Recent(clock, KEEP_MS);
+  }
+
+  /** Calls that a listing of everything takes, as far as is known. Infinity: there is none that is whole. */
+  get sweepCalls(): number {
+    return this.#sweepCalls;
+  }
+
+  /** The listing as of `freshAfter` (monotonic) or later, if somebody asked for it already. */
+  shared(filter: ListFilter, freshAfter: number): Promise<Listing> | undefined {
+    return this.#recent.get(JSON.stringify(filter), freshAfter);
+  }
+
+  list(filter: ListFilter, freshAfter: number): Promise<Listing> {
+    const shared = this.shared(filter, freshAfter);
+    if (shared) return shared;
+    const answer = this.#listAll(filter);
+    this.#recent.set(JSON.stringify(filter), answer, ({ kind }) => kind === "listing");
+    return answer;
+  }
+
+  async #listAll(filter: ListFilter): Promise<Listing> {
+    const byName = new Map<string, ListedSecret>();
+    let next: string | undefined;
+    let calls = 0;
+    do {
+      const token = next;
+      const page: ListResult = await this.#caller.call(
+        "list",
+        (signal) => this.#reader.list(filter, token, signal),
+        failureOf,
+      );
+      if (page.kind === "failed") return page;
+      for (const secret of page.secrets)
+        for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
+      next = page.next;
+      calls++;
+    } while (next && calls < MOST_PAGES);
+    const whole = !next;
+    if (Object.keys(filter).length === 0) this.#sweepCalls = whole ? calls : Infinity;
+    return { kind: "listing", byName, whole };
+  }
+}
+
+/** undefined when the listing doesn't know: it lags, or the key is of another account. */
+export function versionIn(
+  listing: ReadonlyMap<string, ListedSecret>,
+  ref: RemoteRef,
+  currentStage: string,
+): VersionResult | undefined {
+  const secret = listing.get(ref.key);
+  if (!secret) return undefined;
+  const versionId = ref.version ?? secret.versions.get(ref.versionStage ?? currentStage);
+  if (versionId === undefined) return undefined;
+  const versionStages = [...secret.versions].filter(([, id]) => id === versionId).map(([stage]) => stage);
+  return { kind: "found", versionId, versionStages };
+}
+
+export const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
+  ...(path === undefined ? {} : { namePrefix: path }),
+  ...(Object.keys(tags).length === 0 ? {} : { tags }),
+});
+
+/** The provider's filters are looser than what the user asked for: prefixes, and tag keys and values apart. */
+export function* matches(
+  listing: ReadonlyMap<string, ListedSecret>,
+  { path, nameRegexp, tags }: FindCriteria,
+  mayRead: (key: string) => boolean,
+): Iterable<ListedSecret> {
+  const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
+  for (const secret of new Set(listing.values())) {
+    if (path !== undefined && !secret.name.startsWith(path)) continue;
+    if (nameRegexp !== undefined && !pattern?.test(secret.name)) continue;
+    if (Object.entries(tags).some(([name, value]) => secret.tags[name] !== value)) continue;
+    if (mayRead(secret.name)) yield secret;
+  }
+}
