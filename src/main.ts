@@ -51,9 +51,7 @@ async function start(options: Options): Promise<void> {
         config.getContextObject(config.getCurrentContext())?.namespace ||
         "default",
       identity: `${process.env["POD_NAME"] ?? hostname()}_${randomBytes(4).toString("hex")}`,
-      // Loaded when the first provider is used: an idle operator stays small.
-      openAws: async (target) =>
-        (await import("./providers/aws/secrets-manager.ts")).openSecretsManager(target),
+      loadAws: () => import("./providers/aws/secrets-manager.ts"),
     });
     const clean = await operator.run(stop.signal);
     if (!clean) log.error({}, "lost the leader lease; exiting so that another replica works alone");

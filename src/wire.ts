@@ -9,7 +9,7 @@ import { Freshness } from "./controller/freshness.ts";
 import { newGatherer } from "./controller/gather.ts";
 import { loadDigestKey } from "./controller/installation-key.ts";
 import { lanes, type Lane } from "./controller/lanes.ts";
-import { newProviderAccess, type ConnectAws } from "./controller/provider-access.ts";
+import { newProviderAccess, type AwsTarget, type ConnectAws } from "./controller/provider-access.ts";
 import { newReconciler } from "./controller/reconciler.ts";
 import { newStatusWriter } from "./controller/report.ts";
 import { newRestarter } from "./controller/restart.ts";
@@ -41,7 +41,8 @@ export interface Parts {
   readonly log: Logger;
   readonly namespace: string;
   readonly identity: string;
-  readonly openAws: (target: Parameters<ConnectAws>[0]) => Promise<SecretReader>;
+  /** The AWS SDK is loaded when the first provider shows up: an idle operator stays small. */
+  readonly loadAws: () => Promise<{ openSecretsManager(target: AwsTarget): SecretReader }>;
   readonly leaseTimes?: LeaseTimes;
   readonly watchIdleMs?: number;
 }
@@ -74,6 +75,7 @@ export function wire(parts: Parts): Operator {
     lanes,
     bulkFrom: "periodic",
     bulkWorkers: Math.max(1, Math.floor(options.concurrent * (1 - URGENT_SHARE))),
+    mostPerTurn: 32,
     backoff: { firstMs: 1_000, mostMs: 120_000 },
     clock,
     random,
@@ -94,9 +96,12 @@ export function wire(parts: Parts): Operator {
   const onRecovered = () => {
     for (const key of freshness.waitingForProvider()) queue.add(key, "event");
   };
+  for (const providers of [views.providers, views.clusterProviders])
+    providers.listen(() => void parts.loadAws());
   const moreComing = () => queue.readyCount > 0;
   const connectAws: ConnectAws = async (target, limits) => {
-    const reader = await parts.openAws(target);
+    const { openSecretsManager } = await parts.loadAws();
+    const reader = openSecretsManager(target);
     const provider = "aws";
     const caller = new Caller({
       clock,

@@ -15,6 +15,17 @@ const withoutUnusedClient: Plugin = {
   },
 };
 
+/** A plain import of node:http reads all its exports, and one of them loads a second HTTP client: 8 MiB for nothing. */
+const httpWithoutUndici: Plugin = {
+  name: "http-without-undici",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "http", namespace: "builtin" }));
+    onLoad({ filter: /.*/, namespace: "builtin" }, () => ({
+      contents: 'module.exports = process.getBuiltinModule("node:http");',
+    }));
+  },
+};
+
 await build({
   entryPoints: ["src/main.ts"],
   outfile: "dist/operator.mjs",
@@ -27,7 +38,7 @@ await build({
   minifyWhitespace: true,
   legalComments: "none",
   define: { SECRETSYNC_VERSION: JSON.stringify(version) },
-  plugins: [withoutUnusedClient],
+  plugins: [withoutUnusedClient, httpWithoutUndici],
   // CommonJS packages inside the bundle ask for Node's own modules by require().
   banner: {
     js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',

@@ -1,10 +1,8 @@
 import type { Failure } from "../api/reasons.ts";
 import type { ProviderRef } from "../api/secret-sync-sources.ts";
-import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import {
   MISSING_VERSION,
   providerName,
-  sourcesOf,
   type FetchedValues,
   type FindResult,
   type Source,
@@ -13,7 +11,7 @@ import {
 import type { ReadResult } from "../providers/provider.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
 
-/** Step 2 of a reconcile: asks the providers for versions or values of all sources of a spec. */
+/** Step 2 of a reconcile: asks the providers for versions or values of all sources. */
 
 export type Fetch<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: Failure };
@@ -23,13 +21,13 @@ export type AccessTo = (ref: ProviderRef, namespace: string, signal: AbortSignal
 export function newFetcher(accessTo: AccessTo) {
   /** Who is asked for each source; the first refusal ends it, before anything is asked. */
   async function open(
-    spec: SecretSyncSpec,
+    sources: readonly Source[],
     namespace: string,
     signal: AbortSignal,
   ): Promise<Fetch<readonly { source: Source; access: ProviderAccess }[]>> {
     const opened: { source: Source; access: ProviderAccess }[] = [];
     const known = new Map<string, AccessResult>();
-    for (const source of sourcesOf(spec)) {
+    for (const source of sources) {
       const name = providerName(source.provider);
       const result = known.get(name) ?? (await accessTo(source.provider, namespace, signal));
       known.set(name, result);
@@ -45,12 +43,12 @@ export function newFetcher(accessTo: AccessTo) {
 
   return {
     async values(
-      spec: SecretSyncSpec,
+      sources: readonly Source[],
       namespace: string,
       freshAfter: number,
       signal: AbortSignal,
     ): Promise<Fetch<FetchedValues>> {
-      const opened = await open(spec, namespace, signal);
+      const opened = await open(sources, namespace, signal);
       if (!opened.ok) return opened;
       const results = await Promise.all(
         opened.value.map(async ({ source, access }): Promise<[string, ReadResult | FindResult]> => {
@@ -67,12 +65,12 @@ export function newFetcher(accessTo: AccessTo) {
 
     /** undefined when versions can't tell, so that values are needed. */
     async versions(
-      spec: SecretSyncSpec,
+      sources: readonly Source[],
       namespace: string,
       freshAfter: number,
       signal: AbortSignal,
     ): Promise<Fetch<SourceVersions | undefined>> {
-      const opened = await open(spec, namespace, signal);
+      const opened = await open(sources, namespace, signal);
       if (!opened.ok) return opened;
       const results = await Promise.all(
         opened.value.map(

@@ -5,6 +5,7 @@ import { resources } from "../kube/resources.ts";
 import type { DigestKey } from "../plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
 import { targetName, type Observed, type Rival } from "../plan/observed.ts";
+import { sourcesOf } from "../plan/sources.ts";
 import type { OwnObject, Views } from "./views.ts";
 
 /** Step 1 of a reconcile: everything that is known about the object, in one value. */
@@ -39,6 +40,7 @@ export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestK
       return {
         metadata,
         spec,
+        sources: sourcesOf(spec),
         status: object.status,
         target: ours ?? (looks ? await unlabelled(namespace, name, signal) : undefined),
         targetUnseen: ours === undefined && !looks,

@@ -19,7 +19,7 @@ import {
 } from "../plan/plan.ts";
 import { report, reportInvalid, type Outcome, type Trigger } from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
-import { providerName, sourcesOf, type FetchedValues } from "../plan/sources.ts";
+import { providerName, type FetchedValues } from "../plan/sources.ts";
 import type { Failure } from "../api/reasons.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -157,14 +157,14 @@ export function newReconciler(options: ReconcilerOptions) {
   ): Promise<{ plan: Plan; fetched?: FetchedValues }> {
     const need = needs(observed);
     if (need.kind === "nothing") return { plan: need.plan };
-    const { spec, metadata } = observed;
+    const { sources, metadata } = observed;
     if (need.kind === "versions" && trigger !== "Request") {
       if (isSettled(key, observed)) return { plan: planUnchanged(observed) };
-      const versions = await fetcher.versions(spec, metadata.namespace, dueSince, signal);
+      const versions = await fetcher.versions(sources, metadata.namespace, dueSince, signal);
       if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
       if (versions.value && isUnchanged(observed, versions.value)) return { plan: planUnchanged(observed) };
     }
-    const values = await fetcher.values(spec, metadata.namespace, dueSince, signal);
+    const values = await fetcher.values(sources, metadata.namespace, dueSince, signal);
     if (!values.ok) return { plan: planFailure(observed, values.failure) };
     return { plan: plan(observed, values.value), fetched: values.value };
   }
@@ -273,8 +273,8 @@ const requestOf = (metadata: ObjectMeta): string | undefined =>
   metadata.annotations?.[annotation.requestedAt];
 
 /** Objects that are refreshed together: same provider, same interval. */
-const groupOf = ({ spec }: Observed): string =>
-  sourcesOf(spec).map(({ provider }) => providerName(provider))[0] ?? "";
+const groupOf = ({ sources }: Observed): string =>
+  sources.map(({ provider }) => providerName(provider))[0] ?? "";
 
 function triggerOf({ metadata, status }: Observed): Trigger {
   if (status.lastChangeTime === undefined) return "Created";

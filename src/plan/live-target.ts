@@ -1,6 +1,6 @@
 import { annotation, label } from "../api/group.ts";
 import type { KubeObject, ManagedFields, OwnerReference } from "../kube/kube-api.ts";
-import { fingerprint, parseRecord } from "./digest.ts";
+import { fingerprint, parseRecord, type ContentRecord } from "./digest.ts";
 
 /**
  * What the operator keeps of a Secret: metadata only, never a value. Whether somebody changed the content shows in
@@ -17,8 +17,8 @@ export interface LiveTarget {
   /** Name of the SecretSync that owns the content. */
   readonly owner: string | undefined;
   readonly ownerUids: readonly string[];
-  /** Our notes on the content, by annotation. */
-  readonly records: Readonly<Record<string, string>>;
+  /** Our notes on the content, by annotation; undefined where somebody spoiled them. */
+  readonly records: Readonly<Record<string, ContentRecord | undefined>>;
   /** By our field managers: fingerprint of the fields that they still own. */
   readonly owned: Readonly<Record<string, string>>;
   /** Data keys by our field managers; only kept where several managers share the Secret. */
@@ -41,7 +41,9 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
     owner: annotations[annotation.owner],
     ownerUids: (metadata.ownerReferences ?? []).map((reference: OwnerReference) => reference.uid),
     records: Object.fromEntries(
-      Object.entries(annotations).filter(([name]) => name.startsWith(annotation.digests)),
+      Object.entries(annotations)
+        .filter(([name]) => name.startsWith(annotation.digests))
+        .map(([name, text]) => [name, parseRecord(text)]),
     ),
     owned: Object.fromEntries(entries.map(([manager, entry]) => [manager, fingerprint(ownedFields(entry))])),
     dataKeys:
@@ -53,7 +55,7 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
 
 /** Whether the Secret is as some write of ours left it: then the news is our own. */
 export function isUntouched({ records, owned }: LiveTarget): boolean {
-  const written = Object.values(records).map((text) => parseRecord(text)?.owned);
+  const written = Object.values(records).map((record) => record?.owned);
   const live = new Set(Object.values(owned));
   return written.length > 0 && written.every((fields) => fields !== undefined && live.has(fields));
 }

@@ -4,11 +4,14 @@ import type { ObjectMeta } from "../kube/kube-api.ts";
 import { annotation, FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
 import type { DigestKey } from "./digest.ts";
 import type { LiveTarget } from "./live-target.ts";
+import type { Source } from "./sources.ts";
 
 /** Everything known when a decision is made. */
 export interface Observed {
   readonly metadata: ObjectMeta & { readonly namespace: string; readonly uid: string };
   readonly spec: SecretSyncSpec;
+  /** What the spec reads. */
+  readonly sources: readonly Source[];
   readonly status: SecretSyncStatus;
   /** The Secret with the target's name, if one is known. */
   readonly target: LiveTarget | undefined;

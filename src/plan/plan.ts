@@ -4,24 +4,11 @@ import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { buildContent } from "./content.ts";
-import {
-  ALL_KEYS,
-  digestContent,
-  formatRecord,
-  parseRecord,
-  type ContentRecord,
-  type KeyDigests,
-} from "./digest.ts";
+import { ALL_KEYS, digestContent, formatRecord, type ContentRecord, type KeyDigests } from "./digest.ts";
 import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
-import {
-  contentFingerprint,
-  sourcesOf,
-  versionsOf,
-  type FetchedValues,
-  type SourceVersions,
-} from "./sources.ts";
+import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
 
@@ -96,7 +83,7 @@ export function isUnchanged(observed: Observed, versions: SourceVersions): boole
   return (
     record !== undefined &&
     isIntact(observed, record) &&
-    versions.size === sourcesOf(observed.spec).length &&
+    versions.size === observed.sources.length &&
     record.version === contentFingerprint(observed.spec, versions)
   );
 }
@@ -223,7 +210,7 @@ const synced = (observed: Observed): Verdict => ({
 });
 
 const liveRecord = (observed: Observed): ContentRecord | undefined =>
-  parseRecord(observed.target?.records[recordAnnotation(observed)]);
+  observed.target?.records[recordAnnotation(observed)];
 
 /** Nobody changed what we wrote, and it was written for this very SecretSync and digest key. */
 function isIntact(observed: Observed, record: ContentRecord): boolean {

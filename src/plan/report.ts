@@ -3,7 +3,7 @@ import { annotation } from "../api/group.ts";
 import type { HistoryEntry, SecretSyncStatus, SourceStatus } from "../api/secret-sync-status.ts";
 import { isStalled, type Plan, type Verdict } from "./plan.ts";
 import { targetName, type Observed } from "./observed.ts";
-import { describeSource, providerName, sourcesOf, type FetchedValues } from "./sources.ts";
+import { describeSource, providerName, type FetchedValues } from "./sources.ts";
 
 /** From what happened to the status. Conditions follow kstatus: Ready always, the others only while they hold. */
 
@@ -152,18 +152,16 @@ function outcomeWord(plan: Plan, restarted: readonly string[], restartProblem: s
 }
 
 function sourceList(observed: Observed, fetched: FetchedValues): SourceStatus[] {
-  return sourcesOf(observed.spec)
-    .slice(0, SOURCES_IN_STATUS)
-    .map((source) => {
-      const result = fetched.get(source.id);
-      const base = { provider: providerName(source.provider), key: describeSource(source) };
-      if (result?.kind !== "found") return base;
-      return { ...base, versionId: result.versionId, versionStages: [...result.versionStages] };
-    });
+  return observed.sources.slice(0, SOURCES_IN_STATUS).map((source) => {
+    const result = fetched.get(source.id);
+    const base = { provider: providerName(source.provider), key: describeSource(source) };
+    if (result?.kind !== "found") return base;
+    return { ...base, versionId: result.versionId, versionStages: [...result.versionStages] };
+  });
 }
 
-function providersOf({ spec }: Observed): string {
-  return [...new Set(sourcesOf(spec).map(({ provider }) => provider.name))].join(", ");
+function providersOf({ sources }: Observed): string {
+  return [...new Set(sources.map(({ provider }) => provider.name))].join(", ");
 }
 
 function keep<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {

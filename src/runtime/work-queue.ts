@@ -7,13 +7,16 @@ import { DelayHeap } from "./delay-heap.ts";
  * - a key is handed out to one worker at a time; what is added meanwhile is handed out again after done();
  * - a key waits once: of several due times the earliest counts, of several lanes the first;
  * - lanes are served strictly in their order, and first come, first served within one;
- * - lanes from `bulkFrom` on never take all workers, so that a flood there can't hold up the lanes before.
+ * - lanes from `bulkFrom` on never take all workers, so that a flood there can't hold up the lanes before;
+ * - so many keys are handed out in one turn of the event loop at most, so that a flood can't hold up what those before
+ *   are waiting for.
  */
 export interface WorkQueueOptions<Lane extends string> {
   readonly lanes: readonly Lane[];
   /** Lanes from this one on get at most `bulkWorkers` workers together. */
   readonly bulkFrom: Lane;
   readonly bulkWorkers: number;
+  readonly mostPerTurn: number;
   readonly backoff: Backoff;
   readonly clock: Clock;
   readonly random: Random;
@@ -47,6 +50,8 @@ export class WorkQueue<Lane extends string> {
   readonly #delayed = new DelayHeap();
   readonly #takers: ((taken: Taken<Lane> | undefined) => void)[] = [];
   #bulkWorking = 0;
+  #handedOut = 0;
+  #cancelTurn: Cancel = () => undefined;
   #timer: { at: number; cancel: Cancel } | undefined;
   #closed = false;
 
@@ -137,6 +142,7 @@ export class WorkQueue<Lane extends string> {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#cancelTurn();
     for (const taker of this.#takers.splice(0)) taker(undefined);
   }
 
@@ -190,6 +196,7 @@ export class WorkQueue<Lane extends string> {
   }
 
   #pick(): Taken<Lane> | undefined {
+    if (this.#handedOut >= this.#options.mostPerTurn) return undefined;
     for (const [lane, keys] of this.#ready) {
       if (this.#isBulk(lane) && this.#bulkWorking >= this.#options.bulkWorkers) return undefined;
       for (const key of keys) {
@@ -199,11 +206,21 @@ export class WorkQueue<Lane extends string> {
         entry.working = true;
         entry.workingLane = lane;
         if (this.#isBulk(lane)) this.#bulkWorking++;
+        this.#countTurn();
         this.#options.onWait?.(lane, (this.#options.clock.monotonic() - entry.readySince) / 1000);
         return { key, lane, dueSince: entry.readySince };
       }
     }
     return undefined;
+  }
+
+  /** The next turn of the event loop starts anew. */
+  #countTurn(): void {
+    if (this.#handedOut++ > 0) return;
+    this.#cancelTurn = this.#options.clock.after(0, () => {
+      this.#handedOut = 0;
+      this.#serve();
+    });
   }
 
   #serve(): void {

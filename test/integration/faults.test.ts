@@ -229,8 +229,11 @@ describe("a watch that dies without a word", () => {
       log: await newLogger({ level: "error", format: "json" }),
       namespace,
       identity: "test",
-      openAws: ({ region }) =>
-        Promise.resolve(openSecretsManager({ region, endpoint, credentials: TEST_CREDENTIALS })),
+      loadAws: () =>
+        Promise.resolve({
+          openSecretsManager: ({ region }) =>
+            openSecretsManager({ region, endpoint, credentials: TEST_CREDENTIALS }),
+        }),
       // Bookmarks come once a minute; a test can't wait for two of them.
       watchIdleMs: 1_500,
     }).run(stop.signal);

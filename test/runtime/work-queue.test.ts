@@ -6,11 +6,17 @@ import { FakeClock, settle } from "../support/fake-clock.ts";
 const lanes = ["urgent", "normal", "bulk"] as const;
 type Lane = (typeof lanes)[number];
 
-const newQueue = (clock: FakeClock, bulkWorkers = 2, onWait?: (lane: Lane, seconds: number) => void) =>
+const newQueue = (
+  clock: FakeClock,
+  bulkWorkers = 2,
+  onWait?: (lane: Lane, seconds: number) => void,
+  mostPerTurn = 100,
+) =>
   new WorkQueue<Lane>({
     lanes,
     bulkFrom: "bulk",
     bulkWorkers,
+    mostPerTurn,
     backoff: { firstMs: 1000, mostMs: 8000 },
     clock,
     random: () => 0.5,
@@ -183,8 +189,23 @@ describe("the queue", () => {
     expect(() => queue.add("k", "other" as Lane)).toThrow("no lane other");
   });
 
-  it("leaves no timer behind when it is closed", () => {
+  it("hands out so many keys in one turn of the event loop, and goes on in the next", async () => {
+    queue = newQueue(clock, 2, undefined, 2);
+    const taken: (string | undefined)[] = [];
+    for (const key of ["a", "b", "c"]) {
+      queue.add(key, "normal");
+      void queue.take().then((next) => taken.push(next?.key));
+    }
+    await settle();
+    expect(taken).toEqual(["a", "b"]);
+    await clock.advance(0);
+    expect(taken).toEqual(["a", "b", "c"]);
+  });
+
+  it("leaves no timer behind when it is closed", async () => {
     queue.addAfter("k", 5000, "normal");
+    queue.add("l", "normal");
+    await queue.take();
     queue.close();
     expect(clock.pendingTimers).toBe(0);
   });

@@ -10,6 +10,7 @@ const newQueue = () =>
     lanes: ["one"],
     bulkFrom: "one",
     bulkWorkers: 10,
+    mostPerTurn: 10,
     backoff: { firstMs: 1, mostMs: 1 },
     clock: new FakeClock(),
     random: () => 0.5,

@@ -26,6 +26,7 @@ export function specOf(spec: Record<string, unknown> = {}) {
 }
 
 export function observed(parts: Partial<Observed> = {}, spec: Record<string, unknown> = {}): Observed {
+  const parsed = parts.spec ?? specOf(spec);
   return {
     metadata: {
       name: "orders",
@@ -34,7 +35,8 @@ export function observed(parts: Partial<Observed> = {}, spec: Record<string, unk
       generation: 1,
       creationTimestamp: "2026-01-02T00:00:00Z",
     },
-    spec: specOf(spec),
+    spec: parsed,
+    sources: sourcesOf(parsed),
     status: {},
     target: undefined,
     targetUnseen: false,
