@@ -1,5 +1,6 @@
 /** Bundles the operator into one file that needs nothing but Node: dist/operator.mjs, with its source map. */
 import { readFileSync } from "node:fs";
+import { isBuiltin } from "node:module";
 import path from "node:path";
 import { build, type Plugin } from "esbuild";
 
@@ -15,13 +16,18 @@ const withoutUnusedClient: Plugin = {
   },
 };
 
-/** A plain import of node:http reads all its exports, and one of them loads a second HTTP client: 8 MiB for nothing. */
-const httpWithoutUndici: Plugin = {
-  name: "http-without-undici",
+/**
+ * Node's own modules are taken as they are. An import of one reads all its exports: that takes time at each start, and
+ * one of node:http loads a second HTTP client, 8 MiB for nothing.
+ */
+const lazyBuiltins: Plugin = {
+  name: "lazy-builtins",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "http", namespace: "builtin" }));
-    onLoad({ filter: /.*/, namespace: "builtin" }, () => ({
-      contents: 'module.exports = process.getBuiltinModule("node:http");',
+    onResolve({ filter: /./ }, ({ path: name }) =>
+      isBuiltin(name) ? { path: name, namespace: "builtin" } : undefined,
+    );
+    onLoad({ filter: /./, namespace: "builtin" }, ({ path: name }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(name)});`,
     }));
   },
 };
@@ -38,9 +44,5 @@ await build({
   minifyWhitespace: true,
   legalComments: "none",
   define: { SECRETSYNC_VERSION: JSON.stringify(version) },
-  plugins: [withoutUnusedClient, httpWithoutUndici],
-  // CommonJS packages inside the bundle ask for Node's own modules by require().
-  banner: {
-    js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);',
-  },
+  plugins: [withoutUnusedClient, lazyBuiltins],
 });

@@ -1,6 +1,7 @@
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import * as http from "node:http";
 import * as https from "node:https";
+import { createSecureContext } from "node:tls";
 import { Turnstile, type Priority } from "./turnstile.ts";
 
 /**
@@ -59,7 +60,15 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
     if (pool && sameTls(pool.of.tls, tls)) pool.of = found;
     else {
       const Agent = base.protocol === "http:" ? http.Agent : https.Agent;
-      const options = { ...tls, keepAlive: true, keepAliveMsecs: 15_000, scheduling: "fifo" as const };
+      const { ca, cert, key, passphrase, pfx, ...rest } = tls;
+      const options = {
+        ...rest,
+        // Made once: else every connection reads the certificates, and every request compares them.
+        secureContext: createSecureContext({ ca, cert, key, passphrase, pfx }),
+        keepAlive: true,
+        keepAliveMsecs: 15_000,
+        scheduling: "fifo" as const,
+      };
       pool = {
         of: found,
         agent: proxy ?? new Agent({ ...options, maxSockets: POOL }),

@@ -1,4 +1,4 @@
-import { createHash, createHmac } from "node:crypto";
+import { createHash, createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import type { SecretValue } from "../providers/secret-value.ts";
 
 /**
@@ -8,7 +8,7 @@ import type { SecretValue } from "../providers/secret-value.ts";
 export interface DigestKey {
   /** Names the key without revealing it; digests under different keys are never compared. */
   readonly id: string;
-  readonly secret: Buffer;
+  readonly secret: KeyObject;
 }
 
 export type KeyDigests = Readonly<Record<string, string>>;
@@ -27,7 +27,7 @@ export interface ContentRecord {
 
 export const newDigestKey = (secret: Buffer): DigestKey => ({
   id: createHash("sha256").update("secretsync key id").update(secret).digest("hex").slice(0, 8),
-  secret,
+  secret: createSecretKey(secret),
 });
 
 /** Annotations hold 256 KiB in all; above so many keys one digest stands for all. */
