@@ -76,6 +76,7 @@ export function wire(parts: Parts): Operator {
     bulkFrom: "periodic",
     bulkWorkers: Math.max(1, Math.floor(options.concurrent * (1 - URGENT_SHARE))),
     mostPerTurn: 32,
+    togetherMs: 20,
     backoff: { firstMs: 1_000, mostMs: 120_000 },
     clock,
     random,

@@ -232,7 +232,9 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
   await steady(bench, operator, size);
   await change(bench, operator, size);
   await newObject(bench, operator, size);
+  await drift(bench, size);
   note("memory", size, rss(operator), size === 1000 ? 110 : size === 10_000 ? 200 : undefined, "MiB");
+  if (size === sizes[0]) await badPayloads(bench, operator, size);
   await operator.stop();
 }
 
@@ -336,6 +338,73 @@ async function newObject({ api, aws }: Bench, _operator: OperatorProcess, size: 
     }
   });
   note("new object to Secret written, during a refresh of all, p99", size, percentile(busy, 99), 1000, "ms");
+}
+
+/** Somebody deletes a Secret. */
+async function drift({ api }: Bench, size: number): Promise<void> {
+  const times: number[] = [];
+  await step("20 deleted Secrets, one by one", async () => {
+    for (let index = 0; index < 20; index++) {
+      const [name, namespace] = [`sync-${index}`, namespaceOf(index)];
+      const uid = (await secretOf(api, name, namespace))?.metadata.uid ?? "";
+      const since = performance.now();
+      await api.delete(resources.secret, name, namespace, uid, signal);
+      await until(
+        "the Secret is back",
+        async () => ![uid, undefined].includes((await secretOf(api, name, namespace))?.metadata.uid),
+        { everyMs: 1 },
+      );
+      times.push(performance.now() - since);
+    }
+  });
+  note("deleted Secret to its return, p99", size, percentile(times, 99), 1000, "ms");
+}
+
+/** How long the operator stands still for payloads that are as large and as deep as an enemy can make them. */
+async function badPayloads({ api, aws }: Bench, operator: OperatorProcess, size: number): Promise<void> {
+  const payloads: Readonly<Record<string, string>> = {
+    deep: '{"a":'.repeat(30_000) + "1" + "}".repeat(30_000),
+    wide: JSON.stringify(
+      Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key-${index}`, "v"])),
+    ),
+    large: JSON.stringify({ value: "x".repeat(1_100_000) }),
+    names: JSON.stringify({ ["../".repeat(20_000)]: "x" }),
+    broken: `{"a": ${"[1,".repeat(20_000)}`,
+    numbers: JSON.stringify({ n: "9".repeat(60_000) })
+      .replaceAll('"9', "9")
+      .replaceAll('9"', "9"),
+  };
+  // The histogram starts anew with each scrape.
+  await fetch(operator.metricsUrl);
+  await step("payloads of an enemy", async () => {
+    for (const [name, payload] of Object.entries(payloads)) {
+      aws.put(`bench/bad-${name}`, payload);
+      const sync = {
+        metadata: { name: `bad-${name}`, namespace: namespaceOf(0) },
+        spec: {
+          providerRef: { kind: "ClusterSecretProvider", name: "bench" },
+          dataFrom: [
+            {
+              extract: { key: `bench/bad-${name}` },
+              rewrite: [{ regexp: { source: "(([a-z./-])+.)+[A-Z]([a-z])+$", target: "x" } }],
+            },
+          ],
+        },
+      };
+      await api.create(resources.secretSync, sync, signal);
+      await until("it has a verdict", async () => {
+        const object = await api.get<KubeObject & { status?: { conditions?: unknown[] } }>(
+          resources.secretSync,
+          sync.metadata.name,
+          sync.metadata.namespace,
+          signal,
+        );
+        return (object?.status?.conditions?.length ?? 0) > 0;
+      });
+    }
+  });
+  const lag = await operator.metric("nodejs_eventloop_lag_max_seconds");
+  note("longest stand-still for payloads of an enemy", size, lag * 1000, 100, "ms");
 }
 
 const secretOf = (api: KubeApi, name: string, namespace: string) =>

@@ -67,7 +67,8 @@ export interface ReconcilerOptions {
 /** When to come back. */
 export type Next =
   | { readonly kind: "gone" }
-  | { readonly kind: "after"; readonly milliseconds: number; readonly result: ReconcileResult }
+  /** Monotonic, so that the time of the writes that follow doesn't move it. */
+  | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
   | { readonly kind: "never"; readonly result: ReconcileResult }
   | { readonly kind: "backoff"; readonly atLeastMs: number };
 
@@ -211,7 +212,7 @@ export function newReconciler(options: ReconcilerOptions) {
     if (said?.message !== verdict.message)
       recordEvent(object.metadata, { type: "Warning", ...verdict }, signal);
     freshness.failed(object.key, STALLED_MS, false);
-    return { kind: "after", milliseconds: STALLED_MS, result: "stalled" };
+    return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
   }
 
   function nextOf(
@@ -222,11 +223,12 @@ export function newReconciler(options: ReconcilerOptions) {
   ): Next {
     const { metadata } = observed;
     const { reason, retryAfterMs = 0 } = verdict;
+    const now = clock.monotonic();
     if (isFailure(reason)) {
       const result = isStalled(reason) ? "stalled" : "retry";
       freshness.failed(key, STALLED_MS, waitingReasons.has(reason));
       return result === "stalled"
-        ? { kind: "after", milliseconds: Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS), result }
+        ? { kind: "at", at: now + Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS), result }
         : { kind: "backoff", atLeastMs: retryAfterMs };
     }
     const interval = reason === "Suspended" ? undefined : refreshMs(observed);
@@ -234,12 +236,12 @@ export function newReconciler(options: ReconcilerOptions) {
     freshness.succeeded(key, {
       generation: metadata.generation,
       requestedAt: requestOf(metadata),
-      until: clock.monotonic() + wait,
+      until: now + wait,
     });
     if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
     return wait === Infinity
       ? { kind: "never", result: "success" }
-      : { kind: "after", milliseconds: wait, result: "success" };
+      : { kind: "at", at: now + wait, result: "success" };
   }
 
   function logOutcome(

@@ -25,9 +25,9 @@ export function newSettler(options: {
         queue.forget(key);
         metrics.reconciles.inc({ result: next.result });
         return;
-      case "after":
+      case "at":
         queue.forget(key);
-        queue.addAfter(key, next.milliseconds, next.result === "success" ? "periodic" : "failing");
+        queue.addAt(key, next.at, next.result === "success" ? "periodic" : "failing");
         metrics.reconciles.inc({ result: next.result });
         return;
       case "backoff":

@@ -3,7 +3,7 @@ import type { Failure } from "../api/reasons.ts";
 import type { DataEntry, DataFromEntry } from "../api/secret-sync-sources.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import { SecretValue } from "../providers/secret-value.ts";
-import { decode, rewriteName, selectMembers, selectValue, type PayloadProblem } from "./payload.ts";
+import { decode, newRewriter, selectMembers, selectValue, type PayloadProblem } from "./payload.ts";
 import {
   describeSource,
   providerName,
@@ -103,9 +103,10 @@ function fromDataFrom(entry: DataFromEntry, source: Source, fetched: FetchedValu
     named = new Map([...result.secrets].map(([name, { value }]) => [name, value]));
   }
   const strategy = entry.extract?.decodingStrategy ?? entry.find?.decodingStrategy ?? "None";
+  const rewrite = newRewriter(entry.rewrite ?? []);
   const keys = new Map<string, SecretValue>();
   for (const [name, value] of named) {
-    const rewritten = rewriteName(name, entry.rewrite ?? []);
+    const rewritten = rewrite(name);
     // Names of remote secrets hold slashes, which no Secret key can; names of JSON members rarely need it.
     const key = entry.find ? rewritten.replaceAll(/[^-._a-zA-Z0-9]/g, "_") : rewritten;
     if (!isSecretKey(key)) {

@@ -35,12 +35,9 @@ const MOST_SINGLE_DIGESTS = 256;
 export const ALL_KEYS = "*";
 
 export function digestContent(digestKey: DigestKey, data: ReadonlyMap<string, SecretValue>): KeyDigests {
-  const keys = [...data.keys()].sort();
-  const each = keys.map(
-    (key) => [key, digestOf(digestKey, key, (data.get(key) as SecretValue).reveal())] as const,
-  );
-  if (keys.length <= MOST_SINGLE_DIGESTS) return Object.fromEntries(each);
-  return { [ALL_KEYS]: combine(digestKey, each) };
+  const entries = [...data].sort(([a], [b]) => (a < b ? -1 : 1));
+  if (entries.length > MOST_SINGLE_DIGESTS) return { [ALL_KEYS]: digestOf(digestKey, entries) };
+  return Object.fromEntries(entries.map((entry) => [entry[0], digestOf(digestKey, [entry])]));
 }
 
 /** One digest over some of a Secret's keys, or all of them. Keys that it doesn't have count as absent. */
@@ -64,12 +61,15 @@ export function digestOfKeys(
 export const fingerprint = (...parts: readonly unknown[]): string =>
   createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 
-function digestOf({ secret }: DigestKey, key: string, value: Buffer): string {
-  return createHmac("sha256", secret)
-    .update(`${key.length}:${key}:`)
-    .update(value)
-    .digest("hex")
-    .slice(0, 16);
+/** Lengths go in too, so that no two contents give the same bytes. */
+function digestOf(
+  { secret }: DigestKey,
+  entries: readonly (readonly [name: string, value: SecretValue])[],
+): string {
+  const digest = createHmac("sha256", secret);
+  for (const [name, value] of entries)
+    digest.update(`${name.length}:${name}:${value.length}:`).update(value.reveal());
+  return digest.digest("hex").slice(0, 16);
 }
 
 function combine({ secret }: DigestKey, parts: readonly (readonly [string, string])[]): string {

@@ -17,6 +17,8 @@ export interface WorkQueueOptions<Lane extends string> {
   readonly bulkFrom: Lane;
   readonly bulkWorkers: number;
   readonly mostPerTurn: number;
+  /** Keys whose times lie so close together become due together. */
+  readonly togetherMs: number;
   readonly backoff: Backoff;
   readonly clock: Clock;
   readonly random: Random;
@@ -79,10 +81,14 @@ export class WorkQueue<Lane extends string> {
 
   /** The key is due after so many milliseconds, unless it is due sooner already. */
   addAfter(key: string, milliseconds: number, lane: Lane): void {
+    this.addAt(key, this.#options.clock.monotonic() + milliseconds, lane);
+  }
+
+  /** The key is due at that monotonic time, unless it is due sooner already. */
+  addAt(key: string, at: number, lane: Lane): void {
     if (this.#closed) return;
     const entry = this.#entry(key);
     if (entry.readyLane !== undefined) return;
-    const at = this.#options.clock.monotonic() + milliseconds;
     if (entry.dueAt !== undefined && entry.dueAt <= at) return;
     entry.dueAt = at;
     entry.dueLane = lane;
@@ -242,8 +248,8 @@ export class WorkQueue<Lane extends string> {
 
   #release(): void {
     this.#timer = undefined;
-    const now = this.#options.clock.monotonic();
-    for (let next = this.#delayed.peek(); next && next.at <= now; next = this.#delayed.peek()) {
+    const until = this.#options.clock.monotonic() + this.#options.togetherMs;
+    for (let next = this.#delayed.peek(); next && next.at <= until; next = this.#delayed.peek()) {
       this.#delayed.pop();
       const entry = this.#entries.get(next.key);
       // An entry whose time was changed or cleared meanwhile has left this one behind.

@@ -11,12 +11,14 @@ const newQueue = (
   bulkWorkers = 2,
   onWait?: (lane: Lane, seconds: number) => void,
   mostPerTurn = 100,
+  togetherMs = 0,
 ) =>
   new WorkQueue<Lane>({
     lanes,
     bulkFrom: "bulk",
     bulkWorkers,
     mostPerTurn,
+    togetherMs,
     backoff: { firstMs: 1000, mostMs: 8000 },
     clock,
     random: () => 0.5,
@@ -89,6 +91,20 @@ describe("the queue", () => {
     queue.done("k");
     await clock.advance(20_000);
     expect(await takeNow()).toBeUndefined();
+  });
+
+  it("makes keys due together whose times lie close together", async () => {
+    queue = newQueue(clock, 2, undefined, 100, 20);
+    const now = clock.monotonic();
+    queue.addAt("a", now + 1000, "normal");
+    queue.addAt("b", now + 1020, "normal");
+    queue.addAt("c", now + 1021, "normal");
+    await clock.advance(999);
+    expect(queue.readyCount).toBe(0);
+    await clock.advance(1);
+    expect(queue.readyCount).toBe(2);
+    await clock.advance(21);
+    expect(queue.readyCount).toBe(3);
   });
 
   it("lets an immediate add replace a delay", async () => {

@@ -11,6 +11,7 @@ const newQueue = () =>
     bulkFrom: "one",
     bulkWorkers: 10,
     mostPerTurn: 10,
+    togetherMs: 0,
     backoff: { firstMs: 1, mostMs: 1 },
     clock: new FakeClock(),
     random: () => 0.5,

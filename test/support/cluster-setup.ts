@@ -23,6 +23,7 @@ export default async function setup(): Promise<void> {
     SECRETSYNC_SUITE_KUBECONFIG: cluster.kubeconfig,
     SECRETSYNC_SUITE_KUBECTL: cluster.kubectl,
     SECRETSYNC_SUITE_NO_PODS: cluster.noPods ?? "",
+    SECRETSYNC_SUITE_ORIGIN: cluster.origin,
     SECRETSYNC_SUITE_AWS: ministack.endpoint,
     SECRETSYNC_SUITE_FOLDER: folder,
   });

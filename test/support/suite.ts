@@ -18,14 +18,15 @@ const environment = (name: string): string => process.env[`SECRETSYNC_SUITE_${na
 export const kubeconfig = environment("KUBECONFIG");
 export const awsEndpoint = environment("AWS");
 export const noPods = environment("NO_PODS");
+export const clusterOrigin = environment("ORIGIN");
 export const logFile = (name: string): string => path.join(environment("FOLDER"), "logs", `${name}.log`);
 
 export const signal = new AbortController().signal;
 export const unique = (prefix: string): string => `${prefix}-${randomBytes(3).toString("hex")}`;
 
-export function newAdmin(): { api: KubeApi; transport: Transport } {
+export function newAdmin(file = kubeconfig): { api: KubeApi; transport: Transport } {
   const config = new KubeConfig();
-  config.loadFromFile(kubeconfig);
+  config.loadFromFile(file);
   const transport = newTransport(config, () => performance.now());
   return { api: newKubeApi(transport), transport };
 }
