@@ -39,7 +39,7 @@ export const flags = {
     "true",
     "Only one replica works at a time. Needed with more than one replica.",
   ),
-  concurrent: flag(whole(1, 1000), "512", "Objects that are reconciled at once."),
+  concurrent: flag(whole(1, 1000), "128", "Objects that are reconciled at once."),
   "watch-namespaces": flag(namespaceList, "", "Only these namespaces, with commas between. Empty: all."),
   "operator-namespace": flag(
     z.string().regex(DNS_LABEL, "must be the name of a namespace"),

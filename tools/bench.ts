@@ -230,6 +230,10 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
     return operator.stop();
   }
   await steady(bench, operator, size);
+  if (only === "steady") {
+    note("memory", size, rss(operator), undefined, "MiB");
+    return operator.stop();
+  }
   await change(bench, operator, size);
   await newObject(bench, operator, size);
   await drift(bench, size);

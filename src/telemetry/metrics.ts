@@ -191,7 +191,7 @@ export function newMetrics(options: {
   }
   for (const lane of options.lanes) queueWaitSeconds.zero({ lane });
   for (const stage of ["source_to_secret", "secret_to_rollout"]) propagationSeconds.zero({ stage });
-  if (options.defaults) collectDefaultMetrics({ register: registry });
+  if (options.defaults) collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 20 });
 
   return {
     registry,
