@@ -45,6 +45,9 @@ generate: node_modules/.installed ## Write CRDs and reference docs from the sour
 format: node_modules/.installed ## Format everything
 	prettier --write --log-level warn .
 
+image: dist/operator.mjs ## Build the image: by Docker, Podman or Buildah, else packed to dist/image.tar
+	@node tools/image/build.ts
+
 bench: dist/operator.mjs ## Measure the operator on a real control plane against its goals
 	@node tools/bench.ts
 
@@ -57,4 +60,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration test-e2e verify generate format bench cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration test-e2e verify generate format image bench cluster-up cluster-down clean

@@ -99,7 +99,7 @@ export function wire(parts: Parts): Operator {
   };
   for (const providers of [views.providers, views.clusterProviders])
     providers.listen(() => void parts.loadAws());
-  const moreComing = () => queue.readyCount > 0;
+  const coming = () => queue.readyCount;
   const connectAws: ConnectAws = async (target, limits) => {
     const { openSecretsManager } = await parts.loadAws();
     const reader = openSecretsManager(target);
@@ -118,7 +118,7 @@ export function wire(parts: Parts): Operator {
       reader,
       caller,
       clock,
-      moreComing,
+      coming,
       onShared: (operation) => metrics.shared.inc({ operation }),
     });
   };

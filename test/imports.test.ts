@@ -18,7 +18,13 @@ const doors: Readonly<
   fetch: { rooms: ["api", "plan", "runtime"], types: ["providers"], packages: [] },
   kube: {
     rooms: ["api"],
-    packages: ["@kubernetes/client-node/dist/config.js", "node:http", "node:https", "node:readline"],
+    packages: [
+      "@kubernetes/client-node/dist/config.js",
+      "node:http",
+      "node:https",
+      "node:readline",
+      "node:tls",
+    ],
   },
   telemetry: { rooms: [], packages: ["pino", "pino-pretty", "prom-client", "node:http"] },
   controller: {

@@ -27,8 +27,8 @@ export interface ProviderClientOptions {
   readonly reader: SecretReader;
   readonly caller: Caller;
   readonly clock: Clock;
-  /** Whether others are about to ask; then batches wait a little for them. */
-  readonly moreComing: () => boolean;
+  /** How many others are about to ask; batches wait a little for them. */
+  readonly coming: () => number;
   /** Told what was served without a call of its own. */
   readonly onShared: (operation: "value" | "version") => void;
 }
@@ -52,20 +52,20 @@ export class ProviderClient {
 
   constructor(options: ProviderClientOptions) {
     this.#options = options;
-    const { clock, moreComing, reader } = options;
+    const { clock, coming, reader } = options;
     this.#values = new Recent(clock, KEEP_MS);
     this.#versions = new Recent(clock, KEEP_MS);
     this.#listings = new Listings(options);
     this.#batches = new Batcher({
       clock,
-      moreComing,
+      moreComing: () => coming() > 0,
       lingerMs: LINGER_MS,
       most: reader.batchSize,
       send: (keys) => this.#readMany(keys),
     });
     this.#sweeps = new Batcher({
       clock,
-      moreComing,
+      moreComing: () => coming() > 0,
       lingerMs: LINGER_MS,
       most: 100_000,
       send: (requests) => this.#sweep(requests),
@@ -198,7 +198,9 @@ export class ProviderClient {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
     const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
     const shared = this.#listings.shared(EVERYTHING, freshAfter);
-    if (!shared && requests.length <= this.#listings.sweepCalls) return Promise.all(requests.map(describe));
+    // Those who are about to ask would pay for descriptions too.
+    const wanted = requests.length + this.#options.coming();
+    if (!shared && wanted <= this.#listings.sweepCalls) return Promise.all(requests.map(describe));
     const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter));
     if (listing.kind === "failed") return Promise.all(requests.map(describe));
     return Promise.all(

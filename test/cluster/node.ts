@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { globSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -8,7 +9,7 @@ import { freePorts } from "../support/ports.ts";
 import { until } from "../support/wait.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { isAlive } from "./cache.ts";
-import { singleBinaryImage } from "./images.ts";
+import { packImage, type PackedImage } from "../../tools/image/oci.ts";
 import { toolPath } from "./tools.ts";
 
 const run = promisify(execFile);
@@ -76,6 +77,8 @@ export async function ensureSystemPackages(): Promise<void> {
 }
 
 export interface Node {
+  /** Gives the node an image that no registry has. */
+  importImage(image: PackedImage): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -97,6 +100,12 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
 
   const ctr = (...args: string[]) =>
     run(toolPath("ctr"), ["-a", socket, "-n", "k8s.io", ...args], { maxBuffer: 1 << 26 });
+  const importImage = async ({ archive }: PackedImage) => {
+    const file = at(`${randomUUID()}.tar`);
+    writeFileSync(file, archive);
+    await ctr("images", "import", file);
+    rmSync(file);
+  };
   const children: Child[] = [];
   const stop = async () => {
     await children[1]?.stop();
@@ -114,19 +123,18 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
     });
     children.push(containerd);
     await until("containerd answers", () => ctr("version").then(() => true));
-    const image = at("busybox.tar");
-    const busybox = onPath("busybox") as string;
-    writeFileSync(
-      image,
-      singleBinaryImage({
+    await importImage(
+      packImage({
         reference: BUSYBOX,
-        binary: busybox,
-        links: applets,
-        command: ["sleep", "2147483647"],
+        files: [
+          { path: "bin/", mode: 0o755 },
+          { path: "tmp/", mode: 0o1777 },
+          { path: "bin/busybox", mode: 0o755, content: readFileSync(onPath("busybox") as string) },
+          ...applets.map((applet) => ({ path: `bin/${applet}`, mode: 0o777, link: "busybox" })),
+        ],
+        config: { Cmd: ["sleep", "2147483647"], Env: ["PATH=/bin"] },
       }),
     );
-    await ctr("images", "import", image);
-    rmSync(image);
     children.push(
       startChild(
         "kubelet",
@@ -143,7 +151,7 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
         },
       ),
     );
-    return { stop };
+    return { importImage, stop };
   } catch (error) {
     await stop();
     throw new Error(`the node did not start: ${children.map((child) => child.tail()).join("\n")}`, {

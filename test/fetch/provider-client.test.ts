@@ -8,14 +8,14 @@ import { failure, FakeReader } from "../support/fake-reader.ts";
 let clock: FakeClock;
 let reader: FakeReader;
 let client: ProviderClient;
-let more: boolean;
+let more: number;
 let recovered: number;
 let shared: string[];
 
 beforeEach(() => {
   clock = new FakeClock();
   reader = new FakeReader();
-  more = false;
+  more = 0;
   recovered = 0;
   shared = [];
   const caller = new Caller({
@@ -29,7 +29,7 @@ beforeEach(() => {
     reader,
     caller,
     clock,
-    moreComing: () => more,
+    coming: () => more,
     onShared: (operation) => shared.push(operation),
   });
 });
@@ -67,7 +67,7 @@ describe("values", () => {
 
   it("wait a little for others while more are coming, and no longer when full", async () => {
     for (const key of keys(21)) reader.put(key, key);
-    more = true;
+    more = 1;
     const pending = keys(21).map((key) => client.value({ key }, clock.monotonic()));
     await clock.advance(1);
     expect(reader.calls).toEqual(["batch 20"]);
@@ -192,6 +192,16 @@ describe("versions", () => {
     await clock.advance(1);
     await versions(["k1", "k2"]);
     expect(reader.calls).toEqual(["describe k1", "describe k2"]);
+  });
+
+  it("of few keys come by a sweep, when many others are about to ask", async () => {
+    await known(250);
+    await versions(keys(250));
+    reader.calls.length = 0;
+    await clock.advance(1);
+    more = 100;
+    await versions(["k1", "k2"]);
+    expect(reader.calls).toEqual(["list", "list", "list"]);
   });
 
   it("of few who come after a sweep of the same moment are in it", async () => {
