@@ -41,10 +41,20 @@ export const flags = {
   ),
   concurrent: flag(whole(1, 1000), "128", "Objects that are reconciled at once."),
   "watch-namespaces": flag(namespaceList, "", "Only these namespaces, with commas between. Empty: all."),
+  "cluster-providers": flag(
+    switchOf,
+    "true",
+    "Serve ClusterSecretProviders. false with --watch-namespaces: nothing outside of those namespaces is read.",
+  ),
   "operator-namespace": flag(
     z.string().regex(DNS_LABEL, "must be the name of a namespace"),
     "",
     "Where the lease and the digest key are. Empty: the pod's own namespace, or the kubeconfig's.",
+  ),
+  "lease-name": flag(
+    z.string().regex(DNS_LABEL, "must be a DNS label"),
+    "secretsync-leader",
+    "Name of the leader's Lease. Operators of one installation share it.",
   ),
   "allow-ambient-identity": flag(
     switchOf,

@@ -47,7 +47,6 @@ export interface Parts {
   readonly watchIdleMs?: number;
 }
 
-const LEASE = "secretsync-leader";
 /** Of the workers, so many stay free for what is urgent. */
 const URGENT_SHARE = 0.25;
 
@@ -60,7 +59,7 @@ export function wire(parts: Parts): Operator {
     defaults: true,
   });
   const elector = new LeaderElector({
-    lock: leaseLock(api, parts.namespace, LEASE),
+    lock: leaseLock(api, parts.namespace, options["lease-name"]),
     identity: parts.identity,
     clock,
     random,
@@ -135,6 +134,7 @@ export function wire(parts: Parts): Operator {
     pool: new ClientPool(clock),
     connectAws,
     allowAmbientIdentity: options["allow-ambient-identity"],
+    clusterProviders: options["cluster-providers"],
   });
   const reconcile = newReconciler({
     views,
@@ -193,6 +193,7 @@ export function wire(parts: Parts): Operator {
   const reflectors = newWatches({
     ...parts,
     namespaces: options["watch-namespaces"],
+    clusterProviders: options["cluster-providers"],
     views,
     onError: onWatchError,
     onList,

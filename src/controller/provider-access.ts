@@ -11,7 +11,7 @@ import {
 import { parseSpec, type Parsed } from "../api/parse.ts";
 import type { ClientPool } from "../fetch/client-pool.ts";
 import type { ProviderClient } from "../fetch/provider-client.ts";
-import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { mayRead } from "../plan/access.ts";
 import { providerName } from "../plan/sources.ts";
@@ -52,12 +52,13 @@ export interface ProviderAccessOptions {
   readonly connectAws: ConnectAws;
   /** Whether SecretProviders of namespaces may use the operator's own identity. */
   readonly allowAmbientIdentity: boolean;
+  readonly clusterProviders: boolean;
 }
 
 const CREDENTIALS_MS = 30_000;
 
 export function newProviderAccess(options: ProviderAccessOptions) {
-  const { api, views, clock, pool, connectAws, allowAmbientIdentity } = options;
+  const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders } = options;
   const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
   const secrets = new Map<
     string,
@@ -73,6 +74,12 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const object = (isCluster ? views.clusterProviders : views.providers).get(
       providerKey(ref.kind, namespace, ref.name).replace(/^cluster\//, ""),
     );
+    if (isCluster && !clusterProviders) {
+      return no(
+        "ProviderNotFound",
+        `${providerName(ref)}: this operator serves no ClusterSecretProviders (--cluster-providers=false); use a SecretProvider`,
+      );
+    }
     if (!object) {
       return no("ProviderNotFound", `${providerName(ref)} doesn't exist; create it, or correct providerRef`);
     }
@@ -128,9 +135,16 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     signal: AbortSignal,
   ): Promise<NonNullable<AwsTarget["credentials"]> | { failure: Failure }> {
     const { name, accessKeyIDKey, secretAccessKeyKey, sessionTokenKey, namespace = ownNamespace } = secretRef;
-    const data = await secretData(namespace, name, signal);
     const where = `${providerName(ref)}: spec.aws.auth.secretRef: Secret ${namespace}/${name}`;
     const fail = (message: string) => ({ failure: { reason: "CredentialsNotFound", message } as const });
+    let data: Readonly<Record<string, string>> | undefined;
+    try {
+      data = await secretData(namespace, name, signal);
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 403)
+        return fail(`${where} can't be read; let the operator's Role get Secrets in namespace ${namespace}`);
+      throw error;
+    }
     if (!data)
       return fail(
         `${where} doesn't exist; create it with the keys ${accessKeyIDKey} and ${secretAccessKeyKey}`,

@@ -1,12 +1,12 @@
 import { label } from "../api/group.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
-import { collectionOf } from "../kube/collection.ts";
+import { collectionOf, namedObjects } from "../kube/collection.ts";
 import type { KubeApi, KubeObject, ResourceType, Selection } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { projectSecret } from "../plan/live-target.ts";
 import { projectWorkload } from "../restart/consumption.ts";
-import type { Clock, Random } from "../runtime/clock.ts";
-import { Reflector } from "../runtime/reflector.ts";
+import { sleep, type Clock, type Random } from "../runtime/clock.ts";
+import { Reflector, type Collection } from "../runtime/reflector.ts";
 import type { Store, Stored } from "../runtime/store.ts";
 import { projectNamespace, projectOwn, type Views } from "./views.ts";
 
@@ -18,6 +18,8 @@ export interface WatchOptions {
   readonly views: Views;
   /** Empty: all. */
   readonly namespaces: readonly string[];
+  /** Whether ClusterSecretProviders are served; else nothing outside of namespaces is read. */
+  readonly clusterProviders: boolean;
   readonly watchIdleMs?: number;
   readonly onError: (kind: string, error: unknown, retryInMs: number) => void;
   readonly onList: (kind: string, items: number) => void;
@@ -26,8 +28,11 @@ export interface WatchOptions {
 /** What a reflector is to those who only run and watch it. */
 export type Watch = Pick<Reflector<Stored>, "name" | "synced" | "silentMs" | "run">;
 
+/** How often the labels of single namespaces are read again. */
+const LABELS_MS = 60_000;
+
 export function newWatches(options: WatchOptions): readonly Watch[] {
-  const { api, clock, random, views, namespaces } = options;
+  const { api, clock, random, views, namespaces, clusterProviders } = options;
   const scopes: readonly (string | undefined)[] = namespaces.length > 0 ? namespaces : [undefined];
 
   const one = <T extends Stored>(
@@ -35,11 +40,12 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
     store: Store<T>,
     project: (object: KubeObject) => T,
     selection: Selection = {},
+    collection: Collection<T> = collectionOf(api, type, selection, project),
   ): Watch => {
     const { namespace } = selection;
     return new Reflector<T>({
       name: namespace === undefined ? type.kind : `${type.kind} in ${namespace}`,
-      collection: collectionOf(api, type, selection, project),
+      collection,
       store,
       ...(namespace === undefined ? {} : { inScope: ({ key }: T) => key.startsWith(`${namespace}/`) }),
       clock,
@@ -59,10 +65,26 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       one(type, store, project, { ...selection, ...(namespace ? { namespace } : {}) }),
     );
 
+  /** Access rules ask for them. A Role in a namespace may let us get its Namespace, but never list. */
+  const namespaceLabels = (): Watch => {
+    const selection = { metadataOnly: true };
+    const pause = (signal: AbortSignal) => sleep(clock, LABELS_MS, signal);
+    return one(
+      resources.namespace,
+      views.namespaces,
+      projectNamespace,
+      selection,
+      namespaces.length > 0
+        ? namedObjects(api, resources.namespace, namespaces, projectNamespace, pause)
+        : collectionOf(api, resources.namespace, selection, projectNamespace),
+    );
+  };
+
   return [
     ...each(resources.secretProvider, views.providers, projectOwn),
-    one(resources.clusterSecretProvider, views.clusterProviders, projectOwn),
-    one(resources.namespace, views.namespaces, projectNamespace, { metadataOnly: true }),
+    ...(clusterProviders
+      ? [one(resources.clusterSecretProvider, views.clusterProviders, projectOwn), namespaceLabels()]
+      : []),
     ...each(resources.secret, views.secrets, projectSecret, {
       metadataOnly: true,
       labelSelector: `${label.managed}=true`,

@@ -24,3 +24,36 @@ export function collectionOf<T>(
     },
   };
 }
+
+/**
+ * Objects by their names, read again after each pause: for an operator that may get them but neither list nor watch. An
+ * object that is gone is kept.
+ */
+export function namedObjects<T>(
+  api: KubeApi,
+  type: ResourceType,
+  names: readonly string[],
+  project: (object: KubeObject) => T,
+  pause: (signal: AbortSignal) => Promise<void>,
+) {
+  const read = async (signal: AbortSignal): Promise<readonly T[]> => {
+    const found = await Promise.all(
+      names.map((name) => api.get(type, name, undefined, signal, { metadataOnly: true })),
+    );
+    return found.filter((object) => object !== undefined).map(project);
+  };
+  return {
+    list: async (_options: unknown, signal: AbortSignal) => ({
+      items: await read(signal),
+      resourceVersion: "0",
+    }),
+
+    async *watch(_options: unknown, signal: AbortSignal) {
+      for (;;) {
+        await pause(signal);
+        if (signal.aborted) return;
+        for (const item of await read(signal)) yield { type: "set" as const, item };
+      }
+    },
+  };
+}

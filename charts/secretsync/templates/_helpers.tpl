@@ -1,0 +1,67 @@
+{{- define "secretsync.name" -}}
+{{ .Values.nameOverride | default .Chart.Name }}
+{{- end }}
+
+{{- define "secretsync.fullname" -}}
+{{ .Values.fullnameOverride | default .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Names of cluster-wide objects: releases of other namespaces may have the same name. */}}
+{{- define "secretsync.clusterName" -}}
+{{ include "secretsync.fullname" . }}.{{ .Release.Namespace }}
+{{- end }}
+
+{{- define "secretsync.serviceAccountName" -}}
+{{ .Values.serviceAccount.name | default (include "secretsync.fullname" .) }}
+{{- end }}
+
+{{- define "secretsync.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "secretsync.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "secretsync.labels" -}}
+{{ include "secretsync.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: secretsync
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "secretsync.image" -}}
+{{- $image := .Values.image -}}
+{{ $image.repository }}{{ if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default .Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* What the operator does in a namespace whose SecretSyncs it serves. */}}
+{{- define "secretsync.namespacedRules" -}}
+- apiGroups: [secretsync.dev]
+  resources: [secretsyncs, secretproviders]
+  verbs: [list, watch]
+- apiGroups: [secretsync.dev]
+  resources: [secretsyncs/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [secrets]
+  # list and watch are asked for metadata only, of Secrets with the operator's label. get reads a provider's credentials,
+  # and looks (metadata only) whether somebody else's Secret has the target's name.
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets, daemonsets]
+  verbs: [get, list, watch, patch]
+{{- end }}
+
+{{/* What is not in a namespace: who may read what depends on it. */}}
+{{- define "secretsync.clusterRules" -}}
+{{- if .Values.clusterProviders.enabled }}
+- apiGroups: [secretsync.dev]
+  resources: [clustersecretproviders]
+  verbs: [list, watch]
+{{- end }}
+{{- end }}

@@ -1,0 +1,207 @@
+import * as z from "zod";
+
+/**
+ * The chart's values, once: values.yaml, values.schema.json and the table of its README are made from this. Names are
+ * those of cert-manager and External Secrets Operator where they have the same thing.
+ */
+
+const text = (description: string, fallback = "") => z.string().default(fallback).meta({ description });
+const name = (description: string) =>
+  z
+    .string()
+    .regex(/^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$/, "must be a short DNS label")
+    .default("")
+    .meta({ description });
+const flag = (description: string, fallback: boolean) => z.boolean().default(fallback).meta({ description });
+const strings = (description: string) => z.record(z.string(), z.string()).default({}).meta({ description });
+/** Fields of Kubernetes' own, which the apiserver checks. */
+const raw = (description: string, fallback: Record<string, unknown> = {}) =>
+  z.record(z.string(), z.unknown()).default(fallback).meta({ description });
+const rawList = (description: string) =>
+  z.array(z.record(z.string(), z.unknown())).default([]).meta({ description });
+const group = <S extends z.core.$ZodLooseShape>(description: string, shape: S) =>
+  z.strictObject(shape).prefault({} as never).meta({ description });
+
+const monitor = (kind: string) =>
+  group(`${kind} of the Prometheus Operator.`, {
+    enabled: flag("Create it.", false),
+    interval: z
+      .string()
+      .regex(/^([0-9]+(ms|s|m|h))+$/)
+      .default("30s")
+      .meta({ description: "How often it is scraped." }),
+    labels: strings("Labels that your Prometheus selects by."),
+  });
+
+export const chartValues = z.strictObject({
+  global: raw("Values of a parent chart; not used here."),
+  nameOverride: name("Name of the chart in names and labels."),
+  fullnameOverride: name("Name of everything that is installed. Default: the release's name."),
+  commonLabels: strings("Labels of everything that is installed."),
+
+  replicaCount: z.int().min(0).max(9).default(2).meta({
+    description: "How many operators. One of them works, the others stand by.",
+  }),
+  image: group("The operator's image.", {
+    repository: z.string().min(1).default("docker.io/secretsync/secretsync").meta({
+      description: "Registry and name.",
+    }),
+    tag: text("Tag. Default: the chart's appVersion."),
+    digest: z
+      .string()
+      .regex(/^(sha256:[0-9a-f]{64})?$/, "must be sha256:…")
+      .default("")
+      .meta({ description: "Digest, sha256:…; wins over the tag." }),
+    pullPolicy: z
+      .enum(["Always", "IfNotPresent", "Never"])
+      .default("IfNotPresent")
+      .meta({ description: "When it is pulled." }),
+  }),
+  imagePullSecrets: rawList("Secrets with which it is pulled."),
+
+  crds: group("The CustomResourceDefinitions.", {
+    enabled: flag("Install and upgrade them. False for a second install in the same cluster.", true),
+    keep: flag("Keep them, and so every SecretSync, when the release is uninstalled.", true),
+  }),
+  watchNamespaces: z
+    .array(z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "must be the name of a namespace"))
+    .default([])
+    .meta({
+      description:
+        "Only these namespaces; they must exist. The operator then gets a Role in each instead of rights in all. Empty: the whole cluster.",
+    }),
+  clusterProviders: group("ClusterSecretProviders.", {
+    enabled: flag(
+      "Serve them. False with watchNamespaces: nothing that is installed reaches beyond those namespaces.",
+      true,
+    ),
+  }),
+  allowAmbientIdentity: flag(
+    "Lets SecretProviders of namespaces use the operator's own AWS identity. Whoever may write one then reads all that it may read.",
+    false,
+  ),
+  concurrent: z
+    .int()
+    .min(1)
+    .max(1000)
+    .default(128)
+    .meta({ description: "Objects that are reconciled at once." }),
+  metricsPerObject: flag(
+    "Readiness and last success of each SecretSync as metrics. Switch off in large clusters.",
+    true,
+  ),
+  logLevel: z
+    .enum(["trace", "debug", "info", "warn", "error"])
+    .default("info")
+    .meta({ description: "What is logged." }),
+  logFormat: z.enum(["json", "pretty"]).default("json").meta({ description: "Form of the log." }),
+  extraArgs: z
+    .array(z.string().startsWith("--"))
+    .default([])
+    .meta({ description: "More flags; docs/reference/flags.md lists them." }),
+  extraEnv: rawList("More environment variables, for example AWS_REGION."),
+  extraVolumes: rawList("More volumes of the pod."),
+  extraVolumeMounts: rawList("More mounts of the container."),
+  extraObjects: rawList(
+    "More objects to install, for example a ClusterSecretProvider. Templates in them are rendered.",
+  ),
+
+  serviceAccount: group("The operator's ServiceAccount.", {
+    create: flag("Create it. False: serviceAccount.name must exist.", true),
+    name: text("Its name. Default: the name of the release."),
+    annotations: strings("For example eks.amazonaws.com/role-arn: the AWS identity of the operator."),
+  }),
+  rbac: group("Rights.", {
+    create: flag("Create the operator's Roles and bindings.", true),
+    aggregateClusterRoles: flag(
+      "Let the roles view, edit and admin of namespaces see and write SecretSyncs. View reads no Secret.",
+      true,
+    ),
+  }),
+  admissionPolicies: group("ValidatingAdmissionPolicies (Kubernetes 1.30).", {
+    operator: group("A fence around the operator itself.", {
+      enabled: flag(
+        "The operator's ServiceAccount may write only Secrets with its label, no types that give power, and nothing of a workload but annotations.",
+        true,
+      ),
+    }),
+    protectSecrets: group("A fence around the Secrets.", {
+      enabled: flag(
+        "Only the operator and Kubernetes' own controllers may change or delete its Secrets.",
+        false,
+      ),
+      exemptGroups: z
+        .array(z.string())
+        .default(["system:masters"])
+        .meta({ description: "Groups that still may." }),
+    }),
+    minRefreshInterval: z
+      .string()
+      .regex(/^(([0-9]+)(s|m|h))*$/, "must be a duration such as 30s")
+      .default("")
+      .meta({
+        description: "SecretSyncs that refresh more often are refused, for example 1m. Empty: no limit.",
+      }),
+  }),
+
+  podAnnotations: strings("Annotations of the pods."),
+  podLabels: strings("Labels of the pods."),
+  podSecurityContext: raw(
+    "Security of the pods; as it is, they run under the restricted Pod Security level.",
+    {
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      runAsGroup: 65532,
+      seccompProfile: { type: "RuntimeDefault" },
+    },
+  ),
+  securityContext: raw("Security of the container.", {
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ["ALL"] },
+  }),
+  resources: raw("Measured: 80 MiB idle, 110 MiB with 1,000 objects, 200 MiB with 10,000.", {
+    requests: { cpu: "50m", memory: "128Mi" },
+    limits: { memory: "384Mi" },
+  }),
+  nodeSelector: strings("Nodes that may run it."),
+  tolerations: rawList("Taints that it tolerates."),
+  affinity: raw("Affinity of the pods."),
+  topologySpreadConstraints: rawList(
+    "How pods are spread. Default: over nodes and zones, where that is possible.",
+  ),
+  priorityClassName: text("Priority class of the pods."),
+  podDisruptionBudget: group("PodDisruptionBudget, with two replicas or more.", {
+    enabled: flag("Create it: one pod at a time may be evicted.", true),
+  }),
+  networkPolicy: group(
+    "NetworkPolicy: nothing comes in but scrapes and probes; DNS and these ports go out.",
+    {
+      enabled: flag("Create it.", true),
+      egressPorts: z
+        .array(z.int().min(1).max(65535))
+        .default([443, 6443])
+        .meta({ description: "TCP ports of the apiserver and of AWS." }),
+    },
+  ),
+
+  serviceMonitor: monitor("ServiceMonitor"),
+  podMonitor: monitor("PodMonitor"),
+  prometheusRule: group(
+    "Alerts as a PrometheusRule of the Prometheus Operator; docs/runbooks.md tells what to do.",
+    {
+      enabled: flag("Create it.", false),
+      labels: strings("Labels that your Prometheus selects by."),
+    },
+  ),
+  grafanaDashboard: group("The dashboard as a ConfigMap for Grafana's sidecar.", {
+    enabled: flag("Create it.", false),
+    labels: z
+      .record(z.string(), z.string())
+      .default({ grafana_dashboard: "1" })
+      .meta({ description: "Labels that the sidecar selects by." }),
+    annotations: strings("For example grafana_folder."),
+  }),
+});
+
+export type ChartValues = z.output<typeof chartValues>;
