@@ -22,7 +22,7 @@ demo: dist/operator.mjs ## Show the main job on a real cluster (DEMO_EXIT=1 ends
 	@node tools/demo.ts
 
 test: dist/operator.mjs ## Run all tests on a real cluster; the last line counts them
-	@node tools/test.ts unit integration e2e
+	@node tools/test.ts unit integration e2e install
 
 test-unit: node_modules/.installed ## Run the tests that need no cluster, with coverage of the core
 	@node tools/test.ts unit
@@ -32,6 +32,9 @@ test-integration: dist/operator.mjs ## Run the tests on a real control plane
 
 test-e2e: dist/operator.mjs ## Run the tests with real pods
 	@node tools/test.ts e2e
+
+test-install: dist/operator.mjs ## Run the tests that install the chart
+	@node tools/test.ts install
 
 verify: node_modules/.installed ## Check format, lint, types, and that everything generated is up to date
 	prettier --check --log-level warn .
@@ -60,4 +63,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration test-e2e verify generate format image bench cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration test-e2e test-install verify generate format image bench cluster-up cluster-down clean

@@ -13,6 +13,7 @@ import { newProviderAccess, type AwsTarget, type ConnectAws } from "./controller
 import { newReconciler } from "./controller/reconciler.ts";
 import { newStatusWriter } from "./controller/report.ts";
 import { newRestarter } from "./controller/restart.ts";
+import { objectSamples } from "./controller/samples.ts";
 import { newSettler } from "./controller/settle.ts";
 import { connectTriggers } from "./controller/triggers.ts";
 import { newViews } from "./controller/views.ts";
@@ -147,6 +148,7 @@ export function wire(parts: Parts): Operator {
     restart: newRestarter({
       api: writer,
       views,
+      clock,
       digestKey: currentDigestKey,
       onRestart: (kind, result) => metrics.restarts.inc({ kind, result }),
       onWrite,
@@ -173,20 +175,11 @@ export function wire(parts: Parts): Operator {
   const settle = newSettler({ queue, reconcile, clock, log, metrics });
 
   metrics.connect({
-    *objects() {
-      for (const { key, metadata, status } of views.syncs.values()) {
-        const ready =
-          status.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") ?? false;
-        yield {
-          namespace: metadata.namespace ?? "",
-          name: metadata.name,
-          ready,
-          lastSuccess: freshness.lastSuccess(key),
-        };
-      }
-    },
+    objects: () => objectSamples(views, leads(), (key) => freshness.lastSuccess(key)),
     overdueObjects: () => freshness.overdueCount(),
     queueDepth: () => queue.depth(),
+    queueOldestSeconds: () => queue.oldestReadyMs() / 1000,
+    watchSilence: () => reflectors.map((reflector) => [reflector.name, reflector.silentMs() / 1000] as const),
     isLeader: leads,
   });
 

@@ -15,6 +15,7 @@ import { startCluster } from "../test/cluster/cluster.ts";
 import { AwsStandIn } from "../test/support/aws-stand-in.ts";
 import { awsEnvironment } from "../test/support/aws.ts";
 import { startOperator, type OperatorProcess } from "../test/support/operator.ts";
+import { LAG_INTERVAL_MS } from "../src/telemetry/metrics.ts";
 import { step } from "../test/support/progress.ts";
 import { until } from "../test/support/wait.ts";
 import { KubeConfig } from "@kubernetes/client-node";
@@ -408,7 +409,9 @@ async function badPayloads({ api, aws }: Bench, operator: OperatorProcess, size:
     }
   });
   const lag = await operator.metric("nodejs_eventloop_lag_max_seconds");
-  note("longest stand-still for payloads of an enemy", size, lag * 1000, 100, "ms");
+  // The metric is the time between two ticks of a timer, so it holds the timer's own interval.
+  const standStill = lag * 1000 - LAG_INTERVAL_MS;
+  note("longest stand-still for payloads of an enemy", size, standStill, 100, "ms");
 }
 
 const secretOf = (api: KubeApi, name: string, namespace: string) =>

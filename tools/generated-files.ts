@@ -11,6 +11,7 @@ import { API_VERSION, GROUP } from "../src/api/group.ts";
 import { reasons } from "../src/api/reasons.ts";
 import { lanes } from "../src/controller/lanes.ts";
 import { environmentName, flags } from "../src/options.ts";
+import { valueRows, valuesSchema, valuesYaml } from "./chart/files.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
 
 /** Everything that is made from the source and committed: CRDs, the chart's copies, reference docs. */
@@ -29,7 +30,13 @@ export function generatedFiles(): readonly GeneratedFile[] {
   }));
   return [
     ...crds.map(({ name, content }) => ({ path: `crds/${name}`, content })),
-    ...crds.map(({ name, content }) => ({ path: `charts/secretsync/crds/${name}`, content })),
+    ...crds.map(({ name, content }) => ({ path: `charts/secretsync/files/crds/${name}`, content })),
+    { path: "charts/secretsync/values.yaml", content: valuesYaml(doNotEdit.replace("src", "tools/chart")) },
+    {
+      path: "charts/secretsync/values.schema.json",
+      content: `${JSON.stringify(valuesSchema(), null, 2)}\n`,
+    },
+    { path: "charts/secretsync/README.md", content: page("The chart of SecretSync", chartReadme()) },
     { path: "docs/reference/api.md", content: page("API reference", kinds.map(kindSection).join("\n")) },
     { path: "docs/reference/reasons.md", content: page("Reasons of the Ready condition", reasonTable()) },
     { path: "docs/reference/metrics.md", content: page("Metrics", metricTable()) },
@@ -110,6 +117,14 @@ function metricTable(): string {
   });
   return `Beside these, the default metrics of Node.js and the process.\n\n${table(["metric", "type", "labels", "meaning"], rows)}`;
 }
+
+const chartReadme = (): string => `
+\`\`\`sh
+helm install secretsync charts/secretsync --namespace secretsync-system --create-namespace
+\`\`\`
+
+${table(["value", "type", "default", "meaning"], valueRows())}
+`;
 
 const flagTable = (): string =>
   table(

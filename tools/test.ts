@@ -16,9 +16,18 @@ const cluster = [
 ];
 
 const suites: Readonly<Record<string, readonly string[]>> = {
-  unit: ["--coverage", "--testPathIgnorePatterns", "/node_modules/", "/test/integration/", "/test/e2e/"],
+  unit: [
+    "--coverage",
+    "--testPathIgnorePatterns",
+    "/node_modules/",
+    "/test/integration/",
+    "/test/e2e/",
+    "/test/install/",
+  ],
   integration: ["--testPathPatterns", "/test/integration/", ...cluster, "--maxWorkers=2"],
   e2e: ["--testPathPatterns", "/test/e2e/", ...cluster, "--maxWorkers=2"],
+  // The operator of a chart may serve the whole cluster, so nothing else runs beside it.
+  install: ["--testPathPatterns", "/test/install/", ...cluster, "--maxWorkers=1"],
 };
 
 interface JestResult {

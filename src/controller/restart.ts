@@ -5,6 +5,7 @@ import { resources } from "../kube/resources.ts";
 import type { ContentRecord, DigestKey } from "../plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
 import { planRestart, type WorkloadWrite } from "../restart/plan-restart.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
 /** Step 5 of a reconcile: restarts, or records the digest on, each workload that is due. */
@@ -15,16 +16,18 @@ export interface Restarts {
   readonly problem: string | undefined;
 }
 
-const TRIES = 4;
+const TRIES = 5;
+const WATCH_LAG_MS = 50;
 
 export function newRestarter(options: {
   readonly api: KubeApi;
   readonly views: Views;
+  readonly clock: Clock;
   readonly digestKey: () => DigestKey;
   readonly onRestart: (kind: WorkloadKind, result: "success" | "failure") => void;
   readonly onWrite: (kind: string) => void;
 }) {
-  const { api, views, digestKey, onRestart, onWrite } = options;
+  const { api, views, clock, digestKey, onRestart, onWrite } = options;
 
   return async function restart(
     namespace: string,
@@ -75,8 +78,7 @@ export function newRestarter(options: {
     signal: AbortSignal,
   ): Promise<boolean> {
     const type = resources[seen.kind];
-    let workload = seen;
-    for (let tries = 1; ; tries++) {
+    for (let workload = seen, tries = 1; ; tries++) {
       const write = planRestart(workload, secretName, policy, record, digestKey());
       if (!write) return false;
       try {
@@ -88,9 +90,11 @@ export function newRestarter(options: {
       } catch (error) {
         if (!(error instanceof ApiError && error.conflict) || tries === TRIES) throw error;
       }
-      const live = await api.get<WorkloadObject>(type, workload.name, workload.namespace, signal);
-      if (live?.metadata.uid !== workload.uid) return false;
-      workload = projectWorkload(seen.kind, live);
+      // The watch is about to bring what has changed; asking for it would need one more right.
+      await sleep(clock, WATCH_LAG_MS * 2 ** tries, signal);
+      const live = views.workloads[seen.kind].get(seen.key);
+      if (live?.uid !== seen.uid) return false;
+      workload = live;
     }
   }
 }

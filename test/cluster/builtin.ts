@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { step } from "../support/progress.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
-import { ensureSystemPackages, nodeObstacle, removeLeftovers, startNode } from "./node.ts";
+import { ensureSystemPackages, nodeObstacle, removeLeftovers, startNode, type Node } from "./node.ts";
 import { ensureTools } from "./tools.ts";
 
 /** The cluster that needs no Docker: real control plane, and a real node where this machine can run one. */
 export interface BuiltinCluster {
   readonly controlPlane: ControlPlane;
   readonly kubeconfig: string;
+  readonly node: Node | undefined;
   /** Why there are no pods, or undefined when there is a node. */
   readonly noNode: string | undefined;
   stop(): Promise<void>;
@@ -36,6 +37,7 @@ export async function startBuiltinCluster({ node = true } = {}): Promise<Builtin
     return {
       controlPlane,
       kubeconfig: controlPlane.kubeconfig,
+      node: joined,
       noNode,
       async stop() {
         await joined?.stop();

@@ -1,12 +1,12 @@
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
+import { OPERATOR_IMAGE, packOperatorImage } from "../../tools/image/operator-image.ts";
 import { onPath } from "../support/children.ts";
 import { step } from "../support/progress.ts";
 import { startBuiltinCluster } from "./builtin.ts";
-import type { ControlPlane } from "./control-plane.ts";
 import { ensureTools, toolPath } from "./tools.ts";
 
 /** A cluster for tests and the demo, from whatever this machine has. */
@@ -17,12 +17,30 @@ export interface Cluster {
   readonly kubectl: string;
   /** Why no pods run here, or undefined. */
   readonly noPods: string | undefined;
-  /** Only of the built-in cluster, whose processes tests may stop and start. */
-  readonly controlPlane: ControlPlane | undefined;
+  /** The operator's image, where the cluster has it or can pull it; else why not. */
+  readonly operatorImage: () => Promise<{ readonly image: string } | { readonly missing: string }>;
+  /** URL at which pods reach a port of this machine's 127.0.0.1; undefined where they can't. */
+  readonly forPods: (port: number) => Promise<string | undefined>;
+  /** Log of what ServiceAccounts asked the apiserver for, where there is one. */
+  readonly auditLog: string | undefined;
   stop(): Promise<void>;
 }
 
 const run = promisify(execFile);
+
+/** A cluster that isn't ours: whoever gives it says what pods can use. */
+const foreign = {
+  operatorImage: () => {
+    const image = process.env["SECRETSYNC_TEST_IMAGE"];
+    return Promise.resolve(
+      image
+        ? { image }
+        : { missing: "SECRETSYNC_TEST_IMAGE names no operator image that the cluster can pull" },
+    );
+  },
+  forPods: () => Promise.resolve(process.env["SECRETSYNC_TEST_AWS_FOR_PODS"]),
+  auditLog: undefined,
+};
 
 export async function startCluster({ node = true } = {}): Promise<Cluster> {
   const given = process.env["SECRETSYNC_TEST_KUBECONFIG"];
@@ -33,7 +51,7 @@ export async function startCluster({ node = true } = {}): Promise<Cluster> {
       origin: "given",
       kubectl: await kubectl(),
       noPods: undefined,
-      controlPlane: undefined,
+      ...foreign,
       stop,
     };
   }
@@ -44,7 +62,17 @@ export async function startCluster({ node = true } = {}): Promise<Cluster> {
     origin: "built-in",
     kubectl: toolPath("kubectl"),
     noPods: builtin.noNode,
-    controlPlane: builtin.controlPlane,
+    operatorImage: async () => {
+      if (!builtin.node) return { missing: "there are no pods" };
+      const image = await step("pack the operator's image", () => Promise.resolve(packOperatorImage()));
+      await builtin.node.importImage(image);
+      return { image: OPERATOR_IMAGE };
+    },
+    async forPods(port) {
+      await builtin.node?.relay.forward(port, port);
+      return builtin.node && `http://${builtin.node.relay.address}:${port}`;
+    },
+    auditLog: builtin.controlPlane.auditLog,
     stop: () => builtin.stop(),
   };
 }
@@ -78,7 +106,15 @@ async function startKind(): Promise<Cluster> {
     origin: "kind",
     kubectl: await kubectl(),
     noPods: undefined,
-    controlPlane: undefined,
+    ...foreign,
+    operatorImage: async () => {
+      const archive = path.join(folder, "image.tar");
+      writeFileSync(archive, packOperatorImage().archive);
+      await step("load the operator's image", () =>
+        run("kind", ["load", "image-archive", archive, "--name", name], options),
+      );
+      return { image: OPERATOR_IMAGE };
+    },
     async stop() {
       await run("kind", ["delete", "cluster", "--name", name, "--kubeconfig", kubeconfig], options);
       rmSync(folder, { recursive: true, force: true });

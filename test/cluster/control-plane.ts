@@ -12,6 +12,12 @@ import { toolPath } from "./tools.ts";
 export interface ControlPlane {
   readonly folder: string;
   readonly server: string;
+  /** Port of the apiserver on 127.0.0.1. */
+  readonly port: number;
+  /** Address of the Service "kubernetes", which pods are told. */
+  readonly serviceAddress: string;
+  /** Requests of ServiceAccounts, one JSON object a line. */
+  readonly auditLog: string;
   /** kubeconfig of a cluster admin. */
   readonly kubeconfig: string;
   /** Writes a kubeconfig for a user of the token file: kubelet or a component. */
@@ -34,7 +40,6 @@ export interface ControlPlaneOptions {
   /** Folder for data, keys and logs; it may be deleted after stop(). */
   readonly folder: string;
   readonly scheduler: boolean;
-  readonly auditPolicy?: string;
 }
 
 export async function startControlPlane({ folder, scheduler }: ControlPlaneOptions): Promise<ControlPlane> {
@@ -78,6 +83,9 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
     "--log-level=warn",
   ]);
 
+  // A range of its own for each cluster of this machine: its first address is one of the machine's.
+  const services = `10.${128 + (apiPort % 64)}.${(apiPort >> 6) % 256}`;
+  writeFileSync(at("pki", "audit.yaml"), stringify(auditPolicy));
   let apiserver: Child | undefined;
   const startApiserver = async () => {
     apiserver = start("kube-apiserver", [
@@ -88,7 +96,10 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
       `--token-auth-file=${at("pki", "tokens.csv")}`,
       "--authorization-mode=Node,RBAC",
       "--allow-privileged=true",
-      "--service-cluster-ip-range=10.96.0.0/16",
+      `--service-cluster-ip-range=${services}.0/24`,
+      `--audit-policy-file=${at("pki", "audit.yaml")}`,
+      `--audit-log-path=${at("logs", "audit.log")}`,
+      "--audit-log-mode=blocking",
       "--service-account-issuer=https://kubernetes.default.svc",
       `--service-account-key-file=${at("pki", "sa.pub")}`,
       `--service-account-signing-key-file=${at("pki", "sa.key")}`,
@@ -138,6 +149,9 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
   return {
     folder,
     server,
+    port: apiPort,
+    serviceAddress: `${services}.1`,
+    auditLog: at("logs", "audit.log"),
     kubeconfig: kubeconfigFor("admin"),
     kubeconfigFor,
     children,
@@ -148,6 +162,18 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
     stop,
   };
 }
+
+/** What ServiceAccounts ask for, so that tests can compare it with what they may ask for. */
+const auditPolicy = {
+  apiVersion: "audit.k8s.io/v1",
+  kind: "Policy",
+  omitStages: ["RequestReceived"],
+  rules: [
+    { level: "None", userGroups: ["system:serviceaccounts:kube-system"] },
+    { level: "Metadata", userGroups: ["system:serviceaccounts"] },
+    { level: "None" },
+  ],
+};
 
 function kubeconfig(server: string, certificateAuthority: string, user: string, token: string): string {
   return stringify({

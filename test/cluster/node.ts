@@ -10,6 +10,7 @@ import { until } from "../support/wait.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { isAlive } from "./cache.ts";
 import { packImage, type PackedImage } from "../../tools/image/oci.ts";
+import { startRelay, type Relay } from "./relay.ts";
 import { toolPath } from "./tools.ts";
 
 const run = promisify(execFile);
@@ -35,6 +36,7 @@ const applets = [
 
 /** What a node needs beyond what we build, as command or file, and the Debian package that has it. */
 const systemPackages: readonly { package: string; present: () => boolean }[] = [
+  { package: "iproute2", present: () => onPath("ip") !== undefined },
   { package: "runc", present: () => onPath("runc") !== undefined },
   { package: "iptables", present: () => onPath("iptables") !== undefined },
   {
@@ -77,6 +79,8 @@ export async function ensureSystemPackages(): Promise<void> {
 }
 
 export interface Node {
+  /** Where pods reach ports of this machine: the apiserver at 443, and what is forwarded. */
+  readonly relay: Relay;
   /** Gives the node an image that no registry has. */
   importImage(image: PackedImage): Promise<void>;
   stop(): Promise<void>;
@@ -107,13 +111,16 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
     rmSync(file);
   };
   const children: Child[] = [];
+  const relay = await startRelay(controlPlane.serviceAddress);
   const stop = async () => {
+    await relay.stop();
     await children[1]?.stop();
     await removeContainers(ctr);
     await children[0]?.stop();
     await unmountBelow(folder);
   };
   try {
+    await relay.forward(443, controlPlane.port);
     const containerd = startChild("containerd", toolPath("containerd"), ["--config", at("containerd.toml")], {
       logFile: path.join(logs, "containerd.log"),
       env: {
@@ -151,7 +158,7 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
         },
       ),
     );
-    return { importImage, stop };
+    return { relay, importImage, stop };
   } catch (error) {
     await stop();
     throw new Error(`the node did not start: ${children.map((child) => child.tail()).join("\n")}`, {

@@ -48,6 +48,7 @@ const builds = {
     flags: ["-ldflags", "-s -w", "-tags", "no_btrfs no_zfs no_devmapper"],
   },
   helm: { module: "helm", programs: { helm: "helm.sh/helm/v3/cmd/helm" }, flags: ["-ldflags", "-s -w"] },
+  helm4: { module: "helm4", programs: { helm4: "helm.sh/helm/v4/cmd/helm" }, flags: ["-ldflags", "-s -w"] },
 } satisfies Record<string, Build>;
 
 export type Tool = keyof typeof builds;

@@ -19,7 +19,17 @@ export default async function setup(): Promise<void> {
   const cluster = await startCluster({ node: process.env["SECRETSYNC_TEST_SUITE"] !== "integration" });
   mkdirSync(path.join(folder, "logs"));
   const ministack = await startMinistack(path.join(folder, "ministack.log"));
+  const installs = process.env["SECRETSYNC_TEST_SUITE"] === "install";
+  const image = installs
+    ? await cluster.operatorImage()
+    : { missing: "this suite runs no operator in a pod" };
+  const awsForPods = installs ? await cluster.forPods(Number(new URL(ministack.endpoint).port)) : undefined;
   Object.assign(process.env, {
+    SECRETSYNC_SUITE_IMAGE: "image" in image && awsForPods ? image.image : "",
+    SECRETSYNC_SUITE_NO_IMAGE:
+      "missing" in image ? image.missing : awsForPods ? "" : "SECRETSYNC_TEST_AWS_FOR_PODS names no emulator",
+    SECRETSYNC_SUITE_AWS_FOR_PODS: awsForPods ?? "",
+    SECRETSYNC_SUITE_AUDIT: cluster.auditLog ?? "",
     SECRETSYNC_SUITE_KUBECONFIG: cluster.kubeconfig,
     SECRETSYNC_SUITE_KUBECTL: cluster.kubectl,
     SECRETSYNC_SUITE_NO_PODS: cluster.noPods ?? "",
@@ -27,8 +37,11 @@ export default async function setup(): Promise<void> {
     SECRETSYNC_SUITE_AWS: ministack.endpoint,
     SECRETSYNC_SUITE_FOLDER: folder,
   });
-  await run("apply", "--server-side", "-f", "crds/");
-  await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
+  // The chart brings its own.
+  if (!installs) {
+    await run("apply", "--server-side", "-f", "crds/");
+    await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
+  }
   teardown.run = async () => {
     await ministack.stop();
     await cluster.stop();

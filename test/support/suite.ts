@@ -14,12 +14,13 @@ import { until } from "./wait.ts";
 
 /** What tests on a cluster share: the admin's client, names of their own, and looks at what users look at. */
 
-const environment = (name: string): string => process.env[`SECRETSYNC_SUITE_${name}`] ?? "";
-export const kubeconfig = environment("KUBECONFIG");
-export const awsEndpoint = environment("AWS");
-export const noPods = environment("NO_PODS");
-export const clusterOrigin = environment("ORIGIN");
-export const logFile = (name: string): string => path.join(environment("FOLDER"), "logs", `${name}.log`);
+/** What cluster-setup.ts tells the tests. */
+export const suiteVariable = (name: string): string => process.env[`SECRETSYNC_SUITE_${name}`] ?? "";
+export const kubeconfig = suiteVariable("KUBECONFIG");
+export const awsEndpoint = suiteVariable("AWS");
+export const noPods = suiteVariable("NO_PODS");
+export const clusterOrigin = suiteVariable("ORIGIN");
+export const logFile = (name: string): string => path.join(suiteVariable("FOLDER"), "logs", `${name}.log`);
 
 export const signal = new AbortController().signal;
 export const unique = (prefix: string): string => `${prefix}-${randomBytes(3).toString("hex")}`;

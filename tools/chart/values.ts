@@ -20,7 +20,10 @@ const raw = (description: string, fallback: Record<string, unknown> = {}) =>
 const rawList = (description: string) =>
   z.array(z.record(z.string(), z.unknown())).default([]).meta({ description });
 const group = <S extends z.core.$ZodLooseShape>(description: string, shape: S) =>
-  z.strictObject(shape).prefault({} as never).meta({ description });
+  z
+    .strictObject(shape)
+    .prefault({} as never)
+    .meta({ description });
 
 const monitor = (kind: string) =>
   group(`${kind} of the Prometheus Operator.`, {

@@ -15,13 +15,18 @@
 {{ .Values.serviceAccount.name | default (include "secretsync.fullname" .) }}
 {{- end }}
 
-{{- define "secretsync.selectorLabels" -}}
+{{- define "secretsync.baseLabels" -}}
 app.kubernetes.io/name: {{ include "secretsync.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- define "secretsync.selectorLabels" -}}
+{{ include "secretsync.baseLabels" . }}
+app.kubernetes.io/component: operator
+{{- end }}
+
 {{- define "secretsync.labels" -}}
-{{ include "secretsync.selectorLabels" . }}
+{{ include "secretsync.baseLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: secretsync
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -54,7 +59,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   verbs: [create]
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
-  verbs: [get, list, watch, patch]
+  verbs: [list, watch, patch]
 {{- end }}
 
 {{/* What is not in a namespace: who may read what depends on it. */}}

@@ -1,0 +1,25 @@
+import { parseDuration } from "../api/duration.ts";
+import type { ObjectSample } from "../telemetry/metrics.ts";
+import type { Views } from "./views.ts";
+
+/** Each SecretSync as the metrics show it. Only the leader tells, or two replicas would count everything twice. */
+export function* objectSamples(
+  views: Views,
+  leads: boolean,
+  lastSuccess: (key: string) => number | undefined,
+): Iterable<ObjectSample> {
+  if (!leads) return;
+  for (const { key, metadata, spec, status } of views.syncs.values()) {
+    const ready = status.conditions?.find(({ type }) => type === "Ready");
+    const { refreshInterval } = (spec ?? {}) as { refreshInterval?: unknown };
+    const interval = typeof refreshInterval === "string" ? parseDuration(refreshInterval) : undefined;
+    yield {
+      namespace: metadata.namespace ?? "",
+      name: metadata.name,
+      ready: ready?.status === "True",
+      reason: ready?.reason ?? "",
+      refreshInterval: (interval ?? 0) / 1000,
+      lastSuccess: lastSuccess(key),
+    };
+  }
+}

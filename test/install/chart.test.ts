@@ -1,0 +1,337 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import type { Transport } from "../../src/kube/transport.ts";
+import { ensureTools } from "../cluster/tools.ts";
+import { awsUser, TEST_CREDENTIALS, TEST_REGION } from "../support/aws.ts";
+import {
+  asOperator,
+  audited,
+  granted,
+  newRelease,
+  restrictedNamespace,
+  testValues,
+  type Helm,
+} from "../support/chart.ts";
+import { run } from "../support/kubectl.ts";
+import { canary } from "../support/leaks.ts";
+import {
+  awsEndpoint,
+  clusterProvider,
+  inNamespace,
+  newAdmin,
+  request,
+  signal,
+  suiteVariable,
+  unique,
+} from "../support/suite.ts";
+import { until } from "../support/wait.ts";
+
+/** The chart, installed by the real Helm; the operator runs as a pod, from its image, with the rights that it grants. */
+
+const withImage = suiteVariable("NO_IMAGE") ? describe.skip : describe;
+if (suiteVariable("NO_IMAGE"))
+  process.stderr.write(`tests of the operator as a pod are skipped: ${suiteVariable("NO_IMAGE")}\n`);
+const withAudit = suiteVariable("AUDIT") ? it : it.skip;
+
+const aws = awsUser(awsEndpoint);
+let transport: Transport;
+let api: KubeApi;
+
+beforeAll(async () => {
+  ({ api, transport } = newAdmin());
+  await ensureTools("helm", "helm4");
+}, 900_000);
+afterAll(() => transport.close());
+
+const restricted = {
+  allowPrivilegeEscalation: false,
+  runAsNonRoot: true,
+  runAsUser: 1000,
+  capabilities: { drop: ["ALL"] },
+  seccompProfile: { type: "RuntimeDefault" },
+};
+
+/** A workload that shows what it sees of the Secret; without pods for kinds that only need to be adopted. */
+async function consumer(
+  kind: "Deployment" | "StatefulSet" | "DaemonSet",
+  namespace: string,
+  name: string,
+  replicas: number,
+): Promise<void> {
+  const container = {
+    name: "app",
+    image: "busybox:1.37",
+    command: ["sh", "-c", 'echo "env=$PASSWORD"; trap "exit 0" TERM; while :; do sleep 1 & wait $!; done'],
+    env: [{ name: "PASSWORD", valueFrom: { secretKeyRef: { name, key: "password" } } }],
+    securityContext: restricted,
+  };
+  const template = {
+    metadata: { labels: { app: name } },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      containers: [container],
+      ...(kind === "DaemonSet" ? { nodeSelector: { none: "such" } } : {}),
+    },
+  };
+  const spec = {
+    selector: { matchLabels: { app: name } },
+    template,
+    ...(kind === "DaemonSet" ? {} : { replicas }),
+    ...(kind === "StatefulSet" ? { serviceName: name } : {}),
+  };
+  await api.create(resources[kind], { metadata: { name, namespace }, spec } as KubeObject, signal);
+}
+
+const untilPodSees = (namespace: string, name: string, value: string) =>
+  until(
+    `the pod of ${name} sees ${value}`,
+    async () =>
+      (await run("logs", "-n", namespace, "-l", `app=${name}`, "--tail=-1").catch(() => "")).includes(
+        `env=${value}`,
+      ),
+    { timeoutMs: 60_000, everyMs: 200 },
+  );
+
+/** A namespace with a provider of the kind, and a SecretSync that a pod consumes. */
+async function tenant(kind: "ClusterSecretProvider" | "SecretProvider", namespace: string) {
+  const ns = inNamespace(api, namespace);
+  if (kind === "ClusterSecretProvider")
+    await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
+  else {
+    const keys = {
+      metadata: { name: "aws-keys", namespace },
+      stringData: {
+        accessKeyID: TEST_CREDENTIALS.accessKeyId,
+        secretAccessKey: TEST_CREDENTIALS.secretAccessKey,
+      },
+    };
+    await api.create(resources.secret, keys, signal);
+    const provider = {
+      metadata: { name: namespace, namespace },
+      spec: { aws: { regions: [TEST_REGION], auth: { secretRef: { name: "aws-keys" } } } },
+    };
+    await api.create(resources.secretProvider, provider, signal);
+  }
+  const spec = (key: string, more: Record<string, unknown> = {}) => ({
+    providerRef: { kind, name: namespace },
+    data: [{ secretKey: "password", remoteRef: { key } }],
+    ...more,
+  });
+  return { ...ns, spec };
+}
+
+/** Everything that needs a right: sync, look, restart each kind of workload, repair, delete. */
+async function mainJob(kind: "ClusterSecretProvider" | "SecretProvider", namespace: string): Promise<void> {
+  const { sync, spec, untilReason, getSecret } = await tenant(kind, namespace);
+  const name = unique("job");
+  await aws.create(name, canary("one"));
+  await sync(name, spec(name));
+  await untilReason(name, "Synced", 40_000);
+  await consumer("Deployment", namespace, name, 1);
+  await consumer("StatefulSet", namespace, name, 0);
+  await consumer("DaemonSet", namespace, name, 0);
+  await untilPodSees(namespace, name, canary("one"));
+  const restarts = async (workload: "Deployment" | "StatefulSet" | "DaemonSet") => {
+    const object = await api.get<KubeObject & { spec: { template: KubeObject } }>(
+      resources[workload],
+      name,
+      namespace,
+      signal,
+    );
+    return object?.spec.template.metadata.annotations?.["secretsync.dev/restarted-for"];
+  };
+  await aws.rotate(name, canary("two"));
+  await sync(name, spec(name), request());
+  await untilPodSees(namespace, name, canary("two"));
+  for (const workload of ["Deployment", "StatefulSet", "DaemonSet"] as const)
+    await until(`the ${workload} restarts`, () => restarts(workload));
+
+  const before = await getSecret(name);
+  await api.delete(resources.secret, name, namespace, before?.metadata.uid ?? "", signal);
+  await until("the Secret is back", async () => {
+    const uid = (await getSecret(name))?.metadata.uid;
+    return uid !== undefined && uid !== before?.metadata.uid;
+  });
+
+  const foreign = unique("foreign");
+  await api.create(resources.secret, { metadata: { name: foreign, namespace } }, signal);
+  await sync(foreign, spec(name, { target: { name: foreign } }));
+  await untilReason(foreign, "TargetConflict");
+
+  const gone = unique("gone");
+  await aws.create(gone, canary("gone"));
+  await sync(gone, spec(gone, { target: { deletionPolicy: "Delete" } }));
+  await untilReason(gone, "Synced");
+  await aws.remove(gone);
+  await sync(gone, spec(gone, { target: { deletionPolicy: "Delete" } }), request());
+  await until("its Secret is deleted", async () => (await getSecret(gone)) === undefined);
+}
+
+withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed by %s", (helm) => {
+  it("the operator works, survives its leader, upgrades, rolls back, and leaves CRDs and Secrets behind", async () => {
+    const system = await restrictedNamespace("system");
+    // CRDs stay when a release goes, and belong to a release of that name in that namespace.
+    const release = newRelease(helm, unique("secretsync"), system);
+    await release.install(testValues({ crds: { enabled: true } })).catch(async (error: unknown) => {
+      throw new Error(`${String(error)}\n${await release.logs().catch(String)}`);
+    });
+    const shop = await restrictedNamespace("shop");
+    const { sync, spec, untilReason, values } = await tenant("ClusterSecretProvider", shop);
+    const name = unique("orders");
+    await aws.create(name, canary("one"));
+    await sync(name, spec(name));
+    await untilReason(name, "Synced", 40_000);
+    await consumer("Deployment", shop, name, 1);
+    await untilPodSees(shop, name, canary("one"));
+
+    const first = await release.leader();
+    await run("delete", "pod", "-n", system, first);
+    await until("another pod leads", async () => ![first, ""].includes(await release.leader()), {
+      timeoutMs: 60_000,
+    });
+    await aws.rotate(name, canary("two"));
+    await sync(name, spec(name), request());
+    await untilPodSees(shop, name, canary("two"));
+
+    await release.upgrade(testValues({ podAnnotations: { upgraded: "once" }, crds: { enabled: true } }));
+    await release.rollback(1);
+    await aws.rotate(name, canary("three"));
+    await sync(name, spec(name), request());
+    await untilPodSees(shop, name, canary("three"));
+    const revisions =
+      (await run("rollout", "history", "-n", shop, `deployment/${name}`)).trim().split("\n").length - 2;
+    expect(revisions).toBe(3);
+
+    expect(await release.logs()).not.toContain(canary(""));
+    await release.uninstall();
+    expect(await run("get", "crd", "-o", "name")).toContain("secretsyncs.secretsync.dev");
+    expect(await values(name)).toEqual({ password: canary("three") });
+    // Nothing of ours holds up a namespace when no operator runs.
+    await run("delete", "namespace", shop, "--timeout=90s");
+    for (const crd of ["secretsyncs", "secretproviders", "clustersecretproviders"])
+      await run("delete", "crd", `${crd}.secretsync.dev`);
+  }, 400_000);
+});
+
+withImage("rights", () => {
+  beforeAll(async () => {
+    await run("apply", "--server-side", "--force-conflicts", "-f", "crds/");
+    await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
+  }, 60_000);
+
+  const modes = [
+    { mode: "the whole cluster", scoped: false, clusterProviders: true },
+    { mode: "listed namespaces", scoped: true, clusterProviders: true },
+    { mode: "listed namespaces and nothing beyond", scoped: true, clusterProviders: false },
+  ] as const;
+
+  withAudit.each(modes)(
+    "for $mode are those that are used, and enough",
+    async ({ scoped, clusterProviders }) => {
+      const system = await restrictedNamespace("system");
+      const namespaces = [await restrictedNamespace("team"), await restrictedNamespace("team")];
+      const release = newRelease("helm", unique("secretsync"), system);
+      await release.install(
+        testValues({
+          crds: { enabled: false },
+          clusterProviders: { enabled: clusterProviders },
+          ...(scoped ? { watchNamespaces: namespaces } : {}),
+        }),
+      );
+      for (const namespace of namespaces)
+        await mainJob(clusterProviders ? "ClusterSecretProvider" : "SecretProvider", namespace);
+      const { used, refused } = audited(release.account);
+      expect(refused).toEqual([]);
+      expect([...used].sort()).toEqual([...(await granted(release.name))].sort());
+      if (!clusterProviders) {
+        const clusterWide = await run(
+          "get",
+          "clusterrolebindings",
+          "-o",
+          "jsonpath={.items[*].subjects[*].name}",
+        );
+        expect(clusterWide).not.toContain(release.name);
+      }
+      await release.uninstall();
+      await run("delete", "namespace", system, ...namespaces, "--timeout=90s");
+    },
+    400_000,
+  );
+
+  withAudit(
+    "of two installs keep each to its own namespaces",
+    async () => {
+      const [systemA, systemB] = [await restrictedNamespace("system"), await restrictedNamespace("system")];
+      const [teamA, teamB] = [await restrictedNamespace("team"), await restrictedNamespace("team")];
+      const installs = [
+        { release: newRelease("helm", unique("a"), systemA), own: teamA, other: teamB },
+        { release: newRelease("helm", unique("b"), systemB), own: teamB, other: teamA },
+      ];
+      for (const { release, own } of installs)
+        await release.install(
+          testValues({ crds: { enabled: false }, watchNamespaces: [own], replicaCount: 1 }),
+        );
+      for (const { own } of installs) {
+        const { sync, spec, untilReason } = await tenant("ClusterSecretProvider", own);
+        const name = unique("k");
+        await aws.create(name, canary("one"));
+        await sync(name, spec(name));
+        await untilReason(name, "Synced", 40_000);
+      }
+      for (const { release, own, other } of installs) {
+        expect(await run("auth", "can-i", "get", "secrets", "-n", own, "--as", release.account)).toContain(
+          "yes",
+        );
+        await expect(
+          run("auth", "can-i", "get", "secrets", "-n", other, "--as", release.account),
+        ).rejects.toThrow();
+        expect(audited(release.account).refused).toEqual([]);
+        await release.uninstall();
+      }
+    },
+    300_000,
+  );
+
+  it("end at the fence around the operator", async () => {
+    const system = await restrictedNamespace("system");
+    const release = newRelease("helm", unique("secretsync"), system);
+    await release.install(testValues({ crds: { enabled: false }, replicaCount: 1 }));
+    const shop = await restrictedNamespace("shop");
+    const operator = await asOperator(release);
+    const secret = (more: Record<string, unknown>) => {
+      const managed = { "secretsync.dev/managed": "true" };
+      return { metadata: { name: unique("s"), namespace: shop, labels: managed }, ...more } as KubeObject;
+    };
+    // A policy takes a moment to be enforced.
+    await until("a Secret without the label is refused", () =>
+      operator.api
+        .create(resources.secret, { metadata: { name: unique("s"), namespace: shop } }, signal)
+        .then(
+          () => false,
+          (error: Error) => error.message.includes("refused the object") || error.message.includes("label"),
+        ),
+    );
+    await operator.api.create(resources.secret, secret({ type: "Opaque" }), signal);
+    await expect(
+      operator.api.create(resources.secret, secret({ type: "helm.sh/release.v1" }), signal),
+    ).rejects.toThrow();
+    await consumer("Deployment", shop, "web", 0);
+    const patch = (spec: Record<string, unknown>, annotations: Record<string, string> = {}) =>
+      operator.api.apply(
+        resources.Deployment,
+        { metadata: { name: "web", namespace: shop, annotations }, spec } as KubeObject,
+        { fieldManager: "test", force: true },
+        signal,
+      );
+    await patch({}, { note: "fine" });
+    for (const spec of [
+      { template: { spec: { containers: [{ name: "app", image: "evil" }] } } },
+      { replicas: 3 },
+      { template: { spec: { serviceAccountName: "admin" } } },
+    ])
+      await expect(patch(spec)).rejects.toThrow();
+    operator.transport.close();
+    await release.uninstall();
+  }, 200_000);
+});

@@ -1,0 +1,160 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { parse, stringify } from "yaml";
+import { toolPath } from "../cluster/tools.ts";
+import { TEST_CREDENTIALS, TEST_REGION } from "./aws.ts";
+import { run } from "./kubectl.ts";
+import { kubeconfig, logFile, newAdmin, suiteVariable, unique } from "./suite.ts";
+
+/** The chart, as users install it. */
+export const chart = path.resolve(import.meta.dirname, "../../charts/secretsync");
+
+export type Helm = "helm" | "helm4";
+
+/** Values under which the operator runs in the test cluster, from the image that it has, against the emulator. */
+export const testValues = (more: Record<string, unknown> = {}): Record<string, unknown> => {
+  const image = suiteVariable("IMAGE");
+  const colon = image.lastIndexOf(":");
+  return {
+    image: { repository: image.slice(0, colon), tag: image.slice(colon + 1), pullPolicy: "IfNotPresent" },
+    extraEnv: Object.entries({
+      AWS_ENDPOINT_URL_SECRETS_MANAGER: suiteVariable("AWS_FOR_PODS"),
+      AWS_REGION: TEST_REGION,
+      AWS_ACCESS_KEY_ID: TEST_CREDENTIALS.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: TEST_CREDENTIALS.secretAccessKey,
+    }).map(([name, value]) => ({ name, value })),
+    logLevel: "trace",
+    ...more,
+  };
+};
+
+export function newRelease(helm: Helm, name: string, namespace: string) {
+  const call = async (...args: string[]): Promise<string> => {
+    const { stdout } = await promisify(execFile)(
+      toolPath(helm),
+      ["--kubeconfig", kubeconfig, "--namespace", namespace, ...args],
+      { maxBuffer: 1 << 26 },
+    );
+    return stdout;
+  };
+  const withValues = (values: Record<string, unknown>): string[] => {
+    const file = logFile(`${unique("values")}.yaml`);
+    writeFileSync(file, stringify(values));
+    return ["--values", file];
+  };
+  return {
+    name,
+    namespace,
+    account: `system:serviceaccount:${namespace}:${name}`,
+    call,
+    install: (values: Record<string, unknown>) =>
+      call("install", name, chart, "--wait", "--timeout=120s", ...withValues(values)),
+    upgrade: (values: Record<string, unknown>) =>
+      call("upgrade", name, chart, "--wait", "--timeout=120s", ...withValues(values)),
+    rollback: (revision: number) => call("rollback", name, String(revision), "--wait", "--timeout=120s"),
+    uninstall: () => call("uninstall", name, "--wait", "--timeout=120s"),
+    template: (values: Record<string, unknown>) => call("template", name, chart, ...withValues(values)),
+    /** The pod that leads. */
+    async leader(): Promise<string> {
+      const holder = await run(
+        "get",
+        "lease",
+        "--namespace",
+        namespace,
+        name,
+        "-o",
+        "jsonpath={.spec.holderIdentity}",
+      );
+      return holder.split("_")[0] ?? "";
+    },
+    logs: () =>
+      run("logs", "--namespace", namespace, "--selector", `app.kubernetes.io/instance=${name}`, "--tail=-1"),
+  };
+}
+
+/** Creates a namespace in which pods must keep to the restricted Pod Security level. */
+export async function restrictedNamespace(prefix: string): Promise<string> {
+  const namespace = unique(prefix);
+  await run("create", "namespace", namespace);
+  await run("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted");
+  return namespace;
+}
+
+/** verb group/resource of every request that the account made, and those that were refused. */
+export function audited(account: string): {
+  readonly used: ReadonlySet<string>;
+  readonly refused: readonly string[];
+} {
+  const used = new Set<string>();
+  const refused: string[] = [];
+  for (const line of readFileSync(suiteVariable("AUDIT"), "utf8").split("\n")) {
+    if (!line.includes(`"${account}"`)) continue;
+    const { verb, objectRef, responseStatus, requestURI } = JSON.parse(line) as AuditEvent;
+    if (!objectRef) continue;
+    const { apiGroup = "", resource, subresource } = objectRef;
+    const what = `${apiGroup}/${resource}${subresource ? `/${subresource}` : ""}`;
+    used.add(`${verb} ${what}`);
+    // Server-side apply of what doesn't exist yet needs the right to create it.
+    if (verb === "patch" && responseStatus?.code === 201) used.add(`create ${what}`);
+    if (responseStatus?.code === 403) refused.push(`${verb} ${requestURI}`);
+  }
+  return { used, refused };
+}
+
+interface AuditEvent {
+  readonly verb: string;
+  readonly requestURI: string;
+  readonly objectRef?: {
+    readonly apiGroup?: string;
+    readonly resource: string;
+    readonly subresource?: string;
+  };
+  readonly responseStatus?: { readonly code?: number };
+}
+
+/** verb group/resource of every rule that is bound to the account by the release's Roles. */
+export async function granted(release: string): Promise<ReadonlySet<string>> {
+  const { items } = JSON.parse(
+    await run(
+      "get",
+      "clusterroles,roles",
+      "--all-namespaces",
+      "--selector",
+      `app.kubernetes.io/instance=${release}`,
+      "-o",
+      "json",
+    ),
+  ) as {
+    items: {
+      metadata: { labels: Record<string, string> };
+      rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+    }[];
+  };
+  const rules = items
+    // Those for people.
+    .filter(({ metadata }) => !Object.keys(metadata.labels).some((label) => label.includes("aggregate-to")))
+    .flatMap((role) => role.rules);
+  return new Set(
+    rules.flatMap(({ apiGroups, resources, verbs }) =>
+      verbs.flatMap((verb) =>
+        apiGroups.flatMap((group) => resources.map((resource) => `${verb} ${group}/${resource}`)),
+      ),
+    ),
+  );
+}
+
+/** A client with the rights of the release's ServiceAccount. */
+export async function asOperator({ name, namespace }: { name: string; namespace: string }) {
+  const token = (await run("create", "token", "-n", namespace, name)).trim();
+  const config = parse(readFileSync(kubeconfig, "utf8")) as {
+    users: unknown[];
+    contexts: { context: { user: string } }[];
+  };
+  config.users = [{ name: "operator", user: { token } }];
+  for (const { context } of config.contexts) context.user = "operator";
+  const file = logFile(unique("operator.kubeconfig"));
+  writeFileSync(file, stringify(config), { mode: 0o600 });
+  return newAdmin(file);
+}
