@@ -32,14 +32,15 @@ export class Freshness {
     this.#clock = clock;
   }
 
-  isFresh(key: string, generation: number | undefined, requestedAt: string | undefined): boolean {
+  /** Until when the object, as it is, needs no look; undefined when it needs one now. */
+  freshUntil(
+    key: string,
+    generation: number | undefined,
+    requestedAt: string | undefined,
+  ): number | undefined {
     const fresh = this.#entries.get(key)?.fresh;
-    return (
-      fresh !== undefined &&
-      fresh.generation === generation &&
-      fresh.requestedAt === requestedAt &&
-      this.#clock.monotonic() < fresh.until
-    );
+    if (!fresh || fresh.generation !== generation || fresh.requestedAt !== requestedAt) return undefined;
+    return this.#clock.monotonic() < fresh.until ? fresh.until : undefined;
   }
 
   succeeded(key: string, fresh: Fresh): void {

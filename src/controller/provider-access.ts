@@ -60,6 +60,7 @@ const CREDENTIALS_MS = 30_000;
 export function newProviderAccess(options: ProviderAccessOptions) {
   const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders } = options;
   const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
+  const ambientIdentities = new WeakMap<object, string>();
   const secrets = new Map<
     string,
     { at: number; data: Promise<Readonly<Record<string, string>> | undefined> }
@@ -99,7 +100,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     if (credentials && "failure" in credentials) return { ok: false, failure: credentials.failure };
     const endpoint = "endpoint" in aws ? aws.endpoint : undefined;
     const target: AwsTarget = { region: aws.regions[0] as string, endpoint, credentials };
-    const client = await pool.get(identityOf(target, limits), () => connectAws(target, limits));
+    const client = await pool.get(identityFor(parsed.value, target), () => connectAws(target, limits));
     return { ok: true, access: { client, mayRead: readerOf(parsed.value, namespace) } };
   };
 
@@ -115,6 +116,14 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       parsedSpecs.set(object, parsed);
     }
     return parsed;
+  }
+
+  /** Computed once for a provider that holds no credentials of its own: every reconcile asks. */
+  function identityFor(spec: SecretProviderSpec | ClusterSecretProviderSpec, target: AwsTarget): string {
+    if (target.credentials) return identityOf(target, spec.limits);
+    const known = ambientIdentities.get(spec) ?? identityOf(target, spec.limits);
+    ambientIdentities.set(spec, known);
+    return known;
   }
 
   function readerOf(

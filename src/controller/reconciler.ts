@@ -1,4 +1,3 @@
-import { annotation } from "../api/group.ts";
 import type { Reason } from "../api/reasons.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
@@ -19,7 +18,8 @@ import {
 } from "../plan/plan.ts";
 import { report, reportInvalid, type Outcome, type Trigger } from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
-import { providerName, type FetchedValues } from "../plan/sources.ts";
+import { newestChange, providerName, type FetchedValues } from "../plan/sources.ts";
+import { requestOf, triggerOf } from "../plan/trigger.ts";
 import type { Failure } from "../api/reasons.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -64,6 +64,14 @@ export interface ReconcilerOptions {
   readonly onRollout: (seconds: number) => void;
 }
 
+/** Why it is reconciled. */
+export interface Due {
+  /** Its time has come, give or take a moment: the sources must be looked at. */
+  readonly refresh: boolean;
+  /** Monotonic: what was observed since then is fresh enough. */
+  readonly freshAfter: number;
+}
+
 /** When to come back. */
 export type Next =
   | { readonly kind: "gone" }
@@ -94,7 +102,7 @@ export function newReconciler(options: ReconcilerOptions) {
   /** `free` is called when only the status is left to write: in a burst, the Secrets of others come first. */
   return async function reconcile(
     key: string,
-    dueSince: number,
+    due: Due,
     free: () => void,
     signal: AbortSignal,
   ): Promise<Next> {
@@ -104,10 +112,10 @@ export function newReconciler(options: ReconcilerOptions) {
     if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, signal);
 
     try {
-      return await bringUpToDate(object, parsed.value, conflicted(object.status), dueSince, free, signal);
+      return await bringUpToDate(object, parsed.value, conflicted(object.status), due, free, signal);
     } catch (error) {
       if (!(error instanceof TargetExistsError)) throw error;
-      return bringUpToDate(object, parsed.value, true, dueSince, free, signal);
+      return bringUpToDate(object, parsed.value, true, due, free, signal);
     }
   };
 
@@ -115,14 +123,14 @@ export function newReconciler(options: ReconcilerOptions) {
     object: OwnObject,
     spec: SecretSyncSpec,
     look: boolean,
-    dueSince: number,
+    due: Due,
     free: () => void,
     signal: AbortSignal,
   ): Promise<Next> {
     const { key } = object;
     const observed = await gatherer.gather(object, spec, look, signal);
     const trigger = triggerOf(observed);
-    const { plan: made, fetched } = await decide(key, observed, trigger, dueSince, signal);
+    const { plan: made, fetched, freshUntil } = await decide(key, observed, trigger, due, signal);
     const problem = await apply(made.steps, signal);
     const verdict: Verdict = problem ?? made.verdict;
     const writtenAt = clock.monotonic();
@@ -142,7 +150,7 @@ export function newReconciler(options: ReconcilerOptions) {
     const status = report(observed, outcome);
     const notes = notesOf(object.status, status, outcome);
     logOutcome(key, outcome);
-    const next = nextOf(key, observed, verdict, restartProblem);
+    const next = nextOf(key, observed, verdict, restartProblem, freshUntil);
     free();
     await writeStatus(object, status, signal);
     for (const note of notes) recordEvent(object.metadata, note, signal);
@@ -153,29 +161,32 @@ export function newReconciler(options: ReconcilerOptions) {
     key: string,
     observed: Observed,
     trigger: Trigger,
-    dueSince: number,
+    { refresh, freshAfter }: Due,
     signal: AbortSignal,
-  ): Promise<{ plan: Plan; fetched?: FetchedValues }> {
+  ): Promise<{ plan: Plan; fetched?: FetchedValues; freshUntil?: number }> {
     const need = needs(observed);
     if (need.kind === "nothing") return { plan: need.plan };
     const { sources, metadata } = observed;
     if (need.kind === "versions" && trigger !== "Request") {
-      if (isSettled(key, observed)) return { plan: planUnchanged(observed) };
-      const versions = await fetcher.versions(sources, metadata.namespace, dueSince, signal);
+      const freshUntil = refresh ? undefined : settledUntil(key, observed);
+      if (freshUntil !== undefined) return { plan: planUnchanged(observed), freshUntil };
+      const versions = await fetcher.versions(sources, metadata.namespace, freshAfter, signal);
       if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
       if (versions.value && isUnchanged(observed, versions.value)) return { plan: planUnchanged(observed) };
     }
-    const values = await fetcher.values(sources, metadata.namespace, dueSince, signal);
+    const values = await fetcher.values(sources, metadata.namespace, freshAfter, signal);
     if (!values.ok) return { plan: planFailure(observed, values.failure) };
     return { plan: plan(observed, values.value), fetched: values.value };
   }
 
-  /** Nothing about the sources needs a look yet: something else made the object due, such as a workload. */
-  function isSettled(key: string, observed: Observed): boolean {
+  /** Until when the sources need no look: something else made the object due, such as a workload. */
+  function settledUntil(key: string, observed: Observed): number | undefined {
     const { metadata, status } = observed;
-    if (freshness.isFresh(key, metadata.generation, requestOf(metadata))) return true;
+    const until = freshness.freshUntil(key, metadata.generation, requestOf(metadata));
+    if (until !== undefined) return until;
     const ready = status.conditions?.find(({ type }) => type === "Ready")?.status === "True";
-    return refreshMs(observed) === undefined && ready && status.observedGeneration === metadata.generation;
+    const isOnce = refreshMs(observed) === undefined;
+    return isOnce && ready && status.observedGeneration === metadata.generation ? Infinity : undefined;
   }
 
   async function restartDue(
@@ -220,6 +231,7 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     verdict: Verdict,
     restartProblem: string | undefined,
+    freshUntil: number | undefined,
   ): Next {
     const { metadata } = observed;
     const { reason, retryAfterMs = 0 } = verdict;
@@ -231,17 +243,21 @@ export function newReconciler(options: ReconcilerOptions) {
         ? { kind: "at", at: now + Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS), result }
         : { kind: "backoff", atLeastMs: retryAfterMs };
     }
-    const interval = reason === "Suspended" ? undefined : refreshMs(observed);
-    const wait = interval === undefined ? Infinity : nextRefreshMs(clock.now(), interval, groupOf(observed));
-    freshness.succeeded(key, {
-      generation: metadata.generation,
-      requestedAt: requestOf(metadata),
-      until: now + wait,
-    });
+    // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
+    const at = freshUntil ?? now + untilRefresh(observed, reason);
+    if (freshUntil === undefined)
+      freshness.succeeded(key, {
+        generation: metadata.generation,
+        requestedAt: requestOf(metadata),
+        until: at,
+      });
     if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
-    return wait === Infinity
-      ? { kind: "never", result: "success" }
-      : { kind: "at", at: now + wait, result: "success" };
+    return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
+  }
+
+  function untilRefresh(observed: Observed, reason: Reason): number {
+    const interval = reason === "Suspended" ? undefined : refreshMs(observed);
+    return interval === undefined ? Infinity : nextRefreshMs(clock.now(), interval, groupOf(observed));
   }
 
   function logOutcome(
@@ -271,26 +287,6 @@ const isFailure = (reason: Reason): boolean => !["Synced", "Suspended", "Deleted
 const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
   conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");
 
-const requestOf = (metadata: ObjectMeta): string | undefined =>
-  metadata.annotations?.[annotation.requestedAt];
-
 /** Objects that are refreshed together: same provider, same interval. */
 const groupOf = ({ sources }: Observed): string =>
   sources.map(({ provider }) => providerName(provider))[0] ?? "";
-
-function triggerOf({ metadata, status }: Observed): Trigger {
-  if (status.lastChangeTime === undefined) return "Created";
-  if (status.observedGeneration !== metadata.generation) return "Spec";
-  const request = requestOf(metadata);
-  return request !== undefined && request !== status.lastHandledReconcileAt ? "Request" : "Refresh";
-}
-
-/** Milliseconds since 1970 of the newest version among the sources. */
-function newestChange(fetched: FetchedValues | undefined): number | undefined {
-  const times = [...(fetched ?? new Map<string, never>()).values()].flatMap((result) => {
-    if (result.kind === "found") return [result.changedAt];
-    return result.kind === "matches" ? [...result.secrets.values()].map(({ changedAt }) => changedAt) : [];
-  });
-  const known = times.filter((time) => time !== undefined);
-  return known.length > 0 ? Math.max(...known) : undefined;
-}

@@ -14,6 +14,8 @@ export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: stri
     status: SecretSyncStatus,
     signal: AbortSignal,
   ): Promise<void> {
+    if (isDeepStrictEqual(status, object.status)) return;
+    // As it is stored: without what is undefined.
     const wanted = JSON.parse(JSON.stringify(status)) as SecretSyncStatus;
     if (isDeepStrictEqual(wanted, object.status)) return;
     const { name, namespace = "", uid = "" } = object.metadata;

@@ -4,12 +4,12 @@ import type { Taken, WorkQueue } from "../runtime/work-queue.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Lane } from "./lanes.ts";
-import type { Next } from "./reconciler.ts";
+import type { Due, Next } from "./reconciler.ts";
 
 /** From the end of a reconcile to the queue: when the object is due again. */
 export function newSettler(options: {
   readonly queue: WorkQueue<Lane>;
-  readonly reconcile: (key: string, dueSince: number, free: () => void, signal: AbortSignal) => Promise<Next>;
+  readonly reconcile: (key: string, due: Due, free: () => void, signal: AbortSignal) => Promise<Next>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -42,8 +42,9 @@ export function newSettler(options: {
       const limit = new AbortController();
       const cancel = clock.after(RECONCILE_MS, () => limit.abort(new Error("the reconcile took too long")));
       try {
-        const freshAfter = lane === "periodic" ? dueSince - PERIODIC_SLACK_MS : dueSince;
-        settle(key, await reconcile(key, freshAfter, free, limit.signal));
+        const refresh = lane === "periodic";
+        const freshAfter = refresh ? dueSince - PERIODIC_SLACK_MS : dueSince;
+        settle(key, await reconcile(key, { refresh, freshAfter }, free, limit.signal));
       } finally {
         cancel();
         metrics.reconcileSeconds.observe((clock.monotonic() - started) / 1000);
@@ -62,4 +63,4 @@ export function newSettler(options: {
 
 const RECONCILE_MS = 120_000;
 /** Timers of one moment fire over some milliseconds; a sweep that the first of them started serves the others too. */
-const PERIODIC_SLACK_MS = 1_000;
+const PERIODIC_SLACK_MS = 100;

@@ -110,3 +110,13 @@ function providerOf(spec: SecretSyncSpec, entry: { providerRef?: ProviderRef | u
   if (!provider) throw new Error("an entry without a provider passed validation");
   return provider;
 }
+
+/** Milliseconds since 1970 of the newest version among the sources. */
+export function newestChange(fetched: FetchedValues | undefined): number | undefined {
+  const times = [...(fetched ?? new Map<string, never>()).values()].flatMap((result) => {
+    if (result.kind === "found") return [result.changedAt];
+    return result.kind === "matches" ? [...result.secrets.values()].map(({ changedAt }) => changedAt) : [];
+  });
+  const known = times.filter((time) => time !== undefined);
+  return known.length > 0 ? Math.max(...known) : undefined;
+}

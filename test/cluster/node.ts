@@ -117,6 +117,7 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
     await children[1]?.stop();
     await removeContainers(ctr);
     await children[0]?.stop();
+    killShims(folder);
     await unmountBelow(folder);
   };
   try {
@@ -188,6 +189,8 @@ state = "${folder}/containerd/state"
 [ttrpc]
   address = "${socket}.ttrpc"
 [plugins.'io.containerd.cri.v1.runtime']
+  # So that unmounting what is below our folder takes network namespaces along, and their interfaces with them.
+  netns_mounts_under_state_dir = true
   # Without CAP_SYS_RESOURCE runc can't lower a score and dies.
   restrict_oom_score_adj = true
   [plugins.'io.containerd.cri.v1.runtime'.cni]
@@ -250,15 +253,21 @@ async function removeContainers(ctr: Ctr): Promise<void> {
 export async function removeLeftovers(): Promise<void> {
   for (const folder of globSync(path.join(realpathSync(tmpdir()), "secretsync-cluster-*"))) {
     if (isAlive(path.join(folder, "pid"))) continue;
-    for (const cmdline of globSync("/proc/[0-9]*/cmdline")) {
-      const pid = Number(cmdline.split("/")[2]);
-      if (!readText(cmdline).includes(`${folder}/`)) continue;
-      for (const child of readText(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean))
-        kill(Number(child));
-      kill(pid);
-    }
+    killShims(folder);
     await unmountBelow(folder);
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** And what they run: a container that was just being made when the node stopped is in no list. */
+function killShims(folder: string): void {
+  for (const cmdline of globSync("/proc/[0-9]*/cmdline")) {
+    const pid = Number(cmdline.split("/")[2]);
+    const [program = ""] = readText(cmdline).split("\0");
+    if (!program.includes("containerd-shim") || !readText(cmdline).includes(`${folder}/`)) continue;
+    for (const child of readText(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean))
+      kill(Number(child));
+    kill(pid);
   }
 }
 

@@ -20,6 +20,7 @@ import { until } from "../support/wait.ts";
 /** The operator on the real apiserver, against the AWS stand-in. */
 
 const aws = new AwsStandIn();
+const ownAws = new AwsStandIn();
 let transport: Transport;
 let api: KubeApi;
 let operator: OperatorProcess;
@@ -106,6 +107,23 @@ describe("a SecretSync", () => {
       [await ns.getSecret(name), await ns.getSync(name)].map((object) => object?.metadata.resourceVersion),
     ).toEqual(before);
   });
+
+  it("is looked up at each of its intervals, though other events come between", async () => {
+    const alone = await newTenant(api, "alone", await ownAws.start());
+    const name = unique("s");
+    ownAws.put(name, canary("one"));
+    await alone.sync(name, alone.spec(name, { refreshInterval: "1s" }));
+    const own = await alone.startOperator();
+    await alone.untilReason(name, "Synced");
+    const looks = () =>
+      ["DescribeSecret", "ListSecrets"].reduce((sum, call) => sum + (ownAws.calls.get(call) ?? 0), 0);
+    const reconciles = () => own.metric("secretsync_reconcile_total");
+    const before = { looks: looks(), reconciles: await reconciles() };
+    await until("it was reconciled some times", async () => (await reconciles()) >= before.reconciles + 6);
+    expect(looks() - before.looks).toBeGreaterThanOrEqual(6);
+    await own.stop();
+    await ownAws.stop();
+  }, 40_000);
 
   it("reads a key once for many objects", async () => {
     const key = unique("shared");
