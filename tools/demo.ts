@@ -1,15 +1,19 @@
 /** `make demo`: the main job on real parts, told as a story. Ends after it with DEMO_EXIT=1, else on Ctrl-C. */
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify, styleText } from "node:util";
+import type { ResourceType } from "../src/kube/kube-api.ts";
+import { resources } from "../src/kube/resources.ts";
+import { newKubeApi } from "../src/kube/rest-kube-api.ts";
+import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
 import { awsEnvironment, awsUser } from "../test/support/aws.ts";
 import { startMinistack } from "../test/support/ministack.ts";
 import { startOperator, sumOf } from "../test/support/operator.ts";
 import { step } from "../test/support/progress.ts";
-import { inNamespace, newAdmin } from "../test/support/suite.ts";
 import { until } from "../test/support/wait.ts";
 
 const run = promisify(execFile);
@@ -188,14 +192,17 @@ const secret = (password: string): string => JSON.stringify({ username: "orders"
 const metrics = async (url: string): Promise<string> => (await fetch(url)).text();
 /** Milliseconds from the first look that shows the SecretSync to the first that shows its Secret. */
 async function timeToSecret(kubeconfig: string): Promise<number> {
-  const { api, transport } = newAdmin(kubeconfig);
-  const { getSync, getSecret } = inNamespace(api, "shop");
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfig);
+  const transport = newTransport(config, () => performance.now());
+  const api = newKubeApi(transport);
+  const get = (type: ResourceType) => api.get(type, "orders-db", "shop", new AbortController().signal);
   const seen = async (what: string, look: () => Promise<unknown>) => {
     await until(what, async () => (await look()) !== undefined, { everyMs: 1, timeoutMs: 60_000 });
     return performance.now();
   };
-  const since = await seen("the SecretSync is there", () => getSync("orders-db"));
-  const written = await seen("the Secret is there", () => getSecret("orders-db"));
+  const since = await seen("the SecretSync is there", () => get(resources.secretSync));
+  const written = await seen("the Secret is there", () => get(resources.secret));
   transport.close();
   return written - since;
 }
