@@ -99,7 +99,8 @@ export function wire(parts: Parts): Operator {
   };
   for (const providers of [views.providers, views.clusterProviders])
     providers.listen(() => void parts.loadAws());
-  const coming = () => queue.readyCount;
+  // Who is refreshed mostly asks for versions, and somebody new shall not wait for them.
+  const coming = { values: () => queue.urgentCount, versions: () => queue.readyCount };
   const connectAws: ConnectAws = async (target, limits) => {
     const { openSecretsManager } = await parts.loadAws();
     const reader = openSecretsManager(target);
@@ -144,7 +145,7 @@ export function wire(parts: Parts): Operator {
     freshness,
     gatherer: newGatherer(api, views, currentDigestKey),
     fetcher: newFetcher(accessTo),
-    apply: newApplier(writer, views, onWrite),
+    apply: newApplier(writer, views, clock, onWrite),
     restart: newRestarter({
       api: writer,
       views,

@@ -11,6 +11,7 @@ import { API_VERSION, GROUP } from "../src/api/group.ts";
 import { reasons } from "../src/api/reasons.ts";
 import { lanes } from "../src/controller/lanes.ts";
 import { environmentName, flags } from "../src/options.ts";
+import { dashboard } from "./chart/dashboard.ts";
 import { valueRows, valuesSchema, valuesYaml } from "./chart/files.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
 
@@ -35,6 +36,10 @@ export function generatedFiles(): readonly GeneratedFile[] {
     {
       path: "charts/secretsync/values.schema.json",
       content: `${JSON.stringify(valuesSchema(), null, 2)}\n`,
+    },
+    {
+      path: "charts/secretsync/files/dashboard.json",
+      content: `${JSON.stringify(dashboard(), null, 2)}\n`,
     },
     { path: "charts/secretsync/README.md", content: page("The chart of SecretSync", chartReadme()) },
     { path: "docs/reference/api.md", content: page("API reference", kinds.map(kindSection).join("\n")) },

@@ -4,16 +4,20 @@ import { resources } from "../kube/resources.ts";
 import type { Failure } from "../api/reasons.ts";
 import { projectSecret } from "../plan/live-target.ts";
 import { immutableProblem, type Step } from "../plan/plan.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Views } from "./views.ts";
 
 /** A Secret has the target's name that none of our watches shows. */
 export class TargetExistsError extends Error {}
 
+/** Beyond so many keys each step of the work takes milliseconds. */
+const MANY_KEYS = 1_000;
+
 /**
  * Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first failure ends it. Throws
  * TargetExistsError when a write that must create finds a Secret there.
  */
-export function newApplier(api: KubeApi, views: Views, onWrite: (kind: string) => void) {
+export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (kind: string) => void) {
   return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Failure | undefined> {
     for (const step of steps) {
       try {
@@ -41,6 +45,8 @@ export function newApplier(api: KubeApi, views: Views, onWrite: (kind: string) =
       data,
       fieldManager,
     } = step;
+    // So many have taken their time already; others get a turn.
+    if (data.size > MANY_KEYS) await sleep(clock, 0, signal);
     const secret = {
       metadata: {
         name,

@@ -28,7 +28,7 @@ export interface ProviderClientOptions {
   readonly caller: Caller;
   readonly clock: Clock;
   /** How many others are about to ask; batches wait a little for them. */
-  readonly coming: () => number;
+  readonly coming: { readonly values: () => number; readonly versions: () => number };
   /** Told what was served without a call of its own. */
   readonly onShared: (operation: "value" | "version") => void;
 }
@@ -58,14 +58,14 @@ export class ProviderClient {
     this.#listings = new Listings(options);
     this.#batches = new Batcher({
       clock,
-      moreComing: () => coming() > 0,
+      moreComing: () => coming.values() > 0,
       lingerMs: LINGER_MS,
       most: reader.batchSize,
       send: (keys) => this.#readMany(keys),
     });
     this.#sweeps = new Batcher({
       clock,
-      moreComing: () => coming() > 0,
+      moreComing: () => coming.versions() > 0,
       lingerMs: LINGER_MS,
       most: 100_000,
       send: (requests) => this.#sweep(requests),
@@ -199,7 +199,7 @@ export class ProviderClient {
     const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
     const shared = this.#listings.shared(EVERYTHING, freshAfter);
     // Those who are about to ask would pay for descriptions too.
-    const wanted = requests.length + this.#options.coming();
+    const wanted = requests.length + this.#options.coming.versions();
     if (!shared && wanted <= this.#listings.sweepCalls) return Promise.all(requests.map(describe));
     const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter));
     if (listing.kind === "failed") return Promise.all(requests.map(describe));

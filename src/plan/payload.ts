@@ -84,10 +84,10 @@ function parseJson(payload: SecretValue): Result<Json> {
   } catch {
     return invalid("is not valid UTF-8, so it can't be read as JSON");
   }
-  const depth = depthOf(text);
+  const { depth, hasNumbers } = scan(text);
   if (depth > DEEPEST) return invalid(`is nested more than ${DEEPEST} levels deep`);
   try {
-    return ok(JSON.parse(text, keepNumbers) as Json);
+    return ok((hasNumbers ? JSON.parse(text, keepNumbers) : JSON.parse(text)) as Json);
   } catch {
     // The parser's own message would quote the payload.
     return invalid("is not valid JSON");
@@ -99,10 +99,11 @@ function keepNumbers(_name: string, value: unknown, context?: { source?: string 
   return typeof value === "number" && context?.source !== undefined ? new NumberText(context.source) : value;
 }
 
-/** Nesting depth, without recursion and without parsing. */
-function depthOf(text: string): number {
+/** Nesting depth, and whether there are numbers to keep, without recursion and without parsing. */
+function scan(text: string): { readonly depth: number; readonly hasNumbers: boolean } {
   let depth = 0;
   let deepest = 0;
+  let hasNumbers = false;
   let quoted = false;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
@@ -112,8 +113,9 @@ function depthOf(text: string): number {
     } else if (code === 0x22) quoted = true;
     else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth);
     else if (code === 0x7d || code === 0x5d) depth--;
+    else if (code >= 0x30 && code <= 0x39) hasNumbers = true;
   }
-  return deepest;
+  return { depth: deepest, hasNumbers };
 }
 
 const isObject = (json: Json): json is JsonObject =>

@@ -164,6 +164,13 @@ export class WorkQueue<Lane extends string> {
     return count;
   }
 
+  /** Of these, the keys in lanes before the bulk. */
+  get urgentCount(): number {
+    let count = 0;
+    for (const [lane, keys] of this.#ready) if (!this.#isBulk(lane)) count += keys.size;
+    return count;
+  }
+
   /** Milliseconds since the oldest ready key became ready; 0 when none waits. */
   oldestReadyMs(): number {
     const now = this.#options.clock.monotonic();

@@ -29,7 +29,7 @@ beforeEach(() => {
     reader,
     caller,
     clock,
-    coming: () => more,
+    coming: { values: () => more, versions: () => more },
     onShared: (operation) => shared.push(operation),
   });
 });

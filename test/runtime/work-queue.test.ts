@@ -177,6 +177,9 @@ describe("the queue", () => {
     queue.add("l", "urgent");
     await clock.advance(2000);
     expect(queue.oldestReadyMs()).toBe(2000);
+    queue.add("m", "bulk");
+    expect([queue.readyCount, queue.urgentCount]).toEqual([3, 2]);
+    queue.remove("m");
     expect(Object.fromEntries(queue.depth())).toEqual({ urgent: 1, normal: 1, bulk: 0 });
     await queue.take();
     expect((await queue.take())?.dueSince).toBe(since);
