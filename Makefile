@@ -45,6 +45,9 @@ verify: node_modules/.installed ## Check format, lint, types, and that everythin
 generate: node_modules/.installed ## Write CRDs and reference docs from the source
 	node tools/generate.ts
 
+config: node_modules/.installed ## Write the Kustomize base from the chart
+	node tools/chart/write-kustomize.ts
+
 format: node_modules/.installed ## Format everything
 	prettier --write --log-level warn .
 
@@ -63,4 +66,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration test-e2e test-install verify generate format image bench cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration test-e2e test-install verify generate config format image bench cluster-up cluster-down clean

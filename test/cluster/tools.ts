@@ -49,6 +49,7 @@ const builds = {
   },
   helm: { module: "helm", programs: { helm: "helm.sh/helm/v3/cmd/helm" }, flags: ["-ldflags", "-s -w"] },
   helm4: { module: "helm4", programs: { helm4: "helm.sh/helm/v4/cmd/helm" }, flags: ["-ldflags", "-s -w"] },
+  glua: { module: "glua", programs: { glua: "github.com/yuin/gopher-lua/cmd/glua" } },
 } satisfies Record<string, Build>;
 
 export type Tool = keyof typeof builds;

@@ -1,0 +1,79 @@
+import { beforeAll, describe, expect, it } from "@jest/globals";
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { parse } from "yaml";
+import { ensureTools, toolPath } from "../cluster/tools.ts";
+
+/** Argo CD's customizations in its layout, run by the Lua engine that it uses, with tests in its format. */
+
+const folder = "config/argocd/secretsync.dev/SecretSync";
+const read = (file: string) => readFileSync(path.join(folder, file), "utf8");
+
+beforeAll(() => ensureTools("glua"), 300_000);
+
+/** The script's return value, as `show` prints it. */
+async function lua(script: string, object: unknown, show: string): Promise<readonly string[]> {
+  const work = mkdtempSync(path.join(tmpdir(), "secretsync-lua-"));
+  try {
+    const file = path.join(work, "script.lua");
+    const program = `obj = ${literal(object)}\nlocal result = (function()\n${script}\nend)()\n${show}\n`;
+    writeFileSync(file, program);
+    const { stdout } = await promisify(execFile)(toolPath("glua"), [file]);
+    return stdout.trimEnd().split("\n");
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
+
+function literal(value: unknown): string {
+  if (Array.isArray(value)) return `{${value.map(literal).join(", ")}}`;
+  if (typeof value === "object" && value !== null)
+    return `{${Object.entries(value)
+      .map(([name, member]) => `[${JSON.stringify(name)}] = ${literal(member)}`)
+      .join(", ")}}`;
+  return JSON.stringify(value);
+}
+
+describe("Argo CD", () => {
+  const { tests } = parse(read("health_test.yaml")) as {
+    tests: { healthStatus: { status: string; message: string }; inputPath: string }[];
+  };
+
+  it.each(tests)("sees $healthStatus.status in $inputPath", async ({ healthStatus, inputPath }) => {
+    const shown = await lua(
+      read("health.lua"),
+      parse(read(inputPath)),
+      "print(result.status) print(result.message)",
+    );
+    expect(shown).toEqual([healthStatus.status, healthStatus.message]);
+  });
+
+  const actions = parse(read("actions/action_test.yaml")) as {
+    discoveryTests: { inputPath: string; result: { name: string; disabled: boolean }[] }[];
+    actionTests: { action: string; inputPath: string; expectedOutputPath: string }[];
+  };
+
+  it.each(actions.discoveryTests)("offers the actions of $inputPath", async ({ inputPath, result }) => {
+    const show = 'for name, action in pairs(result) do print(name .. " " .. tostring(action.disabled)) end';
+    expect(await lua(read("actions/discovery.lua"), parse(read(`actions/${inputPath}`)), show)).toEqual(
+      result.map(({ name, disabled }) => `${name} ${disabled}`),
+    );
+  });
+
+  it.each(actions.actionTests)("runs $action", async ({ action, inputPath, expectedOutputPath }) => {
+    const key = "reconcile.secretsync.dev/requestedAt";
+    const expected = parse(read(`actions/${expectedOutputPath}`)) as {
+      metadata: { annotations: Record<string, string> };
+    };
+    const [requestedAt = ""] = await lua(
+      read(`actions/${action}/action.lua`),
+      parse(read(`actions/${inputPath}`)),
+      `print(result.metadata.annotations["${key}"])`,
+    );
+    expect(requestedAt).toMatch(/^20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    expect(Object.keys(expected.metadata.annotations)).toEqual([key]);
+  });
+});

@@ -1,0 +1,7 @@
+/** `make config`: writes the Kustomize base from the chart. */
+import { writeFileSync } from "node:fs";
+import { ensureTools } from "../../test/cluster/tools.ts";
+import { kustomizeBase } from "./kustomize.ts";
+
+await ensureTools("helm");
+writeFileSync("config/install.yaml", kustomizeBase());
