@@ -33,6 +33,13 @@ const kubernetes = (...names: string[]): Build => ({
   flags: kubernetesFlags,
 });
 
+/** As a release of Helm: without them `helm template` believes in Kubernetes 1.20. */
+const helmCapabilities = "helm.sh/helm/v3/pkg/chartutil";
+const helmFlags = [
+  "-ldflags",
+  `-s -w -X ${helmCapabilities}.k8sVersionMajor=${major} -X ${helmCapabilities}.k8sVersionMinor=${minor}`,
+];
+
 const builds = {
   etcd: { module: "etcd", programs: { etcd: "go.etcd.io/etcd/server/v3" }, flags: ["-ldflags", "-s -w"] },
   controlPlane: kubernetes("kube-apiserver", "kube-controller-manager"),
@@ -47,7 +54,7 @@ const builds = {
     },
     flags: ["-ldflags", "-s -w", "-tags", "no_btrfs no_zfs no_devmapper"],
   },
-  helm: { module: "helm", programs: { helm: "helm.sh/helm/v3/cmd/helm" }, flags: ["-ldflags", "-s -w"] },
+  helm: { module: "helm", programs: { helm: "helm.sh/helm/v3/cmd/helm" }, flags: helmFlags },
   helm4: { module: "helm4", programs: { helm4: "helm.sh/helm/v4/cmd/helm" }, flags: ["-ldflags", "-s -w"] },
   glua: { module: "glua", programs: { glua: "github.com/yuin/gopher-lua/cmd/glua" } },
 } satisfies Record<string, Build>;

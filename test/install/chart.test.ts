@@ -168,6 +168,12 @@ async function mainJob(kind: "ClusterSecretProvider" | "SecretProvider", namespa
   await until("its Secret is deleted", async () => (await getSecret(gone)) === undefined);
 }
 
+/** The next release brings its own. */
+const deleteCrds = async () => {
+  for (const crd of ["secretsyncs", "secretproviders", "clustersecretproviders"])
+    await run("delete", "crd", `${crd}.secretsync.dev`);
+};
+
 withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed by %s", (helm) => {
   it("the operator works, survives its leader, upgrades, rolls back, and leaves CRDs and Secrets behind", async () => {
     const system = await restrictedNamespace("system");
@@ -209,12 +215,12 @@ withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed 
     expect(await values(name)).toEqual({ password: canary("three") });
     // Nothing of ours holds up a namespace when no operator runs.
     await run("delete", "namespace", shop, "--timeout=90s");
-    for (const crd of ["secretsyncs", "secretproviders", "clustersecretproviders"])
-      await run("delete", "crd", `${crd}.secretsync.dev`);
+    await deleteCrds();
   }, 400_000);
 });
 
 withImage("rights", () => {
+  afterAll(deleteCrds);
   beforeAll(async () => {
     await run("apply", "--server-side", "--force-conflicts", "-f", "crds/");
     await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");

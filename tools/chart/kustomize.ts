@@ -5,14 +5,7 @@ import { toolPath } from "../../test/cluster/tools.ts";
 export function kustomizeBase(): string {
   const rendered = execFileSync(
     toolPath("helm"),
-    [
-      "template",
-      "secretsync",
-      "charts/secretsync",
-      "--namespace=secretsync-system",
-      "--kube-version=1.37.0",
-      "--skip-tests",
-    ],
+    ["template", "secretsync", "charts/secretsync", "--namespace=secretsync-system", "--skip-tests"],
     { encoding: "utf8", maxBuffer: 1 << 26 },
   );
   return rendered.replaceAll("app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kustomize");
