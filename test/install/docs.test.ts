@@ -30,6 +30,9 @@ const blocksOf = (file: string): readonly Block[] =>
     .map((block) => ({ file, command: (block[1] ?? "").trim() }))
     .filter(({ command }) => !elsewhere.test(command));
 
+const isEnd = ({ command }: Block): boolean =>
+  /^(helm uninstall|kubectl delete (crd|secretsyncs))/.test(command);
+
 // Installs first, uninstalls last.
 const files = [
   "README.md",
@@ -63,9 +66,7 @@ withImage("the docs", () => {
   });
 
   const install = blocks.find(({ command }) => command.startsWith("helm install"));
-  const rest = blocks.filter(
-    (block) => block !== install && !/^(helm uninstall|kubectl delete crd)/.test(block.command),
-  );
+  const rest = blocks.filter((block) => block !== install && !isEnd(block));
 
   it("install the operator by the README's command", async () => {
     await shell(install!.command);
@@ -151,17 +152,22 @@ withImage("an example", () => {
 });
 
 withImage("the end", () => {
-  const ends = blocks.filter(({ command }) => /^(helm uninstall|kubectl delete crd)/.test(command));
+  const ends = blocks.filter(isEnd);
 
   it("comes by the commands of docs/upgrade.md, and takes everything along", async () => {
-    expect(ends).toHaveLength(2);
-    for (const { command } of ends) await shell(command);
-    expect(await run("get", "crd", "-o", "name")).not.toContain("secretsync.dev");
+    expect(ends).toHaveLength(3);
+    const [uninstall, deleteSyncs, deleteCrds] = ends as [Block, Block, Block];
+    await shell(uninstall.command);
+    await shell(deleteSyncs.command);
     await until(
       "the Secrets are gone with their owners",
-      async () => !(await run("get", "secrets", "-n", "shop", "-o", "name")).includes("orders-db"),
-      { timeoutMs: 60_000 },
+      async () =>
+        !(await run("get", "secrets", "-n", "shop", "-o", "name")).includes("orders-db") &&
+        !(await run("get", "secrets", "-n", "gallery", "-o", "name")).includes("/env"),
+      { timeoutMs: 90_000 },
     );
+    await shell(deleteCrds.command);
+    expect(await run("get", "crd", "-o", "name")).not.toContain("secretsync.dev");
     await run("delete", "namespace", "secretsync-system", "shop", "gallery");
-  }, 120_000);
+  }, 200_000);
 });
