@@ -1,5 +1,6 @@
 # The operator: one bundled file on a distroless Node.js, as a user without rights.
-FROM node:24-slim AS build
+# What is built is the same for every architecture.
+FROM --platform=$BUILDPLATFORM node:24-slim AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --no-audit --no-fund

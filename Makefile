@@ -54,6 +54,10 @@ format: node_modules/.installed ## Format everything
 image: dist/operator.mjs ## Build the image: by Docker, Podman or Buildah, else packed to dist/image.tar
 	@node tools/image/build.ts
 
+sbom: node_modules/.installed ## Write dist/sbom.cdx.json: what is in the operator, as CycloneDX
+	@mkdir -p dist
+	npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > dist/sbom.cdx.json
+
 bench: dist/operator.mjs ## Measure the operator on a real control plane against its goals
 	@node tools/bench.ts
 
@@ -66,4 +70,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration test-e2e test-install verify generate config format image bench cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration test-e2e test-install verify generate config format image sbom bench cluster-up cluster-down clean

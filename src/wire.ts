@@ -144,7 +144,7 @@ export function wire(parts: Parts): Operator {
     log,
     freshness,
     gatherer: newGatherer(api, views, currentDigestKey),
-    fetcher: newFetcher(accessTo),
+    fetcher: newFetcher(accessTo, clock),
     apply: newApplier(writer, views, clock, onWrite),
     restart: newRestarter({
       api: writer,
@@ -176,7 +176,7 @@ export function wire(parts: Parts): Operator {
   const settle = newSettler({ queue, reconcile, clock, log, metrics });
 
   metrics.connect({
-    objects: () => objectSamples(views, leads(), (key) => freshness.lastSuccess(key)),
+    objects: () => objectSamples(views, leads(), freshness),
     overdueObjects: () => freshness.overdueCount(),
     queueDepth: () => queue.depth(),
     queueOldestSeconds: () => queue.oldestReadyMs() / 1000,

@@ -9,23 +9,35 @@ import {
   type SourceVersions,
 } from "../plan/sources.ts";
 import type { ReadResult } from "../providers/provider.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
 
 /** Step 2 of a reconcile: asks the providers for versions or values of all sources. */
 
 export type Fetch<T> =
-  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: Failure };
+  | {
+      readonly ok: true;
+      readonly value: T;
+      /** Milliseconds since 1970 by when a provider wants to have rotated the first of the sources, if any. */
+      readonly nextRotation: number | undefined;
+    }
+  | { readonly ok: false; readonly failure: Failure };
+
+interface Opened {
+  readonly source: Source;
+  readonly access: ProviderAccess;
+}
 
 export type AccessTo = (ref: ProviderRef, namespace: string, signal: AbortSignal) => Promise<AccessResult>;
 
-export function newFetcher(accessTo: AccessTo) {
+export function newFetcher(accessTo: AccessTo, clock: Clock) {
   /** Who is asked for each source; the first refusal ends it, before anything is asked. */
   async function open(
     sources: readonly Source[],
     namespace: string,
     signal: AbortSignal,
-  ): Promise<Fetch<readonly { source: Source; access: ProviderAccess }[]>> {
-    const opened: { source: Source; access: ProviderAccess }[] = [];
+  ): Promise<Fetch<readonly Opened[]>> {
+    const opened: Opened[] = [];
     const known = new Map<string, AccessResult>();
     for (const source of sources) {
       const name = providerName(source.provider);
@@ -38,7 +50,7 @@ export function newFetcher(accessTo: AccessTo) {
       }
       opened.push({ source, access: result.access });
     }
-    return { ok: true, value: opened };
+    return { ok: true, value: opened, nextRotation: firstRotation(opened) };
   }
 
   return {
@@ -60,7 +72,9 @@ export function newFetcher(accessTo: AccessTo) {
           return [source.id, await answer];
         }),
       );
-      return { ok: true, value: new Map(results) };
+      // Reading so much has taken its time already, and planning with it will; others get a turn between.
+      if (results.some(([, result]) => isLarge(result))) await sleep(clock, 0, signal);
+      return { ...opened, value: new Map(results) };
     },
 
     /** undefined when versions can't tell, so that values are needed. */
@@ -79,12 +93,25 @@ export function newFetcher(accessTo: AccessTo) {
       );
       const versions = new Map<string, string | ReadonlyMap<string, string>>();
       for (const [id, version] of results) {
-        if (version === undefined) return { ok: true, value: undefined };
+        if (version === undefined) return { ...opened, value: undefined };
         versions.set(id, version);
       }
-      return { ok: true, value: versions };
+      return { ...opened, value: versions };
     },
   };
+}
+
+const LARGE_BYTES = 64 * 1024;
+const isLarge = (result: ReadResult | FindResult): boolean =>
+  result.kind === "found" && result.value.length > LARGE_BYTES;
+
+function firstRotation(opened: readonly Opened[]): number | undefined {
+  let first: number | undefined;
+  for (const { source, access } of opened) {
+    const next = source.kind === "read" ? access.client.nextRotation(source.ref.key) : undefined;
+    if (next !== undefined && (first === undefined || next < first)) first = next;
+  }
+  return first;
 }
 
 async function versionOf(source: Source, { client, mayRead }: ProviderAccess, freshAfter: number) {

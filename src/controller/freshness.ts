@@ -17,6 +17,8 @@ interface Entry {
   dueBy: number;
   /** Seconds since 1970. */
   lastSuccess?: number;
+  /** Milliseconds since 1970. */
+  nextRotation?: number | undefined;
   /** Waits for its provider to answer again. */
   waitsForProvider: boolean;
 }
@@ -43,9 +45,10 @@ export class Freshness {
     return this.#clock.monotonic() < fresh.until ? fresh.until : undefined;
   }
 
-  succeeded(key: string, fresh: Fresh): void {
+  succeeded(key: string, fresh: Fresh, nextRotation: number | undefined): void {
     this.#entries.set(key, {
       fresh,
+      nextRotation,
       dueBy: fresh.until + GRACE_MS,
       lastSuccess: this.#clock.now() / 1000,
       waitsForProvider: false,
@@ -53,8 +56,9 @@ export class Freshness {
   }
 
   failed(key: string, retryInMs: number, waitsForProvider: boolean): void {
-    const { lastSuccess } = this.#entries.get(key) ?? {};
+    const { lastSuccess, nextRotation } = this.#entries.get(key) ?? {};
     this.#entries.set(key, {
+      nextRotation,
       dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
       waitsForProvider,
       ...(lastSuccess === undefined ? {} : { lastSuccess }),
@@ -67,6 +71,10 @@ export class Freshness {
 
   lastSuccess(key: string): number | undefined {
     return this.#entries.get(key)?.lastSuccess;
+  }
+
+  nextRotation(key: string): number | undefined {
+    return this.#entries.get(key)?.nextRotation;
   }
 
   waitingForProvider(): readonly string[] {

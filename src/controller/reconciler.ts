@@ -72,6 +72,14 @@ export interface Due {
   readonly freshAfter: number;
 }
 
+interface Decision {
+  readonly plan: Plan;
+  readonly fetched?: FetchedValues;
+  /** Monotonic; present when the sources needed no look. */
+  readonly freshUntil?: number;
+  readonly nextRotation?: number | undefined;
+}
+
 /** When to come back. */
 export type Next =
   | { readonly kind: "gone" }
@@ -130,7 +138,8 @@ export function newReconciler(options: ReconcilerOptions) {
     const { key } = object;
     const observed = await gatherer.gather(object, spec, look, signal);
     const trigger = triggerOf(observed);
-    const { plan: made, fetched, freshUntil } = await decide(key, observed, trigger, due, signal);
+    const decision = await decide(key, observed, trigger, due, signal);
+    const { plan: made, fetched } = decision;
     const problem = await apply(made.steps, signal);
     const verdict: Verdict = problem ?? made.verdict;
     const writtenAt = clock.monotonic();
@@ -150,7 +159,7 @@ export function newReconciler(options: ReconcilerOptions) {
     const status = report(observed, outcome);
     const notes = notesOf(object.status, status, outcome);
     logOutcome(key, outcome);
-    const next = nextOf(key, observed, verdict, restartProblem, freshUntil);
+    const next = nextOf(key, observed, verdict, restartProblem, decision);
     free();
     await writeStatus(object, status, signal);
     for (const note of notes) recordEvent(object.metadata, note, signal);
@@ -163,7 +172,7 @@ export function newReconciler(options: ReconcilerOptions) {
     trigger: Trigger,
     { refresh, freshAfter }: Due,
     signal: AbortSignal,
-  ): Promise<{ plan: Plan; fetched?: FetchedValues; freshUntil?: number }> {
+  ): Promise<Decision> {
     const need = needs(observed);
     if (need.kind === "nothing") return { plan: need.plan };
     const { sources, metadata } = observed;
@@ -172,11 +181,13 @@ export function newReconciler(options: ReconcilerOptions) {
       if (freshUntil !== undefined) return { plan: planUnchanged(observed), freshUntil };
       const versions = await fetcher.versions(sources, metadata.namespace, freshAfter, signal);
       if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
-      if (versions.value && isUnchanged(observed, versions.value)) return { plan: planUnchanged(observed) };
+      if (versions.value && isUnchanged(observed, versions.value))
+        return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
     }
     const values = await fetcher.values(sources, metadata.namespace, freshAfter, signal);
     if (!values.ok) return { plan: planFailure(observed, values.failure) };
-    return { plan: plan(observed, values.value), fetched: values.value };
+    const { value: fetched, nextRotation } = values;
+    return { plan: plan(observed, fetched), fetched, nextRotation };
   }
 
   /** Until when the sources need no look: something else made the object due, such as a workload. */
@@ -231,7 +242,7 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     verdict: Verdict,
     restartProblem: string | undefined,
-    freshUntil: number | undefined,
+    { freshUntil, nextRotation }: Decision,
   ): Next {
     const { metadata } = observed;
     const { reason, retryAfterMs = 0 } = verdict;
@@ -246,11 +257,11 @@ export function newReconciler(options: ReconcilerOptions) {
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);
     if (freshUntil === undefined)
-      freshness.succeeded(key, {
-        generation: metadata.generation,
-        requestedAt: requestOf(metadata),
-        until: at,
-      });
+      freshness.succeeded(
+        key,
+        { generation: metadata.generation, requestedAt: requestOf(metadata), until: at },
+        nextRotation,
+      );
     if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
     return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
   }

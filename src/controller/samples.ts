@@ -1,13 +1,10 @@
 import { parseDuration } from "../api/duration.ts";
 import type { ObjectSample } from "../telemetry/metrics.ts";
+import type { Freshness } from "./freshness.ts";
 import type { Views } from "./views.ts";
 
 /** Each SecretSync as the metrics show it. Only the leader tells, or two replicas would count everything twice. */
-export function* objectSamples(
-  views: Views,
-  leads: boolean,
-  lastSuccess: (key: string) => number | undefined,
-): Iterable<ObjectSample> {
+export function* objectSamples(views: Views, leads: boolean, freshness: Freshness): Iterable<ObjectSample> {
   if (!leads) return;
   for (const { key, metadata, spec, status } of views.syncs.values()) {
     const ready = status.conditions?.find(({ type }) => type === "Ready");
@@ -19,7 +16,8 @@ export function* objectSamples(
       ready: ready?.status === "True",
       reason: ready?.reason ?? "",
       refreshInterval: (interval ?? 0) / 1000,
-      lastSuccess: lastSuccess(key),
+      lastSuccess: freshness.lastSuccess(key),
+      nextRotation: freshness.nextRotation(key),
     };
   }
 }

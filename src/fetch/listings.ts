@@ -34,17 +34,37 @@ export class Listings {
   readonly #reader: SecretReader;
   readonly #caller: Caller;
   readonly #recent: Recent<Listing>;
+  readonly #clock: Clock;
   #sweepCalls = 1;
+  /** By name, of those that are rotated by schedule. */
+  #rotations = new Map<string, number>();
+  #rotationsAt: number | undefined;
 
   constructor({ reader, caller, clock }: { reader: SecretReader; caller: Caller; clock: Clock }) {
     this.#reader = reader;
     this.#caller = caller;
+    this.#clock = clock;
     this.#recent = new Recent(clock, KEEP_MS);
   }
 
   /** Calls that a listing of everything takes, as far as is known. Infinity: there is none that is whole. */
   get sweepCalls(): number {
     return this.#sweepCalls;
+  }
+
+  /** Milliseconds since 1970; undefined for what isn't rotated by schedule, or isn't known yet. */
+  nextRotation(name: string): number | undefined {
+    return this.#rotations.get(name);
+  }
+
+  noteRotation(name: string, next: number | undefined): void {
+    if (next === undefined) this.#rotations.delete(name);
+    else this.#rotations.set(name, next);
+  }
+
+  /** Monotonic time of the listing that tells rotations; undefined before the first. */
+  get rotationsAt(): number | undefined {
+    return this.#rotationsAt;
   }
 
   /** The listing as of `freshAfter` (monotonic) or later, if somebody asked for it already. */
@@ -62,6 +82,7 @@ export class Listings {
 
   async #listAll(filter: ListFilter): Promise<Listing> {
     const byName = new Map<string, ListedSecret>();
+    const startedAt = this.#clock.monotonic();
     let next: string | undefined;
     let calls = 0;
     do {
@@ -78,7 +99,15 @@ export class Listings {
       calls++;
     } while (next && calls < MOST_PAGES);
     const whole = !next;
-    if (Object.keys(filter).length === 0) this.#sweepCalls = whole ? calls : Infinity;
+    if (Object.keys(filter).length === 0) {
+      this.#sweepCalls = whole ? calls : Infinity;
+      this.#rotationsAt = startedAt;
+      this.#rotations = new Map(
+        [...byName].flatMap(([name, { nextRotation }]) =>
+          nextRotation === undefined ? [] : [[name, nextRotation] as const],
+        ),
+      );
+    }
     return { kind: "listing", byName, whole };
   }
 }

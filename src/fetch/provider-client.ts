@@ -39,6 +39,7 @@ const KEEP_MS = 10_000;
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
+const ROTATIONS_MS = 60 * 60_000;
 
 export class ProviderClient {
   readonly #options: ProviderClientOptions;
@@ -48,11 +49,14 @@ export class ProviderClient {
   readonly #batches: Batcher<string, ReadResult>;
   readonly #sweeps: Batcher<{ ref: RemoteRef; freshAfter: number }, VersionResult>;
   readonly #exactAt = new Map<string, number>();
+  readonly #startedAt: number;
   #noBatchUntil = 0;
+  #noRotationsUntil = 0;
 
   constructor(options: ProviderClientOptions) {
     this.#options = options;
     const { clock, coming, reader } = options;
+    this.#startedAt = clock.monotonic();
     this.#values = new Recent(clock, KEEP_MS);
     this.#versions = new Recent(clock, KEEP_MS);
     this.#listings = new Listings(options);
@@ -151,6 +155,22 @@ export class ProviderClient {
     return secrets.size === 0 ? { kind: "missing" } : { kind: "matches", secrets };
   }
 
+  /**
+   * Milliseconds since 1970 by when the provider wants to have rotated the secret, as far as listings tell. Where no
+   * sweep comes by, as with long intervals, one is made from time to time.
+   */
+  nextRotation(key: string): number | undefined {
+    const now = this.#options.clock.monotonic();
+    if (
+      now - (this.#listings.rotationsAt ?? this.#startedAt) > ROTATIONS_MS &&
+      now >= this.#noRotationsUntil
+    ) {
+      this.#noRotationsUntil = now + ROTATIONS_MS;
+      void this.#listings.list(EVERYTHING, now);
+    }
+    return this.#listings.nextRotation(key);
+  }
+
   close(): void {
     this.#options.reader.close();
   }
@@ -211,9 +231,11 @@ export class ProviderClient {
     );
   }
 
-  #describe(ref: RemoteRef): Promise<VersionResult> {
+  async #describe(ref: RemoteRef): Promise<VersionResult> {
     const { caller, reader } = this.#options;
-    return caller.call("describe", (signal) => reader.describe(ref, signal), failureOf);
+    const result = await caller.call("describe", (signal) => reader.describe(ref, signal), failureOf);
+    if (result.kind === "found") this.#listings.noteRotation(ref.key, result.nextRotation);
+    return result;
   }
 }
 

@@ -33,7 +33,16 @@ const HEAD_TIMEOUT_MS = 30_000;
 
 export function loadKubeConfig(): KubeConfig {
   const config = new KubeConfig();
-  config.loadFromDefault();
+  try {
+    config.loadFromDefault();
+  } catch (error) {
+    throw new Error(`the kubeconfig can't be read: ${(error as Error).message}; correct KUBECONFIG`, {
+      cause: error,
+    });
+  }
+  // What the library makes up when it finds nothing.
+  if (config.getCurrentCluster()?.server === "http://localhost:8080")
+    throw new Error("there is no cluster: set KUBECONFIG, or run in a pod with a ServiceAccount");
   return config;
 }
 

@@ -28,7 +28,12 @@ export type ReadResult =
     } & RemoteVersion)
   | Missing
   | Failed;
-export type VersionResult = ({ readonly kind: "found" } & RemoteVersion) | Missing | Failed;
+export type VersionResult = ({ readonly kind: "found" } & RemoteVersion & Rotation) | Missing | Failed;
+
+export interface Rotation {
+  /** Milliseconds since 1970 by when the provider wants to have rotated it; undefined when it isn't rotated by itself. */
+  readonly nextRotation?: number | undefined;
+}
 
 export interface ProviderFailure extends Failure {
   /**
@@ -41,7 +46,7 @@ export interface ProviderFailure extends Failure {
 }
 
 /** A secret in a listing. */
-export interface ListedSecret {
+export interface ListedSecret extends Rotation {
   readonly name: string;
   /** Other ways to name it, such as an ARN. */
   readonly aliases: readonly string[];

@@ -45,7 +45,9 @@ export async function serve(
         .end(`try ${Object.keys(routes).join(", ")}\n`);
   });
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      reject(error.code === "EADDRINUSE" ? new Error(`${address} is in use; choose another port`) : error),
+    );
     server.listen(port, host, resolve);
   });
   const bound = server.address();

@@ -24,6 +24,8 @@ export interface ObjectSample {
   readonly refreshInterval: number;
   /** Seconds since 1970; undefined when there was none since the operator started. */
   readonly lastSuccess: number | undefined;
+  /** Milliseconds since 1970 by when a provider wants to have rotated the first of its sources. */
+  readonly nextRotation: number | undefined;
 }
 
 /** Asked at each scrape, so that nothing can go stale and no series outlives its object. */
@@ -202,6 +204,18 @@ export function newMetrics(options: {
         this.reset();
         for (const { namespace, name, lastSuccess } of sources?.objects() ?? []) {
           if (lastSuccess !== undefined) this.set({ namespace, name }, lastSuccess);
+        }
+      },
+    });
+    new Gauge({
+      name: "secretsync_object_next_rotation_timestamp_seconds",
+      help: "By when the provider wants to have rotated the first of its sources; only for those that rotate by schedule.",
+      labelNames: ["namespace", "name"],
+      registers,
+      collect() {
+        this.reset();
+        for (const { namespace, name, nextRotation } of sources?.objects() ?? []) {
+          if (nextRotation !== undefined) this.set({ namespace, name }, nextRotation / 1000);
         }
       },
     });

@@ -364,3 +364,32 @@ describe("a provider that is down", () => {
     expect(reader.closed).toBe(true);
   });
 });
+
+describe("the next rotation", () => {
+  const next = 1_800_000_000_000;
+  const rotated = () => reader.rotations.set("k0", next);
+
+  it("is known after a sweep or a describe", async () => {
+    for (const key of keys(3)) reader.put(key, "v");
+    await values(keys(3));
+    rotated();
+    expect(client.nextRotation("k0")).toBeUndefined();
+    await clock.advance(1);
+    await settled(...keys(3).map((key) => client.version({ key }, clock.monotonic())));
+    expect([client.nextRotation("k0"), client.nextRotation("k1")]).toEqual([next, undefined]);
+    reader.rotations.set("k1", next + 1);
+    await clock.advance(1);
+    await settled(client.version({ key: "k1" }, clock.monotonic()));
+    expect(client.nextRotation("k1")).toBe(next + 1);
+  });
+
+  it("is looked up once an hour where no sweep comes by, and not asked for by each key", async () => {
+    for (const key of keys(3)) reader.put(key, "v");
+    rotated();
+    await clock.advance(60 * 60_000 + 1);
+    for (const key of keys(3)) client.nextRotation(key);
+    await clock.advance(1);
+    expect(client.nextRotation("k0")).toBe(next);
+    expect(reader.calls).toEqual(["list"]);
+  });
+});

@@ -111,6 +111,7 @@ describe("a real Prometheus", () => {
     // Something of everything: a secret that works, one that is denied, one that is throttled, a restart.
     const [good, bad, slow] = [unique("good"), unique("bad"), unique("slow")];
     for (const key of [good, bad, slow]) aws.put(key, canary("one"));
+    aws.schedule(good, new Date("2020-01-01"));
     aws.fault = (_operation, input) => {
       const keys = [input["SecretId"], ...((input["SecretIdList"] as string[] | undefined) ?? [])];
       if (keys.includes(bad)) return { kind: "error", status: 400, type: "AccessDeniedException" };

@@ -42,6 +42,8 @@ interface Secret {
   tags: Record<string, string>;
   versions: Version[];
   deletedAt?: number;
+  /** Seconds since 1970. */
+  nextRotation?: number;
 }
 
 class AwsError extends Error {
@@ -99,6 +101,12 @@ export class AwsStandIn {
 
   remove(name: string): void {
     this.#secrets.delete(name);
+  }
+
+  /** Gives the secret a schedule of rotation. */
+  schedule(name: string, next: Date): void {
+    const secret = this.#secrets.get(name);
+    if (secret) secret.nextRotation = next.getTime() / 1000;
   }
 
   arnOf(name: string): string {
@@ -292,6 +300,9 @@ export class AwsStandIn {
       Tags: Object.entries(secret.tags).map(([Key, Value]) => ({ Key, Value })),
       SecretVersionsToStages: stagesOf(secret),
       ...(secret.deletedAt ? { DeletedDate: secret.deletedAt } : {}),
+      ...(secret.nextRotation === undefined
+        ? {}
+        : { RotationEnabled: true, NextRotationDate: secret.nextRotation }),
     };
   }
 }

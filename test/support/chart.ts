@@ -146,7 +146,10 @@ export async function granted(release: string): Promise<ReadonlySet<string>> {
 }
 
 /** A client with the rights of the release's ServiceAccount. */
-export async function asOperator({ name, namespace }: { name: string; namespace: string }) {
+export const asOperator = async ({ name, namespace }: { name: string; namespace: string }) =>
+  newAdmin(await accountKubeconfig(namespace, name));
+
+export async function accountKubeconfig(namespace: string, name: string): Promise<string> {
   const token = (await run("create", "token", "-n", namespace, name)).trim();
   const config = parse(readFileSync(kubeconfig, "utf8")) as {
     users: unknown[];
@@ -156,5 +159,5 @@ export async function asOperator({ name, namespace }: { name: string; namespace:
   for (const { context } of config.contexts) context.user = "operator";
   const file = logFile(unique("operator.kubeconfig"));
   writeFileSync(file, stringify(config), { mode: 0o600 });
-  return newAdmin(file);
+  return file;
 }

@@ -16,6 +16,7 @@ export class FakeReader implements SecretReader {
   batchSize = 20;
   readonly secrets = new Map<string, { value: string; versionId: string; tags?: Record<string, string> }>();
   readonly calls: string[] = [];
+  readonly rotations = new Map<string, number>();
   /** Names that the listing doesn't show yet. */
   readonly unlisted = new Set<string>();
   fail: (operation: string, key?: string) => Failed | undefined = () => undefined;
@@ -56,7 +57,13 @@ export class FakeReader implements SecretReader {
     if (failed) return Promise.resolve(failed);
     const found = this.#find(key);
     if (found.kind !== "found") return Promise.resolve(found);
-    return Promise.resolve({ kind: "found", versionId: found.versionId, versionStages: found.versionStages });
+    const { versionId, versionStages } = found;
+    return Promise.resolve({
+      kind: "found",
+      versionId,
+      versionStages,
+      nextRotation: this.rotations.get(key),
+    });
   }
 
   list(filter: ListFilter, next: string | undefined): Promise<ListResult> {
@@ -74,6 +81,7 @@ export class FakeReader implements SecretReader {
         aliases: [`arn:${name}`],
         tags,
         versions: new Map([["AWSCURRENT", versionId]]),
+        nextRotation: this.rotations.get(name),
       }));
     const rest = from + this.pageSize < all.length;
     return Promise.resolve({

@@ -113,7 +113,12 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
           ref.version === undefined ? stages.includes(ref.versionStage ?? CURRENT) : id === ref.version,
         );
         return wanted
-          ? { kind: "found", versionId: wanted[0], versionStages: wanted[1] }
+          ? {
+              kind: "found",
+              versionId: wanted[0],
+              versionStages: wanted[1],
+              nextRotation: nextRotationOf(secret),
+            }
           : { kind: "missing" };
       } catch (error) {
         return classify(error);
@@ -132,8 +137,9 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
         );
         const secrets = (answer.SecretList ?? [])
           .filter(({ DeletedDate }) => !DeletedDate)
-          .map(({ Name = "", ARN, Tags = [], SecretVersionsToStages = {} }) => ({
+          .map(({ Name = "", ARN, Tags = [], SecretVersionsToStages = {}, ...secret }) => ({
             name: Name,
+            nextRotation: nextRotationOf(secret),
             aliases: ARN ? [ARN, ARN.replace(/-[A-Za-z0-9]{6}$/, "")] : [],
             tags: Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value])),
             versions: new Map(
@@ -206,6 +212,14 @@ function found({
     changedAt: CreatedDate?.getTime(),
   };
 }
+
+const nextRotationOf = ({
+  RotationEnabled,
+  NextRotationDate,
+}: {
+  readonly RotationEnabled?: boolean | undefined;
+  readonly NextRotationDate?: Date | undefined;
+}): number | undefined => (RotationEnabled ? NextRotationDate?.getTime() : undefined);
 
 /** A key may be an ARN without the six random characters at its end. */
 function byPartialArn(values: ReadonlyMap<string, ReadResult>, key: string): ReadResult | undefined {
