@@ -17,6 +17,7 @@ import { awsEnvironment } from "../test/support/aws.ts";
 import { startOperator, type OperatorProcess } from "../test/support/operator.ts";
 import { LAG_INTERVAL_MS } from "../src/telemetry/metrics.ts";
 import { step } from "../test/support/progress.ts";
+import { packOperatorImage } from "./image/operator-image.ts";
 import { until } from "../test/support/wait.ts";
 import { KubeConfig } from "@kubernetes/client-node";
 
@@ -58,9 +59,16 @@ interface Bench {
   readonly endpoint: string;
 }
 
+/** What a pull transfers, and how long an operator takes until its probe answers. */
+async function image(): Promise<void> {
+  const { compressedBytes } = await step("pack the image", () => Promise.resolve(packOperatorImage()));
+  note("image to pull", undefined, compressedBytes / 2 ** 20, undefined, "MiB");
+}
+
 async function main(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-bench-"));
   try {
+    await image();
     for (const size of sizes) await benchSize(folder, size);
   } finally {
     if (!process.env["BENCH_KEEP"]) rmSync(folder, { recursive: true, force: true });
@@ -178,7 +186,10 @@ const start = (bench: Bench, leading = true): Promise<OperatorProcess> =>
   });
 
 async function idle(bench: Bench): Promise<void> {
-  const operator = await start(bench);
+  const since = performance.now();
+  const operator = await start(bench, false);
+  await until("it is ready", async () => (await fetch(`${operator.probesUrl}/readyz`)).ok, { everyMs: 1 });
+  note("operator start to ready", undefined, performance.now() - since, undefined, "ms");
   await sleep(3_000);
   note("memory, idle", undefined, rss(operator), 80, "MiB");
   await operator.stop();

@@ -5,12 +5,13 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /**
- * An address of this machine that pods reach, in place of kube-proxy: connections to it go on to a port of 127.0.0.1,
- * where everything else listens.
+ * An address of this machine that pods reach, in place of kube-proxy: connections to it go on to where something
+ * listens.
  */
 export interface Relay {
   readonly address: string;
-  forward(port: number, to: number): Promise<void>;
+  /** To a port of 127.0.0.1, or of another host. */
+  forward(port: number, to: number, host?: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -19,9 +20,9 @@ export async function startRelay(address: string): Promise<Relay> {
   await run("ip", ["address", "replace", `${address}/32`, "dev", "lo"]);
   return {
     address,
-    async forward(port, to) {
+    async forward(port, to, host = "127.0.0.1") {
       const server = createServer((incoming) => {
-        const outgoing = connect(to, "127.0.0.1");
+        const outgoing = connect(to, host);
         const end = () => {
           incoming.destroy();
           outgoing.destroy();

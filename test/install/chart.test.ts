@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
+import { startRelay } from "../cluster/relay.ts";
 import { ensureTools } from "../cluster/tools.ts";
 import { awsUser, TEST_CREDENTIALS, TEST_REGION } from "../support/aws.ts";
 import {
@@ -17,6 +18,7 @@ import { run } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
 import {
   awsEndpoint,
+  clusterOrigin,
   clusterProvider,
   inNamespace,
   newAdmin,
@@ -168,6 +170,21 @@ async function mainJob(kind: "ClusterSecretProvider" | "SecretProvider", namespa
   await until("its Secret is deleted", async () => (await getSecret(gone)) === undefined);
 }
 
+/** helm test; where no kube-proxy serves addresses of Services, a relay does. */
+async function helmTest({ name, namespace, call }: ReturnType<typeof newRelease>): Promise<void> {
+  const field = (kind: string, query: string, ...selection: string[]) =>
+    run("get", kind, "-n", namespace, ...selection, "-o", `jsonpath=${query}`);
+  if (clusterOrigin !== "built-in") return void (await call("test", name));
+  const relay = await startRelay(await field("service", "{.spec.clusterIP}", `${name}-metrics`));
+  const selector = `app.kubernetes.io/instance=${name},app.kubernetes.io/component=operator`;
+  await relay.forward(8080, 8080, await field("pods", "{.items[0].status.podIP}", "-l", selector));
+  try {
+    await call("test", name, "--timeout=60s");
+  } finally {
+    await relay.stop();
+  }
+}
+
 /** The next release brings its own. */
 const deleteCrds = async () => {
   for (const crd of ["secretsyncs", "secretproviders", "clustersecretproviders"])
@@ -200,6 +217,7 @@ withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed 
     await sync(name, spec(name), request());
     await untilPodSees(shop, name, canary("two"));
 
+    await helmTest(release);
     await release.upgrade(testValues({ podAnnotations: { upgraded: "once" }, crds: { enabled: true } }));
     await release.rollback(1);
     await aws.rotate(name, canary("three"));
@@ -338,6 +356,61 @@ withImage("rights", () => {
     ])
       await expect(patch(spec)).rejects.toThrow();
     operator.transport.close();
+    await release.uninstall();
+  }, 200_000);
+
+  it("of users: views read no Secrets, and the optional policies hold for everybody", async () => {
+    const system = await restrictedNamespace("system");
+    const release = newRelease("helm", unique("secretsync"), system);
+    const policies = { protectSecrets: { enabled: true }, minRefreshInterval: "30s" };
+    await release.install(
+      testValues({ crds: { enabled: false }, replicaCount: 1, admissionPolicies: policies }),
+    );
+    const shop = await restrictedNamespace("shop");
+    const { sync, spec, untilReason } = await tenant("ClusterSecretProvider", shop);
+    for (const role of ["view", "edit"])
+      await run("create", "rolebinding", role, "-n", shop, `--clusterrole=${role}`, `--user=${role}er`);
+    const can = (user: string, verb: string, what: string) =>
+      run("auth", "can-i", verb, what, "-n", shop, "--as", user).then(
+        () => true,
+        () => false,
+      );
+    await until("roles are aggregated", () => can("viewer", "get", "secretsyncs.secretsync.dev"));
+    expect(await can("viewer", "get", "secrets")).toBe(false);
+    expect(await can("viewer", "create", "secretsyncs.secretsync.dev")).toBe(false);
+    expect(await can("editer", "create", "secretsyncs.secretsync.dev")).toBe(true);
+    expect(await can("editer", "create", "clustersecretproviders.secretsync.dev")).toBe(false);
+
+    const name = unique("k");
+    await aws.create(name, canary("one"));
+    await sync(name, spec(name));
+    await untilReason(name, "Synced");
+    const edit = () =>
+      run(
+        "patch",
+        "secret",
+        name,
+        "-n",
+        shop,
+        "-p",
+        '{"stringData":{"password":"hacked"}}',
+        "--as",
+        "editer",
+      );
+    await until("the edit is refused", () =>
+      edit().then(
+        () => false,
+        (error: Error) => error.message.includes("this Secret is kept by SecretSync"),
+      ),
+    );
+    await expect(sync(name, spec(name, { refreshInterval: "5s" }))).rejects.toThrow();
+    await sync(name, spec(name, { refreshInterval: "30s" }));
+    // Kubernetes' own controllers are no "everybody": the owner's deletion takes the Secret along.
+    await run("delete", "secretsyncs.secretsync.dev", name, "-n", shop);
+    await until("the Secret is gone", async () => {
+      const found = await run("get", "secret", name, "-n", shop, "--ignore-not-found");
+      return found === "";
+    });
     await release.uninstall();
   }, 200_000);
 });
