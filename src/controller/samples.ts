@@ -7,8 +7,10 @@ import type { Views } from "./views.ts";
 export function* objectSamples(views: Views, leads: boolean, freshness: Freshness): Iterable<ObjectSample> {
   if (!leads) return;
   for (const { key, metadata, spec, status } of views.syncs.values()) {
+    const { refreshInterval, suspend } = (spec ?? {}) as { refreshInterval?: unknown; suspend?: unknown };
+    // Nobody expects anything of what is suspended.
+    if (suspend === true) continue;
     const ready = status.conditions?.find(({ type }) => type === "Ready");
-    const { refreshInterval } = (spec ?? {}) as { refreshInterval?: unknown };
     const interval = typeof refreshInterval === "string" ? parseDuration(refreshInterval) : undefined;
     yield {
       namespace: metadata.namespace ?? "",

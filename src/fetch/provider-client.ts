@@ -51,6 +51,7 @@ export class ProviderClient {
   readonly #exactAt = new Map<string, number>();
   readonly #startedAt: number;
   #noBatchUntil = 0;
+  #noSweepUntil = 0;
   #noRotationsUntil = 0;
 
   constructor(options: ProviderClientOptions) {
@@ -217,12 +218,18 @@ export class ProviderClient {
   ): Promise<readonly VersionResult[]> {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
     const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
+    if (this.#options.clock.monotonic() < this.#noSweepUntil) return Promise.all(requests.map(describe));
     const shared = this.#listings.shared(EVERYTHING, freshAfter);
     // Those who are about to ask would pay for descriptions too.
     const wanted = requests.length + this.#options.coming.versions();
     if (!shared && wanted <= this.#listings.sweepCalls) return Promise.all(requests.map(describe));
     const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter));
-    if (listing.kind === "failed") return Promise.all(requests.map(describe));
+    if (listing.kind === "failed") {
+      // This identity may not list, and will hardly be let before long.
+      if (listing.failure.reason === "AccessDenied")
+        this.#noSweepUntil = this.#options.clock.monotonic() + BATCH_RETRY_MS;
+      return Promise.all(requests.map(describe));
+    }
     return Promise.all(
       requests.map(
         async (request) =>

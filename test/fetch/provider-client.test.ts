@@ -232,6 +232,9 @@ describe("versions", () => {
     await known(3);
     reader.fail = (operation) => (operation === "list" ? failure("AccessDenied", "request") : undefined);
     expect(await versions(keys(3))).toEqual(["v1", "v1", "v1"]);
+    await clock.advance(1);
+    expect(await versions(keys(3))).toEqual(["v1", "v1", "v1"]);
+    expect(reader.calls.filter((call) => call === "list")).toHaveLength(1);
   });
 
   it("are told for ARNs as for names, and for exact versions without a call", async () => {

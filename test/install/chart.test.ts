@@ -269,6 +269,21 @@ withImage("rights", () => {
       expect(refused).toEqual([]);
       expect([...used].sort()).toEqual([...(await granted(release.name))].sort());
       if (!clusterProviders) {
+        const narrow = {
+          rbac: { aggregateClusterRoles: false },
+          admissionPolicies: { operator: { enabled: false } },
+        };
+        const rendered = await release.template(
+          testValues({
+            crds: { enabled: false },
+            clusterProviders: { enabled: false },
+            watchNamespaces: namespaces,
+            ...narrow,
+          }),
+        );
+        expect(rendered).not.toMatch(
+          /kind: (ClusterRole|ClusterRoleBinding|ValidatingAdmissionPolicy|CustomResource)/,
+        );
         const clusterWide = await run(
           "get",
           "clusterrolebindings",
@@ -348,8 +363,29 @@ withImage("rights", () => {
         { fieldManager: "test", force: true },
         signal,
       );
-    await patch({}, { note: "fine" });
+    const foreign = unique("theirs");
+    await run("create", "secret", "generic", foreign, "-n", shop, "--from-literal=theirs=x");
+    const write = (data: Record<string, string>) => {
+      const labels = { "secretsync.dev/managed": "true" };
+      return operator.api.apply(
+        resources.secret,
+        { metadata: { name: foreign, namespace: shop, labels }, data } as KubeObject,
+        { fieldManager: "test", force: true },
+        signal,
+      );
+    };
+    await expect(write({ theirs: "aGFja2Vk" })).rejects.toThrow();
+    await write({ ours: "eA==" });
+    const digestKey = { metadata: { name: "secretsync-digest-key", namespace: system, labels: {} } };
+    await expect(
+      operator.api.apply(resources.secret, digestKey, { fieldManager: "test", force: true }, signal),
+    ).rejects.toThrow();
+    await patch({}, { "secretsync.dev/consumed": "{}" });
+    await expect(patch({}, { note: "not the operator's" })).rejects.toThrow();
     for (const spec of [
+      { paused: true },
+      { template: { metadata: { annotations: { "sidecar.istio.io/inject": "true" } } } },
+      { template: { metadata: { labels: { more: "x" } } } },
       { template: { spec: { containers: [{ name: "app", image: "evil" }] } } },
       { replicas: 3 },
       { template: { spec: { serviceAccountName: "admin" } } },

@@ -9,7 +9,7 @@ const text = (description: string, fallback = "") => z.string().default(fallback
 const name = (description: string) =>
   z
     .string()
-    .regex(/^([a-z0-9]([-a-z0-9]{0,51}[a-z0-9])?)?$/, "must be a short DNS label")
+    .regex(/^([a-z]([-a-z0-9]{0,48}[a-z0-9])?)?$/, "must be a short DNS label")
     .default("")
     .meta({ description });
 const flag = (description: string, fallback: boolean) => z.boolean().default(fallback).meta({ description });
@@ -75,9 +75,16 @@ export const chartValues = z.strictObject({
     }),
   clusterProviders: group("ClusterSecretProviders.", {
     enabled: flag(
-      "Serve them. False with watchNamespaces: nothing that is installed reaches beyond those namespaces.",
+      "Serve them. False with watchNamespaces: the operator has no rights beyond those namespaces.",
       true,
     ),
+    credentialSecrets: z
+      .array(z.strictObject({ namespace: z.string().min(1), name: z.string().min(1) }))
+      .default([])
+      .meta({
+        description:
+          "With watchNamespaces: Secrets elsewhere that auth.secretRef of ClusterSecretProviders names; the operator may get these.",
+      }),
   }),
   allowAmbientIdentity: flag(
     "Lets SecretProviders of namespaces use the operator's own AWS identity. Whoever may write one then reads all that it may read.",
@@ -106,7 +113,7 @@ export const chartValues = z.strictObject({
   extraVolumes: rawList("More volumes of the pod."),
   extraVolumeMounts: rawList("More mounts of the container."),
   extraObjects: rawList(
-    "More objects to install, for example a ClusterSecretProvider. Templates in them are rendered.",
+    "More objects to install, as they are. Kinds of this chart's own CRDs only once those are installed.",
   ),
 
   serviceAccount: group("The operator's ServiceAccount.", {
@@ -124,13 +131,13 @@ export const chartValues = z.strictObject({
   admissionPolicies: group("ValidatingAdmissionPolicies (Kubernetes 1.30).", {
     operator: group("A fence around the operator itself.", {
       enabled: flag(
-        "The operator's ServiceAccount may write only Secrets with its label, no types that give power, and nothing of a workload but annotations.",
+        "The operator's ServiceAccount may write only Secrets of its own, keys into others, no types that give power, and nothing of a workload but its own annotations.",
         true,
       ),
     }),
     protectSecrets: group("A fence around the Secrets.", {
       enabled: flag(
-        "Only the operator and Kubernetes' own controllers may change or delete its Secrets.",
+        "Only the operator and Kubernetes' own controllers may change or delete Secrets that a SecretSync owns.",
         false,
       ),
       exemptGroups: z

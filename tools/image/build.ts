@@ -1,6 +1,6 @@
 /**
  * `make image`: the operator's image, by Docker, Podman or Buildah where one answers; else the same root file system as
- * an archive, which `docker load`, `podman load` and `ctr images import` take.
+ * an archive, which `podman load`, `skopeo copy` and `ctr images import` take.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";

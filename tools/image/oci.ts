@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 
 /**
- * An OCI image as the tar that containerd, Docker and Podman load: no registry and no image builder is needed. The
+ * An OCI image as the tar that containerd and Podman load: no registry and no image builder is needed. The
  * same files give the same bytes. https://github.com/opencontainers/image-spec/blob/main/image-layout.md
  */
 export interface ImageFile {

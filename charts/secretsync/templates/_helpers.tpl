@@ -3,7 +3,7 @@
 {{- end }}
 
 {{- define "secretsync.fullname" -}}
-{{ .Values.fullnameOverride | default .Release.Name | trunc 52 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | default .Release.Name | replace "." "-" | trunc 50 | trimAll "-" }}
 {{- end }}
 
 {{/* Names of cluster-wide objects: releases of other namespaces may have the same name. */}}
@@ -16,8 +16,8 @@
 {{- end }}
 
 {{- define "secretsync.baseLabels" -}}
-app.kubernetes.io/name: {{ include "secretsync.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "secretsync.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "secretsync.selectorLabels" -}}
@@ -68,5 +68,15 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [secretsync.dev]
   resources: [clustersecretproviders]
   verbs: [list, watch]
+{{- end }}
+{{- end }}
+
+{{/* Policies for everybody hold where the operator works. */}}
+{{- define "secretsync.scope" -}}
+{{- with .Values.watchNamespaces -}}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+      - {key: kubernetes.io/metadata.name, operator: In, values: {{ uniq . | toJson }}}
 {{- end }}
 {{- end }}
