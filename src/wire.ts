@@ -17,7 +17,7 @@ import { objectSamples } from "./controller/samples.ts";
 import { newSettler } from "./controller/settle.ts";
 import { connectTriggers } from "./controller/triggers.ts";
 import { newViews } from "./controller/views.ts";
-import { newWatches } from "./controller/watches.ts";
+import { newWatches, watchedKinds } from "./controller/watches.ts";
 import { Caller } from "./fetch/caller.ts";
 import { ClientPool } from "./fetch/client-pool.ts";
 import { ProviderClient } from "./fetch/provider-client.ts";
@@ -56,6 +56,7 @@ export function wire(parts: Parts): Operator {
   const metrics = newMetrics({
     version: parts.version,
     lanes,
+    kinds: watchedKinds,
     perObject: options["metrics-per-object"],
     defaults: true,
   });
@@ -84,7 +85,7 @@ export function wire(parts: Parts): Operator {
   });
   const freshness = new Freshness(clock);
   const views = newViews();
-  connectTriggers(views, queue, (key) => freshness.forget(key));
+  connectTriggers(views, queue, freshness);
   const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
     metrics.watchErrors.inc({ kind });
     log.warn({ kind, retryInMs: Math.round(retryInMs), err: error }, "watch failed");

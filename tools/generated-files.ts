@@ -110,7 +110,7 @@ const reasonTable = (): string =>
   );
 
 function metricTable(): string {
-  const { registry } = newMetrics({ version: "", lanes, perObject: true, defaults: false });
+  const { registry } = newMetrics({ version: "", lanes, kinds: [], perObject: true, defaults: false });
   const rows = registry.getMetricsAsArray().map((metric) => {
     const {
       name,

@@ -37,9 +37,12 @@ export const regularExpression = (description: string) =>
 
 export const goDuration = (description: string) =>
   withRules(z.string().max(32).regex(new RegExp(durationPattern)).meta({ description }), {
-    cel: "duration(self) >= duration('0s')",
-    check: (text) => parseDuration(text) !== undefined,
-    message: "must be a duration such as 30s, 15m or 1h",
+    cel: "duration(self) == duration('0s') || duration(self) >= duration('1s')",
+    check: (text) => {
+      const milliseconds = parseDuration(text);
+      return milliseconds !== undefined && (milliseconds === 0 || milliseconds >= 1_000);
+    },
+    message: "must be 0s, or a duration of a second or more such as 30s, 15m or 1h",
   });
 
 /** Names of labels and annotations: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ */

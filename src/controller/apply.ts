@@ -92,5 +92,7 @@ function failureOf(step: Step, error: ApiError): Failure {
       reason: "WriteFailed",
       message: `${where}: somebody replaced it at the same moment; trying again`,
     };
-  return { reason: "WriteFailed", message: `${where}: ${error.message}` };
+  // An admission webhook's own words may quote the object.
+  const words = error.status >= 500 ? `the apiserver answered ${error.status}` : error.message;
+  return { reason: "WriteFailed", message: `${where}: ${words}` };
 }

@@ -5,6 +5,7 @@ import type { Clock } from "../runtime/clock.ts";
  * and when it last was fine. A restart of the operator only costs one look more.
  */
 export interface Fresh {
+  readonly uid: string;
   readonly generation: number | undefined;
   readonly requestedAt: string | undefined;
   /** Monotonic; Infinity for objects that are not refreshed. */
@@ -19,6 +20,7 @@ interface Entry {
   lastSuccess?: number;
   /** Milliseconds since 1970. */
   nextRotation?: number | undefined;
+  mustLook?: boolean;
   /** Waits for its provider to answer again. */
   waitsForProvider: boolean;
 }
@@ -35,14 +37,22 @@ export class Freshness {
   }
 
   /** Until when the object, as it is, needs no look; undefined when it needs one now. */
-  freshUntil(
-    key: string,
-    generation: number | undefined,
-    requestedAt: string | undefined,
-  ): number | undefined {
+  freshUntil(key: string, now: Omit<Fresh, "until">): number | undefined {
     const fresh = this.#entries.get(key)?.fresh;
-    if (!fresh || fresh.generation !== generation || fresh.requestedAt !== requestedAt) return undefined;
+    if (!fresh || fresh.uid !== now.uid) return undefined;
+    if (fresh.generation !== now.generation || fresh.requestedAt !== now.requestedAt) return undefined;
     return this.#clock.monotonic() < fresh.until ? fresh.until : undefined;
+  }
+
+  /** Something that the object depends on has changed, such as its provider: what was seen is no longer good. */
+  expire(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry) this.#entries.set(key, { ...entry, fresh: undefined, mustLook: true });
+  }
+
+  /** Also an object that is never refreshed. */
+  mustLook(key: string): boolean {
+    return this.#entries.get(key)?.mustLook ?? false;
   }
 
   succeeded(key: string, fresh: Fresh, nextRotation: number | undefined): void {
@@ -56,8 +66,9 @@ export class Freshness {
   }
 
   failed(key: string, retryInMs: number, waitsForProvider: boolean): void {
-    const { lastSuccess, nextRotation } = this.#entries.get(key) ?? {};
+    const { lastSuccess, nextRotation, mustLook = false } = this.#entries.get(key) ?? {};
     this.#entries.set(key, {
+      mustLook,
       nextRotation,
       dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
       waitsForProvider,

@@ -37,13 +37,15 @@ export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestK
       const abandonedName = object.status.secretRef?.name;
       const ours = views.secrets.get(key);
       const looks = look || spec.target.creationPolicy === "Merge";
+      const target = ours ?? (looks ? await unlabelled(namespace, name, signal) : undefined);
       return {
         metadata,
         spec,
         sources: sourcesOf(spec),
         status: object.status,
-        target: ours ?? (looks ? await unlabelled(namespace, name, signal) : undefined),
-        targetUnseen: ours === undefined && !looks,
+        target,
+        // Also after a look: until the write somebody else may make one.
+        targetUnseen: target === undefined,
         rivals: rivalsOf(object, key),
         abandoned:
           abandonedName !== undefined && abandonedName !== name

@@ -159,7 +159,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
         `${where} doesn't exist; create it with the keys ${accessKeyIDKey} and ${secretAccessKeyKey}`,
       );
     const missing = [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])].find(
-      (key) => !data[key],
+      (key) => !Object.hasOwn(data, key) || !data[key],
     );
     if (missing !== undefined) return fail(`${where} has no key ${JSON.stringify(missing)}; add it`);
     const decode = (key: string) =>

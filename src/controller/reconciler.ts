@@ -3,7 +3,7 @@ import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
 import type { ContentRecord } from "../plan/digest.ts";
-import { targetName, type Observed } from "../plan/observed.ts";
+import { merges, targetName, type Observed } from "../plan/observed.ts";
 import {
   isStalled,
   isUnchanged,
@@ -31,6 +31,7 @@ import type { newGatherer } from "./gather.ts";
 import { TargetExistsError } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
+import type { Part } from "../restart/plan-restart.ts";
 import type { OwnObject, Views } from "./views.ts";
 
 /**
@@ -49,7 +50,7 @@ export interface ReconcilerOptions {
   readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Failure | undefined>;
   readonly restart: (
     namespace: string,
-    secretName: string,
+    part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
     signal: AbortSignal,
@@ -115,7 +116,10 @@ export function newReconciler(options: ReconcilerOptions) {
     signal: AbortSignal,
   ): Promise<Next> {
     const object = views.syncs.get(key);
-    if (!object || object.metadata.deletionTimestamp !== undefined) return { kind: "gone" };
+    if (!object || object.metadata.deletionTimestamp !== undefined) {
+      freshness.forget(key);
+      return { kind: "gone" };
+    }
     const parsed = gatherer.parse(object);
     if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, signal);
 
@@ -193,8 +197,9 @@ export function newReconciler(options: ReconcilerOptions) {
   /** Until when the sources need no look: something else made the object due, such as a workload. */
   function settledUntil(key: string, observed: Observed): number | undefined {
     const { metadata, status } = observed;
-    const until = freshness.freshUntil(key, metadata.generation, requestOf(metadata));
+    const until = freshness.freshUntil(key, freshFor(observed));
     if (until !== undefined) return until;
+    if (freshness.mustLook(key)) return undefined;
     const ready = status.conditions?.find(({ type }) => type === "Ready")?.status === "True";
     const isOnce = refreshMs(observed) === undefined;
     return isOnce && ready && status.observedGeneration === metadata.generation ? Infinity : undefined;
@@ -210,7 +215,10 @@ export function newReconciler(options: ReconcilerOptions) {
       return { restarted: [], problem: undefined };
     return restart(
       observed.metadata.namespace,
-      targetName(observed),
+      {
+        secretName: targetName(observed),
+        mergedBy: merges(observed) ? observed.metadata.uid : undefined,
+      },
       observed.spec.restart,
       made.record,
       signal,
@@ -244,7 +252,6 @@ export function newReconciler(options: ReconcilerOptions) {
     restartProblem: string | undefined,
     { freshUntil, nextRotation }: Decision,
   ): Next {
-    const { metadata } = observed;
     const { reason, retryAfterMs = 0 } = verdict;
     const now = clock.monotonic();
     if (isFailure(reason)) {
@@ -257,11 +264,7 @@ export function newReconciler(options: ReconcilerOptions) {
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);
     if (freshUntil === undefined)
-      freshness.succeeded(
-        key,
-        { generation: metadata.generation, requestedAt: requestOf(metadata), until: at },
-        nextRotation,
-      );
+      freshness.succeeded(key, { ...freshFor(observed), until: at }, nextRotation);
     if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
     return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
   }
@@ -297,6 +300,13 @@ const isFailure = (reason: Reason): boolean => !["Synced", "Suspended", "Deleted
 /** Somebody else's Secret was in the way, so look before anything is fetched. */
 const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
   conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");
+
+/** What must be the same for a look at the sources to stay good. */
+const freshFor = ({ metadata }: Observed) => ({
+  uid: metadata.uid,
+  generation: metadata.generation,
+  requestedAt: requestOf(metadata),
+});
 
 /** Objects that are refreshed together: same provider, same interval. */
 const groupOf = ({ sources }: Observed): string =>

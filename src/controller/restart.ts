@@ -4,7 +4,7 @@ import { ApiError, type KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { ContentRecord, DigestKey } from "../plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
-import { planRestart, type WorkloadWrite } from "../restart/plan-restart.ts";
+import { planRestart, type Part, type WorkloadWrite } from "../restart/plan-restart.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
@@ -31,17 +31,17 @@ export function newRestarter(options: {
 
   return async function restart(
     namespace: string,
-    secretName: string,
+    part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
     signal: AbortSignal,
   ): Promise<Restarts> {
     const restarted: string[] = [];
     const failed: string[] = [];
-    for (const workload of candidates(namespace, secretName, policy)) {
+    for (const workload of candidates(namespace, part.secretName, policy)) {
       const name = `${workload.kind}/${workload.name}`;
       try {
-        if (await bringUpToDate(workload, secretName, policy, record, signal)) {
+        if (await bringUpToDate(workload, part, policy, record, signal)) {
           restarted.push(name);
           onRestart(workload.kind, "success");
         }
@@ -72,14 +72,14 @@ export function newRestarter(options: {
   /** True when it was restarted. The write fails if the workload changed meanwhile; then it is looked at anew. */
   async function bringUpToDate(
     seen: Workload,
-    secretName: string,
+    part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
     signal: AbortSignal,
   ): Promise<boolean> {
     const type = resources[seen.kind];
     for (let workload = seen, tries = 1; ; tries++) {
-      const write = planRestart(workload, secretName, policy, record, digestKey());
+      const write = planRestart(workload, part, policy, record, digestKey());
       if (!write) return false;
       try {
         const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };

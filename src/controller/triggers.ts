@@ -1,14 +1,26 @@
 import { annotation } from "../api/group.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
+import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
 import { isUntouched } from "../plan/live-target.ts";
 import { providerKey, secretsOf, type OwnObject, type Views } from "./views.ts";
 
 /** Which changes in the cluster make which SecretSyncs due. The reconcile itself never learns what it was. */
-export function connectTriggers(views: Views, queue: WorkQueue<Lane>, onGone: (key: string) => void): void {
+export function connectTriggers(
+  views: Views,
+  queue: WorkQueue<Lane>,
+  freshness: Pick<Freshness, "forget" | "expire">,
+): void {
   const addAll = (keys: Iterable<string>, lane: Lane) => {
     for (const key of keys) queue.add(key, lane);
+  };
+  /** What they may read, or where, has changed. */
+  const lookAgain = (keys: Iterable<string>) => {
+    for (const key of keys) {
+      freshness.expire(key);
+      queue.add(key, "edit");
+    }
   };
   const rivals = (item: OwnObject) => {
     const name =
@@ -20,11 +32,12 @@ export function connectTriggers(views: Views, queue: WorkQueue<Lane>, onGone: (k
     if (!after) {
       if (before) {
         queue.remove(before.key);
-        onGone(before.key);
+        freshness.forget(before.key);
         // Whoever waited for its target may have it now.
         addAll(rivals(before), "edit");
       }
     } else if (!before || before.uid !== after.uid) {
+      if (before) freshness.forget(before.key);
       queue.add(after.key, after.status.conditions ? "edit" : "new");
     } else if (isEdit(before, after)) {
       queue.add(after.key, "edit");
@@ -39,14 +52,14 @@ export function connectTriggers(views: Views, queue: WorkQueue<Lane>, onGone: (k
     store.listen((before, after) => {
       if (before && after && before.metadata.generation === after.metadata.generation) return;
       const { metadata } = (after ?? before) as OwnObject;
-      addAll(views.syncsByProvider.get(providerKey(kind, metadata.namespace ?? "", metadata.name)), "edit");
+      lookAgain(views.syncsByProvider.get(providerKey(kind, metadata.namespace ?? "", metadata.name)));
     });
   }
 
   views.namespaces.listen((before, after) => {
     if (!before || !after || sameMap(before.labels, after.labels)) return;
     for (const { key, metadata } of views.syncs.values())
-      if (metadata.namespace === after.key) queue.add(key, "edit");
+      if (metadata.namespace === after.key) lookAgain([key]);
   });
 
   views.secrets.listen((before, after, origin) => {

@@ -28,6 +28,15 @@ export interface WatchOptions {
 /** What a reflector is to those who only run and watch it. */
 export type Watch = Pick<Reflector<Stored>, "name" | "synced" | "silentMs" | "run">;
 
+export const watchedKinds: readonly string[] = [
+  resources.secretSync.kind,
+  resources.secretProvider.kind,
+  resources.clusterSecretProvider.kind,
+  resources.namespace.kind,
+  resources.secret.kind,
+  ...workloadKinds,
+];
+
 /** How often the labels of single namespaces are read again. */
 const LABELS_MS = 60_000;
 

@@ -135,13 +135,12 @@ export const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
 export function* matches(
   listing: ReadonlyMap<string, ListedSecret>,
   { path, nameRegexp, tags }: FindCriteria,
-  mayRead: (key: string) => boolean,
 ): Iterable<ListedSecret> {
   const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
   for (const secret of new Set(listing.values())) {
     if (path !== undefined && !secret.name.startsWith(path)) continue;
     if (nameRegexp !== undefined && !pattern?.test(secret.name)) continue;
     if (Object.entries(tags).some(([name, value]) => secret.tags[name] !== value)) continue;
-    if (mayRead(secret.name)) yield secret;
+    yield secret;
   }
 }

@@ -89,7 +89,7 @@ export class ProviderClient {
       this.#isCurrent(ref) && this.#mayBatch() ? this.#batches.request(ref.key) : this.#readOne(ref);
     this.#values.set(id, answer, ({ kind }) => kind === "found");
     return answer.then((result) => {
-      if (result.kind !== "failed") this.#exactAt.set(id, this.#options.clock.monotonic());
+      if (result.kind !== "failed") this.#noteExact(id);
       return result;
     });
   }
@@ -123,11 +123,15 @@ export class ProviderClient {
     if (!listing.whole) return tooMany;
     const stage = this.#options.reader.currentStage;
     const found = new Map<string, string>();
-    for (const secret of matches(listing.byName, criteria, mayRead)) {
+    let forbidden = 0;
+    for (const secret of matches(listing.byName, criteria)) {
       const version = secret.versions.get(stage);
-      if (version !== undefined) found.set(secret.name, version);
+      if (version === undefined) continue;
+      if (mayRead(secret.name)) found.set(secret.name, version);
+      else forbidden++;
     }
-    return found;
+    // Access that was taken away must not look as if the secrets were gone.
+    return found.size === 0 && forbidden > 0 ? noneAllowed : found;
   }
 
   /** All secrets that match, with their values. */
@@ -176,6 +180,17 @@ export class ProviderClient {
     this.#options.reader.close();
   }
 
+  /** In the order of their reads, so that what is too old to count is at the front. */
+  #noteExact(id: string): void {
+    const now = this.#options.clock.monotonic();
+    this.#exactAt.delete(id);
+    this.#exactAt.set(id, now);
+    for (const [oldest, at] of this.#exactAt) {
+      if (now - at <= EXACT_READ_MS) break;
+      this.#exactAt.delete(oldest);
+    }
+  }
+
   #isCurrent({ version, versionStage }: RemoteRef): boolean {
     return (
       version === undefined &&
@@ -217,7 +232,7 @@ export class ProviderClient {
     requests: readonly { ref: RemoteRef; freshAfter: number }[],
   ): Promise<readonly VersionResult[]> {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
-    const freshAfter = Math.min(...requests.map((request) => request.freshAfter));
+    const freshAfter = Math.max(...requests.map((request) => request.freshAfter));
     if (this.#options.clock.monotonic() < this.#noSweepUntil) return Promise.all(requests.map(describe));
     const shared = this.#listings.shared(EVERYTHING, freshAfter);
     // Those who are about to ask would pay for descriptions too.
@@ -245,6 +260,15 @@ export class ProviderClient {
     return result;
   }
 }
+
+const noneAllowed: Failed = {
+  kind: "failed",
+  failure: {
+    reason: "KeyNotAllowed",
+    scope: "request",
+    message: "this namespace may read nothing of what matches; add it to the provider's spec.access",
+  },
+};
 
 /** What a find doesn't see it would take for deleted. */
 const tooMany: Failed = {

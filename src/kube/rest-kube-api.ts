@@ -38,7 +38,12 @@ export function newKubeApi(transport: Transport): KubeApi {
     );
     const text = await readAll(response);
     if ((response.statusCode ?? 0) >= 300) throw toError(response, text);
-    return JSON.parse(text) as T;
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      // The parser's own message would quote the body.
+      throw new ApiError(0, "BadAnswer", "the apiserver answered with something that is not JSON");
+    }
   };
 
   return {

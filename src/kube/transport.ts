@@ -94,28 +94,36 @@ export function newTransport(config: KubeConfig, monotonic: () => number): Trans
       const { agent, streams } = agents(found);
       if (priority !== undefined) await turnstile.enter(priority);
       const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-        const sent = request(
-          {
-            protocol: base.protocol,
-            host: base.hostname,
-            port: base.port,
-            path: base.pathname.replace(/\/$/, "") + path,
-            method,
-            agent: priority === undefined ? streams : agent,
-            headers: {
-              ...found.headers,
-              ...headers,
-              "user-agent": "secretsync",
-              ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+        let sent: http.ClientRequest;
+        try {
+          sent = request(
+            {
+              protocol: base.protocol,
+              host: base.hostname,
+              port: base.port,
+              path: base.pathname.replace(/\/$/, "") + path,
+              method,
+              agent: priority === undefined ? streams : agent,
+              headers: {
+                ...found.headers,
+                ...headers,
+                "user-agent": "secretsync",
+                ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+              },
+              signal,
             },
-            signal,
-          },
-          resolve,
-        );
+            resolve,
+          );
+        } catch (error) {
+          // A header that can't be sent, such as a token with a line end in it.
+          if (priority !== undefined) turnstile.leave();
+          throw error;
+        }
         sent.setTimeout(HEAD_TIMEOUT_MS, () =>
           sent.destroy(new Error(`no answer from ${cluster.server} in time`)),
         );
-        sent.once("response", () => sent.setTimeout(0));
+        // A watch may be silent; any other answer must go on.
+        if (priority === undefined) sent.once("response", () => sent.setTimeout(0));
         sent.on("error", reject);
         // Closed in every case: answered and read, failed or aborted.
         if (priority !== undefined) sent.once("close", () => turnstile.leave());
@@ -155,7 +163,7 @@ async function loadCredentials(config: KubeConfig): Promise<Credentials> {
   const headers = Object.fromEntries(
     Object.entries((options.headers ?? {}) as Record<string, unknown>).map(([name, value]) => [
       name,
-      String(value),
+      String(value).trim(),
     ]),
   );
   if (auth) headers["Authorization"] = `Basic ${Buffer.from(auth).toString("base64")}`;

@@ -4,9 +4,13 @@
  */
 export type Priority = 0 | 1 | 2 | 3;
 
+/** Of so many turns one goes to the end of the order. */
+const AGING = 16;
+
 export class Turnstile {
   readonly #waiting: [(() => void)[], (() => void)[], (() => void)[], (() => void)[]] = [[], [], [], []];
   #free: number;
+  #left = 0;
 
   constructor(width: number) {
     this.#free = width;
@@ -22,7 +26,9 @@ export class Turnstile {
   }
 
   leave(): void {
-    const next = this.#waiting.find((line) => line.length > 0)?.shift();
+    // Now and then the least urgent, or a long burst would hold them up beyond their patience.
+    const lines = ++this.#left % AGING === 0 ? this.#waiting.toReversed() : this.#waiting;
+    const next = lines.find((line) => line.length > 0)?.shift();
     if (next) next();
     else this.#free++;
   }

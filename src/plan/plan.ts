@@ -245,6 +245,8 @@ const ownerReference = ({ metadata }: Observed): OwnerReference => ({
 /** Whether trying again soon is of use. */
 export const isStalled = (reason: Reason): boolean => reasons[reason].stalled;
 
-/** Milliseconds between periodic refreshes; undefined for none. */
-export const refreshMs = ({ spec }: Pick<Observed, "spec">): number | undefined =>
-  parseDuration(spec.refreshInterval) || undefined;
+/** Milliseconds between periodic refreshes, a second at least; undefined for none. */
+export const refreshMs = ({ spec }: Pick<Observed, "spec">): number | undefined => {
+  const milliseconds = parseDuration(spec.refreshInterval);
+  return milliseconds ? Math.max(1_000, milliseconds) : undefined;
+};

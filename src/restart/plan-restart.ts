@@ -1,5 +1,5 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import { digestOfKeys, fingerprint, type ContentRecord, type DigestKey } from "../plan/digest.ts";
+import { ALL_KEYS, digestOfKeys, fingerprint, type ContentRecord, type DigestKey } from "../plan/digest.ts";
 import type { ConsumedKeys, Workload } from "./consumption.ts";
 
 /**
@@ -20,20 +20,28 @@ export interface WorkloadWrite {
   readonly restartedFor: string | undefined;
 }
 
+/** What of a Secret a SecretSync answers for. */
+export interface Part {
+  readonly secretName: string;
+  /** The SecretSync's uid where several merge keys into one Secret: each then answers for its own keys alone. */
+  readonly mergedBy?: string | undefined;
+}
+
 export function planRestart(
   workload: Workload,
-  secretName: string,
+  part: Part,
   policy: SecretSyncSpec["restart"],
   record: ContentRecord,
   digestKey: DigestKey,
 ): WorkloadWrite | undefined {
   if (workload.deleting) return undefined;
   const recorded = parseConsumed(workload.consumed);
-  const before = recorded[secretName];
-  const keys = coveredKeys(workload, secretName, policy);
+  const slot = part.mergedBy === undefined ? part.secretName : `${part.secretName}/${part.mergedBy}`;
+  const before = Object.hasOwn(recorded, slot) ? recorded[slot] : undefined;
+  const keys = ownKeys(part, coveredKeys(workload, part.secretName, policy), record);
   if (!keys) {
     if (before === undefined) return undefined;
-    const { [secretName]: _dropped, ...rest } = recorded;
+    const { [slot]: _dropped, ...rest } = recorded;
     return { workload, restart: false, consumed: formatConsumed(rest), restartedFor: workload.restartedFor };
   }
   if (record.key !== digestKey.id) return undefined;
@@ -41,13 +49,25 @@ export function planRestart(
   const now = `${scope}.${digestOfKeys(digestKey, record.digests, keys)}`;
   if (before === now) return undefined;
   const restart = before !== undefined && before.startsWith(`${scope}.`);
-  const consumed = formatConsumed({ ...recorded, [secretName]: now });
+  const consumed = formatConsumed({ ...recorded, [slot]: now });
   return {
     workload,
     restart,
     consumed,
     restartedFor: restart ? fingerprint(consumed) : workload.restartedFor,
   };
+}
+
+/** Of the keys that are covered those that the SecretSync writes; undefined for none. */
+function ownKeys(
+  { mergedBy }: Part,
+  covered: ConsumedKeys | undefined,
+  { digests }: ContentRecord,
+): ConsumedKeys | undefined {
+  if (mergedBy === undefined || covered === undefined || covered === "all") return covered;
+  if (Object.hasOwn(digests, ALL_KEYS)) return covered;
+  const own = covered.filter((key) => Object.hasOwn(digests, key));
+  return own.length > 0 ? own : undefined;
 }
 
 /** The keys whose change restarts the workload; undefined when the policy leaves it alone. */
@@ -74,9 +94,9 @@ function coveredKeys(
 
 type Consumed = Readonly<Record<string, string>>;
 
-/** Secret names that the workload has a digest for. */
+/** Names of the Secrets that the workload has digests for. */
 export const recordedSecrets = (workload: Workload): readonly string[] =>
-  Object.keys(parseConsumed(workload.consumed));
+  Object.keys(parseConsumed(workload.consumed)).map((slot) => slot.split("/")[0] ?? "");
 
 function parseConsumed(text: string | undefined): Consumed {
   try {

@@ -44,6 +44,8 @@ export type Metrics = ReturnType<typeof newMetrics>;
 export function newMetrics(options: {
   version: string;
   lanes: readonly string[];
+  /** Kinds of objects that are watched. */
+  kinds: readonly string[];
   perObject: boolean;
   defaults: boolean;
 }) {
@@ -241,6 +243,10 @@ export function newMetrics(options: {
   for (const kind of ["Deployment", "StatefulSet", "DaemonSet"]) {
     writes.inc({ kind }, 0);
     for (const result of ["success", "failure"]) restarts.inc({ kind, result }, 0);
+  }
+  for (const kind of options.kinds) {
+    watchErrors.inc({ kind }, 0);
+    lists.inc({ kind }, 0);
   }
   for (const lane of options.lanes) queueWaitSeconds.zero({ lane });
   for (const stage of ["source_to_secret", "secret_to_rollout"]) propagationSeconds.zero({ stage });

@@ -332,6 +332,37 @@ describe("walls between namespaces", () => {
     await ns.untilReason(name, "Synced");
   });
 
+  it("that are moved are seen at once, and take nothing away from the Secret", async () => {
+    const other = unique("moved");
+    const tag = unique("t");
+    aws.put(`a/${tag}`, canary("mine"), { team: tag });
+    const allow = (keys: string[]) =>
+      api.apply(
+        resources.clusterSecretProvider,
+        {
+          metadata: { name: other },
+          spec: { aws: { regions: ["eu-west-1"] }, access: [{ namespaces: { names: [namespace] }, keys }] },
+        } as KubeObject,
+        { fieldManager: "user", force: true },
+        signal,
+      );
+    await allow(["a/**"]);
+    const name = unique("s");
+    const providerRef = { kind: "ClusterSecretProvider", name: other };
+    await ns.sync(name, {
+      providerRef,
+      refreshInterval: "0s",
+      dataFrom: [{ find: { tags: { team: tag } } }],
+      target: { deletionPolicy: "Delete" },
+    });
+    await ns.untilReason(name, "Synced");
+    await allow(["b/**"]);
+    await ns.untilReason(name, "KeyNotAllowed");
+    expect(await ns.values(name)).toEqual({ [`a_${tag}`]: canary("mine") });
+    await allow(["a/**"]);
+    await ns.untilReason(name, "Synced");
+  });
+
   it("hide from a find what a namespace may not read", async () => {
     const other = unique("walled");
     const tag = unique("t");

@@ -76,28 +76,44 @@ const policy = (restart: Record<string, unknown> = { policy: "Auto" }) => specOf
 
 /** The workload after the write that a plan asks for. */
 const after = (before: Workload, data: Record<string, string>, rule = policy()): Workload => {
-  const write = planRestart(before, "db", rule, record(data), digestKey);
+  const write = planRestart(before, { secretName: "db" }, rule, record(data), digestKey);
   return write ? { ...before, consumed: write.consumed, restartedFor: write.restartedFor } : before;
 };
 
 describe("a workload", () => {
   it("that is new is recorded without a restart", () => {
-    const write = planRestart(workload(), "db", policy(), record({ password: "one" }), digestKey);
+    const write = planRestart(
+      workload(),
+      { secretName: "db" },
+      policy(),
+      record({ password: "one" }),
+      digestKey,
+    );
     expect(write).toMatchObject({ restart: false, restartedFor: undefined });
   });
 
   it("whose content stays needs nothing", () => {
     const adopted = after(workload(), { password: "one" });
-    expect(planRestart(adopted, "db", policy(), record({ password: "one" }), digestKey)).toBeUndefined();
+    expect(
+      planRestart(adopted, { secretName: "db" }, policy(), record({ password: "one" }), digestKey),
+    ).toBeUndefined();
   });
 
   it("whose content changed restarts, and records that in the same write", () => {
     const adopted = after(workload(), { password: "one" });
-    const write = planRestart(adopted, "db", policy(), record({ password: "two" }), digestKey)!;
+    const write = planRestart(
+      adopted,
+      { secretName: "db" },
+      policy(),
+      record({ password: "two" }),
+      digestKey,
+    )!;
     expect(write.restart).toBe(true);
     expect(write.restartedFor).toMatch(/^[0-9a-f]{16}$/);
     const restarted = { ...adopted, consumed: write.consumed, restartedFor: write.restartedFor };
-    expect(planRestart(restarted, "db", policy(), record({ password: "two" }), digestKey)).toBeUndefined();
+    expect(
+      planRestart(restarted, { secretName: "db" }, policy(), record({ password: "two" }), digestKey),
+    ).toBeUndefined();
   });
 
   it("restarts exactly once for each change, over any history", () => {
@@ -109,7 +125,7 @@ describe("a workload", () => {
         for (const password of values) {
           // Twice, as after a crash.
           for (let time = 0; time < 2; time++) {
-            const write = planRestart(now, "db", policy(), record({ password }), digestKey);
+            const write = planRestart(now, { secretName: "db" }, policy(), record({ password }), digestKey);
             if (!write) continue;
             if (write.restart) restarts++;
             expect(write.restart).toBe(write.restartedFor !== now.restartedFor);
@@ -126,14 +142,26 @@ describe("a workload", () => {
   it("isn't restarted for a key that it doesn't consume", () => {
     const adopted = after(workload(), { password: "one", other: "1" });
     expect(
-      planRestart(adopted, "db", policy(), record({ password: "one", other: "2" }), digestKey),
+      planRestart(
+        adopted,
+        { secretName: "db" },
+        policy(),
+        record({ password: "one", other: "2" }),
+        digestKey,
+      ),
     ).toBeUndefined();
   });
 
   it("isn't restarted when its template consumes other keys now: its pods are new anyway", () => {
     const adopted = after(workload(), { password: "one", user: "u" });
     const changed = { ...adopted, consumes: { db: ["user"] } };
-    const write = planRestart(changed, "db", policy(), record({ password: "two", user: "u2" }), digestKey);
+    const write = planRestart(
+      changed,
+      { secretName: "db" },
+      policy(),
+      record({ password: "two", user: "u2" }),
+      digestKey,
+    );
     expect(write?.restart).toBe(false);
   });
 
@@ -141,23 +169,29 @@ describe("a workload", () => {
     const adopted = after(workload(), { password: "one" });
     const write = planRestart(
       adopted,
-      "db",
+      { secretName: "db" },
       policy(),
       record({ password: "one" }, otherDigestKey),
       otherDigestKey,
     );
     expect(write?.restart).toBe(false);
     expect(
-      planRestart(adopted, "db", policy(), record({ password: "one" }, otherDigestKey), digestKey),
+      planRestart(
+        adopted,
+        { secretName: "db" },
+        policy(),
+        record({ password: "one" }, otherDigestKey),
+        digestKey,
+      ),
     ).toBeUndefined();
   });
 
   it("keeps what it knows of other Secrets", () => {
     const both = workload({ consumes: { db: ["password"], tls: "all" } });
-    const first = planRestart(both, "tls", policy(), record({ x: "1" }), digestKey)!;
+    const first = planRestart(both, { secretName: "tls" }, policy(), record({ x: "1" }), digestKey)!;
     const second = planRestart(
       { ...both, consumed: first.consumed },
-      "db",
+      { secretName: "db" },
       policy(),
       record({ password: "one" }),
       digestKey,
@@ -169,7 +203,7 @@ describe("a workload", () => {
     const adopted = after(workload(), { password: "one" });
     const write = planRestart(
       { ...adopted, consumes: {} },
-      "db",
+      { secretName: "db" },
       policy(),
       record({ password: "two" }),
       digestKey,
@@ -179,20 +213,40 @@ describe("a workload", () => {
 
   it("with policy None is left alone", () => {
     expect(
-      planRestart(workload(), "db", policy({ policy: "None" }), record({ password: "one" }), digestKey),
+      planRestart(
+        workload(),
+        { secretName: "db" },
+        policy({ policy: "None" }),
+        record({ password: "one" }),
+        digestKey,
+      ),
     ).toBeUndefined();
   });
 
   it("with policy Listed restarts only when listed, for every key when its template shows none", () => {
     const listed = policy({ policy: "Listed", targets: [{ kind: "Deployment", name: "orders" }] });
     expect(
-      planRestart(workload({ name: "x" }), "db", listed, record({ password: "one" }), digestKey),
+      planRestart(
+        workload({ name: "x" }),
+        { secretName: "db" },
+        listed,
+        record({ password: "one" }),
+        digestKey,
+      ),
     ).toBeUndefined();
     expect(
-      planRestart(workload({ kind: "DaemonSet" }), "db", listed, record({ password: "one" }), digestKey),
+      planRestart(
+        workload({ kind: "DaemonSet" }),
+        { secretName: "db" },
+        listed,
+        record({ password: "one" }),
+        digestKey,
+      ),
     ).toBeUndefined();
     const reader = after(workload({ consumes: {} }), { any: "1" }, listed);
-    expect(planRestart(reader, "db", listed, record({ any: "2" }), digestKey)?.restart).toBe(true);
+    expect(planRestart(reader, { secretName: "db" }, listed, record({ any: "2" }), digestKey)?.restart).toBe(
+      true,
+    );
   });
 
   it.each(["not json", "[]", "null", '{"db":5}'])(
@@ -200,7 +254,7 @@ describe("a workload", () => {
     (consumed) => {
       const write = planRestart(
         workload({ consumed }),
-        "db",
+        { secretName: "db" },
         policy(),
         record({ password: "one" }),
         digestKey,
@@ -211,7 +265,54 @@ describe("a workload", () => {
 
   it("that is being deleted is left alone", () => {
     expect(
-      planRestart(workload({ deleting: true }), "db", policy(), record({ password: "one" }), digestKey),
+      planRestart(
+        workload({ deleting: true }),
+        { secretName: "db" },
+        policy(),
+        record({ password: "one" }),
+        digestKey,
+      ),
     ).toBeUndefined();
+  });
+});
+
+describe("a Secret of several SecretSyncs", () => {
+  const whole = { secretName: "db" };
+  const merger = { secretName: "db", mergedBy: "uid-b" };
+
+  it("restarts a workload for the keys that each of them writes, and never in turns", () => {
+    const consumer = workload({ consumes: { db: ["password", "extra"] } });
+    const step = (now: Workload, part: typeof merger | typeof whole, data: Record<string, string>) => {
+      const write = planRestart(now, part, policy(), record(data), digestKey);
+      return { restart: write?.restart ?? false, now: write ? { ...now, consumed: write.consumed } : now };
+    };
+    let state = step(step(consumer, whole, { password: "1" }).now, merger, { extra: "1" });
+    for (let round = 0; round < 3; round++) {
+      state = step(state.now, whole, { password: "1" });
+      expect(state.restart).toBe(false);
+      state = step(state.now, merger, { extra: "1" });
+      expect(state.restart).toBe(false);
+    }
+    state = step(state.now, merger, { extra: "2" });
+    expect(state.restart).toBe(true);
+    expect(step(state.now, whole, { password: "1" }).restart).toBe(false);
+    expect(recordedSecrets(state.now)).toEqual(["db", "db"]);
+  });
+
+  it("leaves a workload alone that consumes only keys of others", () => {
+    const consumer = workload({ consumes: { db: ["password"] } });
+    expect(planRestart(consumer, merger, policy(), record({ extra: "1" }), digestKey)).toBeUndefined();
+  });
+
+  it("that is named like a member of every object restarts as any other", () => {
+    const consumer = workload({ consumes: { constructor: "all" } as Workload["consumes"] });
+    const write = planRestart(
+      consumer,
+      { secretName: "constructor" },
+      policy(),
+      record({ a: "1" }),
+      digestKey,
+    );
+    expect(write?.restart).toBe(false);
   });
 });

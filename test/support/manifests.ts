@@ -404,6 +404,13 @@ export const invalidManifests: readonly InvalidCase[] = [
   bad("an interval without a unit", sync({ refreshInterval: "60" }), duration, ourDuration),
   bad("a negative interval", sync({ refreshInterval: "-5m" }), duration, ourDuration),
   bad("an interval in days", sync({ refreshInterval: "1d" }), duration, ourDuration),
+  ...["1ns", "999ms"].map((interval) =>
+    bad(
+      `an interval of ${interval}`,
+      sync({ refreshInterval: interval }),
+      "must be 0s, or a duration of a second or more",
+    ),
+  ),
   bad("an empty interval", sync({ refreshInterval: "" }), duration, ourDuration),
   bad(
     "an interval that is a number",
