@@ -108,6 +108,9 @@ export function newReconciler(options: ReconcilerOptions) {
     onRollout,
   } = options;
 
+  /** Statuses whose write failed: what they tell of a change would be lost, since the next look finds it done. */
+  const unwritten = new Map<string, { readonly uid: string; readonly status: SecretSyncStatus }>();
+
   /** `free` is called when only the status is left to write: in a burst, the Secrets of others come first. */
   return async function reconcile(
     key: string,
@@ -118,6 +121,7 @@ export function newReconciler(options: ReconcilerOptions) {
     const object = views.syncs.get(key);
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       freshness.forget(key);
+      unwritten.delete(key);
       return { kind: "gone" };
     }
     const parsed = gatherer.parse(object);
@@ -140,7 +144,9 @@ export function newReconciler(options: ReconcilerOptions) {
     signal: AbortSignal,
   ): Promise<Next> {
     const { key } = object;
-    const observed = await gatherer.gather(object, spec, look, signal);
+    const seen = await gatherer.gather(object, spec, look, signal);
+    const unsaid = unwritten.get(key);
+    const observed = unsaid?.uid === object.uid ? { ...seen, status: unsaid.status } : seen;
     const trigger = triggerOf(observed);
     const decision = await decide(key, observed, trigger, due, signal);
     const { plan: made, fetched } = decision;
@@ -161,12 +167,14 @@ export function newReconciler(options: ReconcilerOptions) {
       now: new Date(clock.now()).toISOString(),
     };
     const status = report(observed, outcome);
-    const notes = notesOf(object.status, status, outcome);
+    const notes = notesOf(observed.status, status, outcome);
     logOutcome(key, outcome);
     const next = nextOf(key, observed, verdict, restartProblem, decision);
     free();
-    await writeStatus(object, status, signal);
     for (const note of notes) recordEvent(object.metadata, note, signal);
+    unwritten.set(key, { uid: object.uid, status });
+    await writeStatus(object, status, signal);
+    unwritten.delete(key);
     return next;
   }
 

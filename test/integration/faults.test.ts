@@ -105,6 +105,28 @@ describe("an operator that is killed at a write of a rotation", () => {
   );
 });
 
+describe("a status that can't be written", () => {
+  it("is written by the next try, with what happened", async () => {
+    const { namespace, sync, spec, startOperator, untilReason } = await arena();
+    const proxy = new ApiProxy(kubeconfig);
+    const config = await proxy.start(logFile(`${namespace}.kubeconfig`));
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    let refused = 0;
+    proxy.onWrite = ({ path }, phase) => {
+      if (phase === "before" && path.endsWith("/status") && refused++ === 0) throw new Error("cut off");
+    };
+    await sync(key, spec(key));
+    const operator = await startOperator({ config, args: ["--leader-elect=false"] });
+    const { object, history } = await untilReason(key, "Synced");
+    expect(refused).toBeGreaterThan(1);
+    expect(history).toMatchObject([{ trigger: "Created", keys: ["password"], outcome: "Written" }]);
+    expect(object.status?.sources).toHaveLength(1);
+    await operator.stop();
+    await proxy.stop();
+  }, 60_000);
+});
+
 describe("a change that happens while the operator is down", () => {
   it("is found at its start, with the restart that it needs", async () => {
     const { sync, spec, startOperator, adopted, untilValue, untilReason } = await arena();
