@@ -5,7 +5,8 @@ import { newKubeApi } from "./kube/rest-kube-api.ts";
 import { loadKubeConfig, newTransport } from "./kube/transport.ts";
 import { parseOptions, type Options } from "./options.ts";
 import { systemClock } from "./runtime/clock.ts";
-import { newLogger } from "./telemetry/logger.ts";
+import { newLogger, type Logger } from "./telemetry/logger.ts";
+import { noTracing, wantsTracing, type Tracing } from "./telemetry/tracing.ts";
 import { wire } from "./wire.ts";
 
 /** The process: arguments and environment in, exit code out. The only reader of process.* in src. */
@@ -34,6 +35,8 @@ async function start(options: Options): Promise<void> {
   const stop = new AbortController();
   for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => stop.abort());
   process.on("unhandledRejection", (error) => log.error({ err: error }, "unhandled rejection"));
+  const identity = `${process.env["POD_NAME"] ?? hostname()}_${randomBytes(4).toString("hex")}`;
+  const tracing = await startTracing(identity, log);
   try {
     const config = loadKubeConfig();
     const transport = newTransport(config, () => systemClock.monotonic());
@@ -45,12 +48,13 @@ async function start(options: Options): Promise<void> {
       random: Math.random,
       randomBytes,
       log,
+      tracing,
       namespace:
         options["operator-namespace"] ||
         podNamespace() ||
         config.getContextObject(config.getCurrentContext())?.namespace ||
         "default",
-      identity: `${process.env["POD_NAME"] ?? hostname()}_${randomBytes(4).toString("hex")}`,
+      identity,
       loadAws: () => import("./providers/aws/secrets-manager.ts"),
     });
     const clean = await operator.run(stop.signal);
@@ -61,8 +65,15 @@ async function start(options: Options): Promise<void> {
     log.fatal({ err: error }, "the operator can't start");
     process.exitCode = 1;
   }
+  await tracing.stop();
   // Nothing that still lingers may keep the process.
   process.exit();
+}
+
+async function startTracing(identity: string, log: Logger): Promise<Tracing> {
+  if (!wantsTracing(process.env)) return noTracing;
+  const { newOtlpTracing } = await import("./telemetry/otlp-tracing.ts");
+  return newOtlpTracing({ version, identity, log });
 }
 
 function podNamespace(): string | undefined {

@@ -30,6 +30,8 @@ import type { Options } from "./options.ts";
 import { newOperator, type Operator } from "./run.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { newMetrics } from "./telemetry/metrics.ts";
+import { newCallObserver } from "./telemetry/provider-calls.ts";
+import type { Tracing } from "./telemetry/tracing.ts";
 
 /** The composition root: builds every object and connects them. No decisions here. */
 export interface Parts {
@@ -40,6 +42,7 @@ export interface Parts {
   readonly random: Random;
   readonly randomBytes: (count: number) => Buffer;
   readonly log: Logger;
+  readonly tracing: Tracing;
   readonly namespace: string;
   readonly identity: string;
   /** The AWS SDK is loaded when the first provider shows up: an idle operator stays small. */
@@ -52,7 +55,7 @@ export interface Parts {
 const URGENT_SHARE = 0.25;
 
 export function wire(parts: Parts): Operator {
-  const { options, api, clock, random, log } = parts;
+  const { options, api, clock, random, log, tracing } = parts;
   const metrics = newMetrics({
     version: parts.version,
     lanes,
@@ -71,6 +74,10 @@ export function wire(parts: Parts): Operator {
   const leads = () => !options["leader-elect"] || elector.holds();
   const writer = fencedApi(api, leads);
   const onWrite = (kind: string) => metrics.writes.inc({ kind });
+
+  /** `since`: milliseconds since 1970. */
+  const propagated = (stage: string, since: number) =>
+    metrics.propagationSeconds.observe({ stage }, Math.max(0, clock.now() - since) / 1000);
 
   const queue = new WorkQueue<Lane>({
     lanes,
@@ -105,16 +112,12 @@ export function wire(parts: Parts): Operator {
   const connectAws: ConnectAws = async (target, limits) => {
     const { openSecretsManager } = await parts.loadAws();
     const reader = openSecretsManager(target);
-    const provider = "aws";
     const caller = new Caller({
       clock,
       random,
       limits,
       onRecovered,
-      observe: (operation, result, seconds) => {
-        metrics.providerCalls.inc({ provider, operation, result });
-        metrics.providerSeconds.observe({ provider, operation }, seconds);
-      },
+      observe: newCallObserver({ provider: "aws", metrics, tracing, monotonic: () => clock.monotonic() }),
     });
     return new ProviderClient({
       reader,
@@ -144,7 +147,7 @@ export function wire(parts: Parts): Operator {
     clock,
     log,
     freshness,
-    gatherer: newGatherer(api, views, currentDigestKey),
+    gatherer: newGatherer({ api, views, clock, digestKey: currentDigestKey }),
     fetcher: newFetcher(accessTo, clock),
     apply: newApplier(writer, views, clock, onWrite),
     restart: newRestarter({
@@ -152,29 +155,26 @@ export function wire(parts: Parts): Operator {
       views,
       clock,
       digestKey: currentDigestKey,
-      onRestart: (kind, result) => metrics.restarts.inc({ kind, result }),
+      onRestart: (kind, result, changedAt) => {
+        metrics.restarts.inc({ kind, result });
+        if (result === "success" && changedAt !== undefined) propagated("secret_to_rollout", changedAt);
+      },
       onWrite,
     }),
     writeStatus: newStatusWriter(writer, views, onWrite),
     recordEvent: newEventRecorder({
       api: writer,
       clock,
-      newId: () => parts.randomBytes(8).toString("hex"),
       onError: (error) => log.debug({ err: error }, "event not written"),
       onWrite,
     }),
     onChange: (kind, sourceChangedAt) => {
       if (kind === "repaired") metrics.repairs.inc();
-      if (kind === "updated" && sourceChangedAt !== undefined) {
-        metrics.propagationSeconds.observe(
-          { stage: "source_to_secret" },
-          Math.max(0, clock.now() - sourceChangedAt) / 1000,
-        );
-      }
+      if (kind === "updated" && sourceChangedAt !== undefined)
+        propagated("source_to_secret", sourceChangedAt);
     },
-    onRollout: (seconds) => metrics.propagationSeconds.observe({ stage: "secret_to_rollout" }, seconds),
   });
-  const settle = newSettler({ queue, reconcile, clock, log, metrics });
+  const settle = newSettler({ queue, reconcile, clock, log, metrics, tracing });
 
   metrics.connect({
     objects: () => objectSamples(views, leads(), freshness),

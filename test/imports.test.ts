@@ -26,7 +26,20 @@ const doors: Readonly<
       "node:tls",
     ],
   },
-  telemetry: { rooms: [], packages: ["pino", "pino-pretty", "prom-client", "node:http"] },
+  telemetry: {
+    rooms: [],
+    packages: [
+      "pino",
+      "pino-pretty",
+      "prom-client",
+      "node:http",
+      "@opentelemetry/api",
+      "@opentelemetry/context-async-hooks",
+      "@opentelemetry/exporter-trace-otlp-http",
+      "@opentelemetry/resources",
+      "@opentelemetry/sdk-trace",
+    ],
+  },
   controller: {
     rooms: ["api", "plan", "restart", "runtime", "kube"],
     types: ["fetch", "providers", "telemetry"],
@@ -39,6 +52,7 @@ interface Import {
   readonly room: string;
   readonly target: string;
   readonly isType: boolean;
+  readonly isLazy: boolean;
 }
 
 const roomOf = (file: string): string => path.dirname(path.relative("src", file));
@@ -53,6 +67,7 @@ const imports: readonly Import[] = globSync("src/**/*.ts").flatMap((file) => {
     room: roomOf(file),
     target: from ?? bare ?? lazy ?? "",
     isType: type !== undefined,
+    isLazy: lazy !== undefined,
   }));
 });
 
@@ -88,6 +103,27 @@ describe("the doors between rooms", () => {
         .map((b) => `${a} and ${b}`),
     );
     expect(both).toEqual([]);
+  });
+});
+
+/** What an idle operator shall not pay for. */
+const onDemand = /^@opentelemetry\/|^@aws-sdk\/|^pino-pretty$/;
+
+describe("what is loaded on demand", () => {
+  const files = new Set(imports.filter(({ target }) => onDemand.test(target)).map(({ file }) => file));
+
+  it.each(["src/telemetry/otlp-tracing.ts", "src/providers/aws/secrets-manager.ts"])("%s is so", (file) => {
+    expect(files).toContain(file);
+    const importers = imports.filter(
+      (each) => path.join(path.dirname(each.file), each.target) === file && !each.isType,
+    );
+    expect(importers.length).toBeGreaterThan(0);
+    expect(importers.filter(({ isLazy }) => !isLazy)).toEqual([]);
+  });
+
+  it("pino-pretty is so", () => {
+    const importers = imports.filter(({ target }) => target === "pino-pretty");
+    expect(importers.map(({ isLazy }) => isLazy)).toEqual([true]);
   });
 });
 

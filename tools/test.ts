@@ -13,6 +13,8 @@ const cluster = [
   "./test/support/cluster-setup.ts",
   "--globalTeardown",
   "./test/support/cluster-teardown.ts",
+  "--setupFilesAfterEnv",
+  "./test/support/scan-leaks.ts",
 ];
 
 const suites: Readonly<Record<string, readonly string[]>> = {

@@ -24,7 +24,7 @@ const historyEntry = z
       "x-kubernetes-list-type": "atomic",
     }),
     workloads: z.array(z.string()).optional().meta({
-      description: "Workloads that were restarted, as Kind/name.",
+      description: "Workloads that were restarted for it, as Kind/name, the first 20.",
       "x-kubernetes-list-type": "atomic",
     }),
     outcome: z.string().meta({ description: "Written, Repaired, Restarted, RestartFailed or Deleted." }),

@@ -6,10 +6,17 @@ import type { DigestKey } from "../plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
 import { targetName, type Observed, type Rival } from "../plan/observed.ts";
 import { sourcesOf } from "../plan/sources.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { OwnObject, Views } from "./views.ts";
 
 /** Step 1 of a reconcile: everything that is known about the object, in one value. */
-export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestKey) {
+export function newGatherer(options: {
+  readonly api: KubeApi;
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly digestKey: () => DigestKey;
+}) {
+  const { api, views, clock, digestKey } = options;
   const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretSyncSpec>>();
 
   return {
@@ -52,6 +59,7 @@ export function newGatherer(api: KubeApi, views: Views, digestKey: () => DigestK
             ? views.secrets.get(`${namespace}/${abandonedName}`)
             : undefined,
         digestKey: digestKey(),
+        now: new Date(clock.now()).toISOString(),
       };
     },
   };

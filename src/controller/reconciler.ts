@@ -16,10 +16,17 @@ import {
   type Step,
   type Verdict,
 } from "../plan/plan.ts";
-import { report, reportInvalid, type Outcome, type Trigger } from "../plan/report.ts";
+import {
+  newlyRestarted,
+  report,
+  reportInvalid,
+  tellsChange,
+  tellsVersions,
+  type Outcome,
+} from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
 import { newestChange, providerName, type FetchedValues } from "../plan/sources.ts";
-import { requestOf, triggerOf } from "../plan/trigger.ts";
+import { requestOf, triggerOf, type Trigger } from "../plan/trigger.ts";
 import type { Failure } from "../api/reasons.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -56,13 +63,17 @@ export interface ReconcilerOptions {
     signal: AbortSignal,
   ) => Promise<Restarts>;
   readonly writeStatus: (object: OwnObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
-  readonly recordEvent: (about: ObjectMeta, note: EventNote, signal: AbortSignal) => void;
+  readonly recordEvent: (
+    about: ObjectMeta,
+    note: EventNote,
+    before: SecretSyncStatus,
+    signal: AbortSignal,
+  ) => Promise<void>;
   readonly freshness: Freshness;
   readonly onChange: (
     kind: "created" | "updated" | "repaired" | "deleted",
     sourceChangedAt: number | undefined,
   ) => void;
-  readonly onRollout: (seconds: number) => void;
 }
 
 /** Why it is reconciled. */
@@ -105,11 +116,7 @@ export function newReconciler(options: ReconcilerOptions) {
     recordEvent,
     freshness,
     onChange,
-    onRollout,
   } = options;
-
-  /** Statuses whose write failed: what they tell of a change would be lost, since the next look finds it done. */
-  const unwritten = new Map<string, { readonly uid: string; readonly status: SecretSyncStatus }>();
 
   /** `free` is called when only the status is left to write: in a burst, the Secrets of others come first. */
   return async function reconcile(
@@ -121,7 +128,6 @@ export function newReconciler(options: ReconcilerOptions) {
     const object = views.syncs.get(key);
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       freshness.forget(key);
-      unwritten.delete(key);
       return { kind: "gone" };
     }
     const parsed = gatherer.parse(object);
@@ -144,37 +150,31 @@ export function newReconciler(options: ReconcilerOptions) {
     signal: AbortSignal,
   ): Promise<Next> {
     const { key } = object;
-    const seen = await gatherer.gather(object, spec, look, signal);
-    const unsaid = unwritten.get(key);
-    const observed = unsaid?.uid === object.uid ? { ...seen, status: unsaid.status } : seen;
+    const observed = await gatherer.gather(object, spec, look, signal);
     const trigger = triggerOf(observed);
     const decision = await decide(key, observed, trigger, due, signal);
     const { plan: made, fetched } = decision;
     const problem = await apply(made.steps, signal);
     const verdict: Verdict = problem ?? made.verdict;
-    const writtenAt = clock.monotonic();
     const { restarted, problem: restartProblem } = await restartDue(observed, made, problem, signal);
-    if (restarted.length > 0) onRollout((clock.monotonic() - writtenAt) / 1000);
     if (made.change && !problem) onChange(made.change.kind, newestChange(fetched));
 
     const outcome: Outcome = {
       plan: made,
       verdict,
-      trigger,
+      // What could not be written is not there.
+      record: problem ? undefined : made.record,
       fetched,
       restarted,
       restartProblem,
-      now: new Date(clock.now()).toISOString(),
     };
     const status = report(observed, outcome);
-    const notes = notesOf(observed.status, status, outcome);
-    logOutcome(key, outcome);
+    const notes = notesOf(observed, outcome, status);
+    logOutcome(key, trigger, outcome, newlyRestarted(observed, outcome));
     const next = nextOf(key, observed, verdict, restartProblem, decision);
     free();
-    for (const note of notes) recordEvent(object.metadata, note, signal);
-    unwritten.set(key, { uid: object.uid, status });
+    await Promise.all(notes.map((note) => recordEvent(object.metadata, note, object.status, signal)));
     await writeStatus(object, status, signal);
-    unwritten.delete(key);
     return next;
   }
 
@@ -190,10 +190,13 @@ export function newReconciler(options: ReconcilerOptions) {
     const { sources, metadata } = observed;
     if (need.kind === "versions" && trigger !== "Request") {
       const freshUntil = refresh ? undefined : settledUntil(key, observed);
-      if (freshUntil !== undefined) return { plan: planUnchanged(observed), freshUntil };
+      const unchanged = planUnchanged(observed);
+      if (freshUntil !== undefined && tellsChange(observed, unchanged.record))
+        return { plan: unchanged, freshUntil };
       const versions = await fetcher.versions(sources, metadata.namespace, freshAfter, signal);
       if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
-      if (versions.value && isUnchanged(observed, versions.value))
+      const { value } = versions;
+      if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
         return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
     }
     const values = await fetcher.values(sources, metadata.namespace, freshAfter, signal);
@@ -245,10 +248,10 @@ export function newReconciler(options: ReconcilerOptions) {
       verdict,
       new Date(clock.now()).toISOString(),
     );
-    await writeStatus(object, status, signal);
     const said = object.status.conditions?.find(({ type }) => type === "Ready");
     if (said?.message !== verdict.message)
-      recordEvent(object.metadata, { type: "Warning", ...verdict }, signal);
+      await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
+    await writeStatus(object, status, signal);
     freshness.failed(object.key, STALLED_MS, false);
     return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
   }
@@ -284,12 +287,17 @@ export function newReconciler(options: ReconcilerOptions) {
 
   function logOutcome(
     key: string,
-    { plan: { change }, verdict, restarted, trigger, restartProblem }: Outcome,
+    trigger: Trigger,
+    { plan: { change }, verdict, restartProblem }: Outcome,
+    restarted: readonly string[],
   ): void {
     const fields = { secretsync: key, reason: verdict.reason, trigger };
     if (isFailure(verdict.reason)) log.warn({ ...fields, detail: verdict.message }, "sync failed");
     else if (change)
-      log.info({ ...fields, change: change.kind, keys: change.keys.slice(0, 20) }, "secret written");
+      log.info(
+        { ...fields, change: change.kind, keys: change.kind === "deleted" ? [] : change.keys },
+        "secret written",
+      );
     else log.debug(fields, "unchanged");
     if (restarted.length > 0) log.info({ secretsync: key, workloads: restarted }, "workloads restarted");
     if (restartProblem) log.warn({ secretsync: key, detail: restartProblem }, "restart failed");

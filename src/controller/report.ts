@@ -3,7 +3,9 @@ import { FIELD_MANAGER } from "../api/group.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
-import type { Outcome } from "../plan/report.ts";
+import type { Change } from "../plan/digest.ts";
+import type { Observed } from "../plan/observed.ts";
+import { isDeletion, newlyRestarted, type Outcome } from "../plan/report.ts";
 import type { EventNote } from "./events.ts";
 import { projectOwn, type OwnObject, type Views } from "./views.ts";
 
@@ -34,29 +36,23 @@ export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: stri
   };
 }
 
-/** Events for what changed: failures once, rotations, repairs and restarts. A first sync is no news. */
-export function notesOf(
-  before: SecretSyncStatus,
-  after: SecretSyncStatus,
-  { plan, verdict, restarted, restartProblem }: Outcome,
-): readonly EventNote[] {
+/** Events for what status newly tells: failures once, rotations, repairs and restarts. A first sync is no news. */
+export function notesOf(observed: Observed, outcome: Outcome, after: SecretSyncStatus): readonly EventNote[] {
+  const { verdict, record, restartProblem } = outcome;
+  const before = observed.status;
   const notes: EventNote[] = [];
   const ready = (status: SecretSyncStatus) => status.conditions?.find(({ type }) => type === "Ready");
   const failed = ready(after)?.status === "False";
   if (failed && (ready(before)?.reason !== verdict.reason || ready(before)?.message !== verdict.message)) {
     notes.push({ type: "Warning", reason: verdict.reason, message: verdict.message });
   }
-  if (!failed && plan.change) {
-    const keys = plan.change.keys.slice(0, 20).join(", ");
-    const said = {
-      updated: `changed ${keys}`,
-      repaired: "restored the Secret, which somebody had changed or deleted",
-      deleted: verdict.message,
-      created: undefined,
-    };
-    const message = said[plan.change.kind];
-    if (message !== undefined) notes.push({ type: "Normal", reason: verdict.reason, message });
+  if (isDeletion(before, verdict))
+    notes.push({ type: "Normal", reason: "Deleted", message: verdict.message });
+  else if (record?.change && after.lastChangeTime !== before.lastChangeTime) {
+    const message = toldChange(record.change);
+    if (message !== undefined) notes.push({ type: "Normal", reason: "Synced", message });
   }
+  const restarted = newlyRestarted(observed, outcome);
   if (restarted.length > 0)
     notes.push({ type: "Normal", reason: "Restarted", message: `restarted ${restarted.join(", ")}` });
   const problem = (status: SecretSyncStatus) =>
@@ -65,4 +61,15 @@ export function notesOf(
     notes.push({ type: "Warning", reason: "RestartFailed", message: restartProblem });
   }
   return notes;
+}
+
+function toldChange({ kind, keys }: Change): string | undefined {
+  switch (kind) {
+    case "created":
+      return undefined;
+    case "updated":
+      return `changed ${keys.join(", ")}`;
+    case "repaired":
+      return "restored the Secret, which somebody had changed or deleted";
+  }
 }

@@ -4,14 +4,14 @@ import { ApiError, type KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { ContentRecord, DigestKey } from "../plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
-import { planRestart, type Part, type WorkloadWrite } from "../restart/plan-restart.ts";
+import { planRestart, wasRestartedFor, type Part, type WorkloadWrite } from "../restart/plan-restart.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
 /** Step 5 of a reconcile: restarts, or records the digest on, each workload that is due. */
 
 export interface Restarts {
-  /** Kind/name. */
+  /** Kind/name of the workloads that run with the record's change because they were restarted for it, in order. */
   readonly restarted: readonly string[];
   readonly problem: string | undefined;
 }
@@ -24,7 +24,12 @@ export function newRestarter(options: {
   readonly views: Views;
   readonly clock: Clock;
   readonly digestKey: () => DigestKey;
-  readonly onRestart: (kind: WorkloadKind, result: "success" | "failure") => void;
+  /** `changedAt`: milliseconds since 1970 when the Secret changed, where that is known. */
+  readonly onRestart: (
+    kind: WorkloadKind,
+    result: "success" | "failure",
+    changedAt: number | undefined,
+  ) => void;
   readonly onWrite: (kind: string) => void;
 }) {
   const { api, views, clock, digestKey, onRestart, onWrite } = options;
@@ -36,22 +41,28 @@ export function newRestarter(options: {
     record: ContentRecord,
     signal: AbortSignal,
   ): Promise<Restarts> {
-    const restarted: string[] = [];
     const failed: string[] = [];
-    for (const workload of candidates(namespace, part.secretName, policy)) {
+    const changedAt = record.change && Date.parse(record.change.at);
+    const due = candidates(namespace, part.secretName, policy);
+    for (const workload of due) {
       const name = `${workload.kind}/${workload.name}`;
       try {
-        if (await bringUpToDate(workload, part, policy, record, signal)) {
-          restarted.push(name);
-          onRestart(workload.kind, "success");
-        }
+        if (await bringUpToDate(workload, part, policy, record, signal))
+          onRestart(workload.kind, "success", changedAt);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
-        onRestart(workload.kind, "failure");
+        onRestart(workload.kind, "failure", changedAt);
         failed.push(`${name}: ${explain(error)}`);
       }
     }
-    return { restarted, problem: failed.length > 0 ? failed.join("; ") : undefined };
+    const restarted = due
+      .filter(({ kind, key }) => {
+        const live = views.workloads[kind].get(key);
+        return live && wasRestartedFor(live, part, record.change);
+      })
+      .map(({ kind, name }) => `${kind}/${name}`)
+      .sort();
+    return { restarted, problem: failed.length > 0 ? failed.sort().join("; ") : undefined };
   };
 
   function candidates(

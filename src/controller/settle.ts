@@ -3,6 +3,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Taken, WorkQueue } from "../runtime/work-queue.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
+import type { Tracing } from "../telemetry/tracing.ts";
 import type { Lane } from "./lanes.ts";
 import type { Due, Next } from "./reconciler.ts";
 
@@ -13,8 +14,9 @@ export function newSettler(options: {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
 }) {
-  const { queue, reconcile, clock, log, metrics } = options;
+  const { queue, reconcile, clock, log, metrics, tracing } = options;
 
   const settle = (key: string, next: Next) => {
     switch (next.kind) {
@@ -35,6 +37,10 @@ export function newSettler(options: {
         metrics.reconciles.inc({ result: "retry" });
     }
   };
+  const resultOf = (next: Next) => {
+    if (next.kind === "gone") return "gone";
+    return next.kind === "backoff" ? "retry" : next.result;
+  };
 
   return {
     async handle({ key, lane, dueSince }: Taken<Lane>, free: () => void): Promise<void> {
@@ -44,7 +50,15 @@ export function newSettler(options: {
       try {
         const refresh = lane === "periodic";
         const freshAfter = refresh ? dueSince - PERIODIC_SLACK_MS : dueSince;
-        settle(key, await reconcile(key, { refresh, freshAfter }, free, limit.signal));
+        const attributes = { "secretsync.object": key, "secretsync.lane": lane };
+        const next = await tracing.span({ name: "reconcile", attributes }, async (span) => {
+          const end = await reconcile(key, { refresh, freshAfter }, free, limit.signal);
+          const result = resultOf(end);
+          span.set({ "secretsync.result": result });
+          if (result === "retry" || result === "stalled") span.fail(result);
+          return end;
+        });
+        settle(key, next);
       } finally {
         cancel();
         metrics.reconcileSeconds.observe((clock.monotonic() - started) / 1000);

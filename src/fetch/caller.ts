@@ -3,18 +3,18 @@ import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Circuit } from "./circuit.ts";
 import { Limiter } from "./limiter.ts";
 
-/** Told of every call that went out. */
-export type CallObserver = (
+/** Makes the call, and notes that it went out and how it ended. */
+export type ObserveCall = <T>(
   operation: string,
-  result: "success" | "missing" | ProviderFailure["reason"],
-  seconds: number,
-) => void;
+  call: () => Promise<T>,
+  resultOf: (answer: T) => "success" | "missing" | ProviderFailure["reason"],
+) => Promise<T>;
 
 export interface CallerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly limits: { readonly requestsPerSecond: number; readonly maxConcurrent: number };
-  readonly observe: CallObserver;
+  readonly observe: ObserveCall;
   /** The provider answers again after it did not. */
   readonly onRecovered: () => void;
 }
@@ -69,16 +69,15 @@ export class Caller {
     const { clock, observe } = this.#options;
     const limit = new AbortController();
     const cancel = clock.after(CALL_TIMEOUT_MS, () => limit.abort(new Error("the provider took too long")));
-    const started = clock.monotonic();
     try {
-      const result = await send(limit.signal);
-      const missing = (result as { kind?: string }).kind === "missing";
-      observe(
+      return await observe(
         operation,
-        failureOf(result)?.reason ?? (missing ? "missing" : "success"),
-        (clock.monotonic() - started) / 1000,
+        () => send(limit.signal),
+        (answer) => {
+          const missing = (answer as { kind?: string }).kind === "missing";
+          return failureOf(answer)?.reason ?? (missing ? "missing" : "success");
+        },
       );
-      return result;
     } finally {
       cancel();
     }

@@ -1,5 +1,6 @@
 import { createHash, createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import type { SecretValue } from "../providers/secret-value.ts";
+import type { Trigger } from "./trigger.ts";
 
 /**
  * Digests that may leave a Secret: HMAC-SHA-256 under a random key of the installation, so that nobody who reads
@@ -23,6 +24,17 @@ export interface ContentRecord {
   readonly owned: string;
   /** Digest of each value by key name; only "*", for all together, when there are very many keys. */
   readonly digests: KeyDigests;
+  /** The last change of the content. It is written with the content, so no crash can lose what status shall tell. */
+  readonly change: Change | undefined;
+}
+
+export interface Change {
+  readonly kind: "created" | "updated" | "repaired";
+  /** RFC 3339. */
+  readonly at: string;
+  readonly trigger: Trigger;
+  /** Names of the keys that changed, the first 20. */
+  readonly keys: readonly string[];
 }
 
 export const newDigestKey = (secret: Buffer): DigestKey => ({
@@ -32,6 +44,7 @@ export const newDigestKey = (secret: Buffer): DigestKey => ({
 
 /** Annotations hold 256 KiB in all; above so many keys one digest stands for all. */
 const MOST_SINGLE_DIGESTS = 256;
+export const MOST_KEYS_IN_CHANGE = 20;
 export const ALL_KEYS = "*";
 
 export function digestContent(digestKey: DigestKey, data: ReadonlyMap<string, SecretValue>): KeyDigests {
@@ -76,15 +89,33 @@ function combine({ secret }: DigestKey, parts: readonly (readonly [string, strin
   return createHmac("sha256", secret).update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-export const formatRecord = ({ key, version, owned, digests }: ContentRecord): string =>
-  JSON.stringify({ key, version, owned, digests });
+export const formatRecord = ({ key, version, owned, digests, change }: ContentRecord): string =>
+  JSON.stringify({ key, version, owned, digests, change });
+
+const kinds: readonly unknown[] = ["created", "updated", "repaired"] satisfies Change["kind"][];
+const triggers: readonly unknown[] = ["Created", "Spec", "Request", "Refresh", "Drift"] satisfies Trigger[];
+
+/** Whoever may write the Secret may write anything there, and a status that quotes it must stay valid. */
+function isChange(value: unknown): value is Change {
+  const { kind, at, trigger, keys } = (value ?? {}) as { readonly [F in keyof Change]?: unknown };
+  return (
+    kinds.includes(kind) &&
+    typeof at === "string" &&
+    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(at) &&
+    !Number.isNaN(Date.parse(at)) &&
+    triggers.includes(trigger) &&
+    Array.isArray(keys) &&
+    keys.length <= MOST_KEYS_IN_CHANGE &&
+    keys.every((key) => typeof key === "string" && key.length <= 253)
+  );
+}
 
 /** undefined for anything that formatRecord didn't write. */
 export function parseRecord(text: string | undefined): ContentRecord | undefined {
   if (text === undefined) return undefined;
   try {
     const record = JSON.parse(text) as Partial<ContentRecord> | null;
-    const { key, version, owned, digests } = record ?? {};
+    const { key, version, owned, digests, change } = record ?? {};
     if (
       typeof key !== "string" ||
       typeof version !== "string" ||
@@ -93,7 +124,7 @@ export function parseRecord(text: string | undefined): ContentRecord | undefined
       digests === null
     )
       return undefined;
-    return { key, version, owned, digests };
+    return { key, version, owned, digests, change: isChange(change) ? change : undefined };
   } catch {
     return undefined;
   }

@@ -22,6 +22,8 @@ export interface Observed {
   /** The Secret that an earlier spec named, if it is still ours. */
   readonly abandoned: LiveTarget | undefined;
   readonly digestKey: DigestKey;
+  /** RFC 3339: when this was observed. */
+  readonly now: string;
 }
 
 export interface Rival {

@@ -4,11 +4,20 @@ import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { buildContent } from "./content.ts";
-import { ALL_KEYS, digestContent, formatRecord, type ContentRecord, type KeyDigests } from "./digest.ts";
+import {
+  ALL_KEYS,
+  digestContent,
+  formatRecord,
+  MOST_KEYS_IN_CHANGE,
+  type Change,
+  type ContentRecord,
+  type KeyDigests,
+} from "./digest.ts";
 import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
 import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
+import { triggerOf } from "./trigger.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
 
@@ -46,10 +55,7 @@ export interface Plan {
   readonly steps: readonly Step[];
   readonly verdict: Verdict;
   /** What happened to the content; undefined when it stays. */
-  readonly change?: {
-    readonly kind: "created" | "updated" | "repaired" | "deleted";
-    readonly keys: readonly string[];
-  };
+  readonly change?: Change | { readonly kind: "deleted" } | undefined;
   /** The record of the content that the Secret holds after the steps, for restarts. */
   readonly record?: ContentRecord | undefined;
 }
@@ -121,6 +127,7 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   if (spec.target.immutable && target && keys.length > 0)
     return failed(observed, immutableProblem(target.name));
 
+  const change = changeOf(observed, before, keys);
   const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
   const annotations = {
     ...spec.target.template?.metadata?.annotations,
@@ -132,6 +139,7 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
     version: contentFingerprint(spec, versions ?? new Map()),
     owned: expectedOwnership(data.keys(), Object.keys(labels), Object.keys(annotations)),
     digests,
+    change: change ?? before?.change,
   };
   const step: Step = {
     kind: "applySecret",
@@ -150,7 +158,7 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   return {
     steps: [step, ...cleanUp(observed)],
     verdict: synced(observed),
-    ...changeOf(observed, before, keys),
+    change,
     record,
   };
 }
@@ -159,15 +167,26 @@ function changeOf(
   observed: Observed,
   before: ContentRecord | undefined,
   keys: readonly string[],
-): Pick<Plan, "change"> {
-  if (!before) {
-    // A Secret that we wrote before and that is gone now was deleted by somebody.
-    const kind =
-      observed.status.secretRef?.name === targetName(observed) && !observed.target ? "repaired" : "created";
-    return { change: { kind, keys } };
-  }
-  if (keys.length > 0) return { change: { kind: "updated", keys } };
-  return isIntact(observed, before) ? {} : { change: { kind: "repaired", keys: [] } };
+): Change | undefined {
+  const kind = kindOfChange(observed, before, keys);
+  if (!kind) return undefined;
+  const trigger = kind === "repaired" ? "Drift" : triggerOf(observed);
+  return { kind, at: observed.now, trigger, keys: keys.slice(0, MOST_KEYS_IN_CHANGE) };
+}
+
+function kindOfChange(
+  observed: Observed,
+  before: ContentRecord | undefined,
+  keys: readonly string[],
+): Change["kind"] | undefined {
+  const { status, target, digestKey, metadata } = observed;
+  // A Secret that we wrote before and that is gone now was deleted by somebody.
+  if (!before) return status.secretRef?.name === targetName(observed) && !target ? "repaired" : "created";
+  if (keys.length > 0) return "updated";
+  // Under another digest key nothing can be told apart, and what a new spec asks for is no repair.
+  if (before.key !== digestKey.id || status.observedGeneration !== metadata.generation) return undefined;
+  if (isIntact(observed, before)) return undefined;
+  return "repaired";
 }
 
 function planDeletion(observed: Observed): Plan {
@@ -181,7 +200,7 @@ function planDeletion(observed: Observed): Plan {
   return {
     steps: [{ kind: "deleteSecret", name: target.name, namespace: metadata.namespace, uid: target.uid }],
     verdict,
-    change: { kind: "deleted", keys: [] },
+    change: { kind: "deleted" },
   };
 }
 
@@ -209,8 +228,12 @@ const synced = (observed: Observed): Verdict => ({
   message: `Secret ${targetName(observed)} is up to date`,
 });
 
-const liveRecord = (observed: Observed): ContentRecord | undefined =>
-  observed.target?.records[recordAnnotation(observed)];
+/** Our notes on the target's content; what another SecretSync noted there is none of our business. */
+function liveRecord(observed: Observed): ContentRecord | undefined {
+  const { target, metadata } = observed;
+  if (!merges(observed) && target?.owner !== metadata.name) return undefined;
+  return target?.records[recordAnnotation(observed)];
+}
 
 /** Nobody changed what we wrote, and it was written for this very SecretSync and digest key. */
 function isIntact(observed: Observed, record: ContentRecord): boolean {

@@ -1,53 +1,75 @@
 import type { Condition } from "../api/fields.ts";
-import { annotation } from "../api/group.ts";
 import type { HistoryEntry, SecretSyncStatus, SourceStatus } from "../api/secret-sync-status.ts";
+import type { Change, ContentRecord } from "./digest.ts";
 import { isStalled, type Plan, type Verdict } from "./plan.ts";
 import { targetName, type Observed } from "./observed.ts";
-import { describeSource, providerName, type FetchedValues } from "./sources.ts";
+import {
+  describeSource,
+  MISSING_VERSION,
+  providerName,
+  type FetchedValues,
+  type SourceVersions,
+} from "./sources.ts";
+import { requestOf, triggerOf } from "./trigger.ts";
 
 /** From what happened to the status. Conditions follow kstatus: Ready always, the others only while they hold. */
-
-export type Trigger = "Created" | "Spec" | "Request" | "Refresh" | "Drift";
 
 export interface Outcome {
   readonly plan: Plan;
   /** Overrides the plan's verdict when a write failed. */
   readonly verdict: Verdict;
-  readonly trigger: Trigger;
+  /** The record of what the Secret holds now. */
+  readonly record: ContentRecord | undefined;
   readonly fetched: FetchedValues | undefined;
-  /** Kind/name of workloads that were restarted, and of those that could not be. */
+  /** Kind/name of the workloads that were restarted for the record's change: now, or before a crash. */
   readonly restarted: readonly string[];
+  /** Those that could not be, and why. */
   readonly restartProblem: string | undefined;
-  /** RFC 3339. */
-  readonly now: string;
 }
 
 const HISTORY = 10;
-const KEYS_IN_HISTORY = 20;
+const WORKLOADS_IN_HISTORY = 20;
 const SOURCES_IN_STATUS = 32;
 
 export function report(observed: Observed, outcome: Outcome): SecretSyncStatus {
-  const { metadata, status: before } = observed;
-  const { plan, verdict, now } = outcome;
-  const written = verdict.reason === "Synced" && plan.change !== undefined;
-  const requestedAt = metadata.annotations?.[annotation.requestedAt];
-  const deleted = plan.change?.kind === "deleted" && verdict.reason === "Deleted";
+  const { metadata, status: before, now } = observed;
+  const { verdict, record } = outcome;
+  const deleted = isDeletion(before, verdict);
+  const known = observed.target !== undefined || record !== undefined;
   return {
     observedGeneration: metadata.generation,
     conditions: [...conditions(observed, outcome)],
-    ...(deleted
-      ? {}
-      : keep("secretRef", observed.target || written ? { name: targetName(observed) } : before.secretRef)),
-    ...keep("lastChangeTime", written || deleted ? now : before.lastChangeTime),
+    ...(deleted ? {} : keep("secretRef", known ? { name: targetName(observed) } : before.secretRef)),
+    ...keep("lastChangeTime", deleted ? now : (record?.change?.at ?? before.lastChangeTime)),
     // A failed try isn't handled yet.
-    ...keep("lastHandledReconcileAt", succeeded(verdict) ? requestedAt : before.lastHandledReconcileAt),
+    ...keep(
+      "lastHandledReconcileAt",
+      succeeded(verdict) ? requestOf(metadata) : before.lastHandledReconcileAt,
+    ),
     provider: providersOf(observed),
     ...keep(
       "sources",
       outcome.fetched && succeeded(verdict) ? sourceList(observed, outcome.fetched) : before.sources,
     ),
-    ...keep("history", history(outcome, before)),
+    ...keep("history", history(observed, outcome)),
   };
+}
+
+/** Whether status is yet to tell that the Secret was deleted as deletionPolicy says. */
+export const isDeletion = (before: SecretSyncStatus, { reason }: Verdict): boolean =>
+  reason === "Deleted" && before.secretRef !== undefined;
+
+/** Whether status tells the last change of the Secret; not so after a crash before it was written. */
+export const tellsChange = ({ status }: Observed, record: ContentRecord | undefined): boolean =>
+  record?.change === undefined || record.change.at === status.lastChangeTime;
+
+/** Whether status tells which versions the Secret holds. */
+export function tellsVersions({ sources, status }: Observed, versions: SourceVersions): boolean {
+  return sources.slice(0, SOURCES_IN_STATUS).every((source, index) => {
+    const version = versions.get(source.id);
+    if (typeof version !== "string") return true;
+    return (status.sources?.[index]?.versionId ?? MISSING_VERSION) === version;
+  });
 }
 
 /** For a spec that doesn't even parse. */
@@ -70,8 +92,8 @@ export function reportInvalid(
 const succeeded = ({ reason }: Verdict): boolean => reason === "Synced" || reason === "Deleted";
 
 function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> {
-  const { metadata, status: before } = observed;
-  const { verdict, now, restarted, restartProblem } = outcome;
+  const { metadata, status: before, now } = observed;
+  const { verdict, restarted, restartProblem } = outcome;
   const make = (
     type: string,
     status: Condition["status"],
@@ -97,11 +119,17 @@ function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> 
   else if (restarted.length > 0) {
     const names =
       restarted.length > 10 ? `${restarted.slice(0, 10).join(", ")} and others` : restarted.join(", ");
-    yield {
-      ...make("Restarted", "True", { reason: "Restarted", message: `restarted ${names}` }),
-      lastTransitionTime: now,
-    };
+    const said = make("Restarted", "True", { reason: "Restarted", message: `restarted ${names}` });
+    // Each round of restarts is news, though the condition was True before.
+    yield newlyRestarted(observed, outcome).length > 0 ? { ...said, lastTransitionTime: now } : said;
   } else if (last && last.status === "True") yield last;
+}
+
+/** Workloads that status doesn't show as restarted for this change yet. */
+export function newlyRestarted({ status }: Observed, { record, restarted }: Outcome): readonly string[] {
+  const [latest] = status.history ?? [];
+  const told = latest?.time === record?.change?.at ? (latest?.workloads ?? []) : [];
+  return told.length === WORKLOADS_IN_HISTORY ? [] : restarted.filter((name) => !told.includes(name));
 }
 
 function condition(
@@ -123,32 +151,38 @@ function condition(
   };
 }
 
-function history(outcome: Outcome, before: SecretSyncStatus): HistoryEntry[] | undefined {
-  const { plan, verdict, now, restarted, restartProblem, trigger } = outcome;
+/** The record's change is the latest entry; it gathers the restarts for it. */
+function history(observed: Observed, outcome: Outcome): HistoryEntry[] | undefined {
+  const { status: before, now } = observed;
+  const { record, verdict, restarted, restartProblem } = outcome;
   const past = before.history ?? [];
-  const changed = plan.change && succeeded(verdict);
-  if (!changed && restarted.length === 0) return before.history;
-  const keys = (plan.change?.keys ?? []).slice(0, KEYS_IN_HISTORY);
-  const [latest] = past;
-  // Restarts that a crash put off belong to the change before them.
-  if (!changed && latest && (latest.workloads ?? []).length === 0) {
-    return [{ ...latest, workloads: [...restarted], outcome: "Restarted" }, ...past.slice(1)];
+  if (isDeletion(before, verdict)) {
+    const entry = { time: now, trigger: triggerOf(observed), keys: [], outcome: "Deleted" };
+    return [entry, ...past].slice(0, HISTORY);
   }
+  const { change } = record ?? {};
+  if (!change) return before.history;
+  const [latest, ...older] = past;
+  const isTold = latest?.time === change.at;
+  const workloads = [...new Set([...(isTold ? (latest.workloads ?? []) : []), ...restarted])];
   const entry: HistoryEntry = {
-    time: now,
-    trigger: plan.change?.kind === "repaired" ? "Drift" : trigger,
-    keys: [...keys],
-    ...(restarted.length > 0 ? { workloads: [...restarted] } : {}),
-    outcome: outcomeWord(plan, restarted, restartProblem),
+    time: change.at,
+    trigger: change.trigger,
+    keys: [...change.keys],
+    ...(workloads.length > 0 ? { workloads: workloads.slice(0, WORKLOADS_IN_HISTORY) } : {}),
+    outcome: outcomeWord(change, workloads, restartProblem),
   };
-  return [entry, ...past].slice(0, HISTORY);
+  return [entry, ...(isTold ? older : past)].slice(0, HISTORY);
 }
 
-function outcomeWord(plan: Plan, restarted: readonly string[], restartProblem: string | undefined): string {
+function outcomeWord(
+  { kind }: Change,
+  restarted: readonly string[],
+  restartProblem: string | undefined,
+): string {
   if (restartProblem) return "RestartFailed";
   if (restarted.length > 0) return "Restarted";
-  if (plan.change?.kind === "deleted") return "Deleted";
-  return plan.change?.kind === "repaired" ? "Repaired" : "Written";
+  return kind === "repaired" ? "Repaired" : "Written";
 }
 
 function sourceList(observed: Observed, fetched: FetchedValues): SourceStatus[] {

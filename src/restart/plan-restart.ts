@@ -1,5 +1,12 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import { ALL_KEYS, digestOfKeys, fingerprint, type ContentRecord, type DigestKey } from "../plan/digest.ts";
+import {
+  ALL_KEYS,
+  digestOfKeys,
+  fingerprint,
+  type Change,
+  type ContentRecord,
+  type DigestKey,
+} from "../plan/digest.ts";
 import type { ConsumedKeys, Workload } from "./consumption.ts";
 
 /**
@@ -10,7 +17,7 @@ import type { ConsumedKeys, Workload } from "./consumption.ts";
  *   no digest recorded          → record it (first adoption never restarts)
  *   other keys are consumed now → record it (the template changed, so the pods are new anyway)
  *   another digest key          → record it (the operator's own doing)
- *   another digest              → restart and record it, in one write
+ *   another digest              → restart and record it, in one write, with the time of the change that it is for
  */
 export interface WorkloadWrite {
   readonly workload: Workload;
@@ -36,8 +43,8 @@ export function planRestart(
 ): WorkloadWrite | undefined {
   if (workload.deleting) return undefined;
   const recorded = parseConsumed(workload.consumed);
-  const slot = part.mergedBy === undefined ? part.secretName : `${part.secretName}/${part.mergedBy}`;
-  const before = Object.hasOwn(recorded, slot) ? recorded[slot] : undefined;
+  const slot = slotOf(part);
+  const before = Object.hasOwn(recorded, slot) ? recorded[slot]?.split("@")[0] : undefined;
   const keys = ownKeys(part, coveredKeys(workload, part.secretName, policy), record);
   if (!keys) {
     if (before === undefined) return undefined;
@@ -49,7 +56,8 @@ export function planRestart(
   const now = `${scope}.${digestOfKeys(digestKey, record.digests, keys)}`;
   if (before === now) return undefined;
   const restart = before !== undefined && before.startsWith(`${scope}.`);
-  const consumed = formatConsumed({ ...recorded, [slot]: now });
+  const mark = restart && record.change ? `@${record.change.at}` : "";
+  const consumed = formatConsumed({ ...recorded, [slot]: `${now}${mark}` });
   return {
     workload,
     restart,
@@ -57,6 +65,16 @@ export function planRestart(
     restartedFor: restart ? fingerprint(consumed) : workload.restartedFor,
   };
 }
+
+/** Whether the workload was restarted for that change. */
+export function wasRestartedFor(workload: Workload, part: Part, change: Change | undefined): boolean {
+  const recorded = parseConsumed(workload.consumed);
+  const slot = slotOf(part);
+  return change !== undefined && Object.hasOwn(recorded, slot) && recorded[slot]?.split("@")[1] === change.at;
+}
+
+const slotOf = ({ secretName, mergedBy }: Part): string =>
+  mergedBy === undefined ? secretName : `${secretName}/${mergedBy}`;
 
 /** Of the keys that are covered those that the SecretSync writes; undefined for none. */
 function ownKeys(

@@ -22,7 +22,7 @@ beforeEach(() => {
     clock,
     random: () => 0.5,
     limits: { requestsPerSecond: 1000, maxConcurrent: 64 },
-    observe: () => undefined,
+    observe: (_operation, call) => call(),
     onRecovered: () => recovered++,
   });
   client = new ProviderClient({

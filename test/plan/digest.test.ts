@@ -66,10 +66,34 @@ describe("digests", () => {
 });
 
 describe("a record", () => {
-  const record = { key: "k", version: "v", owned: "o", digests: { a: "d" } };
+  const change = {
+    kind: "updated",
+    at: "2026-05-01T00:00:00.000Z",
+    trigger: "Refresh",
+    keys: ["a"],
+  } as const;
+  const record = { key: "k", version: "v", owned: "o", digests: { a: "d" }, change };
 
   it("comes back as it was written", () => {
     expect(parseRecord(formatRecord(record))).toEqual(record);
+  });
+
+  it.each([
+    undefined,
+    "yesterday",
+    { ...change, kind: "invented" },
+    { ...change, at: "2026-13-45T00:00:00.000Z" },
+    { ...change, at: "today" },
+    { ...change, trigger: 5 },
+    { ...change, keys: "a" },
+    { ...change, keys: [1] },
+    { ...change, keys: ["x".repeat(254)] },
+    { ...change, keys: Array.from({ length: 21 }, () => "a") },
+  ])("whose change somebody spoiled (%j) tells of none", (spoiled) => {
+    expect(parseRecord(JSON.stringify({ ...record, change: spoiled }))).toEqual({
+      ...record,
+      change: undefined,
+    });
   });
 
   it.each([

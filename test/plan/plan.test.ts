@@ -27,7 +27,7 @@ function synced(before: Observed, text = "one", versionId = "v1"): Observed {
   return {
     ...before,
     target: afterApply(applied(made), before.target),
-    status: { secretRef: { name: "orders" } },
+    status: { observedGeneration: 1, secretRef: { name: "orders" }, lastChangeTime: before.now },
   };
 }
 
@@ -50,7 +50,9 @@ describe("a first sync", () => {
     ]);
     expect(step.data.get("password")?.reveal().toString()).toBe("one");
     expect(made.verdict).toMatchObject({ reason: "Synced" });
-    expect(made.change).toEqual({ kind: "created", keys: ["password"] });
+    const change = { kind: "created", at: before.now, trigger: "Created", keys: ["password"] };
+    expect(made.change).toEqual(change);
+    expect(made.record?.change).toEqual(change);
   });
 
   it("asks for values at once", () => {
@@ -84,7 +86,7 @@ describe("a refresh", () => {
     const now = synced(observed());
     const made = plan(now, fetched(now, found("two", "v2")));
     expect(applied(made).uid).toBe("secret-uid");
-    expect(made.change).toEqual({ kind: "updated", keys: ["password"] });
+    expect(made.change).toMatchObject({ kind: "updated", trigger: "Refresh", keys: ["password"] });
   });
 
   it("reports no change when a new version holds the same value", () => {
@@ -152,7 +154,8 @@ describe("drift", () => {
     expect(needs(now).kind).toBe("values");
     const made = plan(now, fetched(now, found("one")));
     expect(made.steps).toHaveLength(1);
-    expect(made.change).toEqual({ kind: "repaired", keys: [] });
+    expect(made.change).toBeUndefined();
+    expect(made.record?.change).toEqual(now.target?.records["secretsync.dev/digests"]?.change);
   });
 });
 
@@ -250,7 +253,7 @@ describe("deletionPolicy", () => {
     const now = withPolicy("Merge");
     const made = plan(now, fetched(now, missing, found("one")));
     expect([...applied(made).data.keys()]).toEqual(["b"]);
-    expect(made.change).toEqual({ kind: "updated", keys: ["a"] });
+    expect(made.change).toMatchObject({ kind: "updated", keys: ["a"] });
   });
 });
 
@@ -364,7 +367,7 @@ describe("what changed", () => {
     const payload = (value: string) =>
       JSON.stringify(Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`k${index}`, value])));
     const now = synced(before, payload("a"));
-    expect(plan(now, fetched(now, found(payload("b"), "v2"))).change).toEqual({
+    expect(plan(now, fetched(now, found(payload("b"), "v2"))).change).toMatchObject({
       kind: "updated",
       keys: ["(many)"],
     });

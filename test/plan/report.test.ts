@@ -2,7 +2,8 @@ import { describe, expect, it } from "@jest/globals";
 import { reasons, type Reason } from "../../src/api/reasons.ts";
 import { secretSyncStatus } from "../../src/api/secret-sync-status.ts";
 import { plan, planFailure, planUnchanged } from "../../src/plan/plan.ts";
-import { report, reportInvalid, type Outcome } from "../../src/plan/report.ts";
+import { newlyRestarted, report, reportInvalid, tellsVersions, type Outcome } from "../../src/plan/report.ts";
+import { MISSING_VERSION } from "../../src/plan/sources.ts";
 import type { Observed } from "../../src/plan/observed.ts";
 import { expectKstatus } from "../support/kstatus.ts";
 import { afterApply, failing, fetched, found, observed } from "../support/gen.ts";
@@ -16,11 +17,10 @@ function outcome(observation: Observed, more: Partial<Outcome> = {}): Outcome {
   return {
     plan: made,
     verdict: made.verdict,
-    trigger: "Created",
+    record: made.record,
     fetched: values,
     restarted: [],
     restartProblem: undefined,
-    now: NOW,
     ...more,
   };
 }
@@ -65,10 +65,8 @@ describe("the status of a first sync", () => {
 describe("the status of an unchanged refresh", () => {
   it("is the same, byte by byte, however late it is", () => {
     const now = firstSync();
-    const again = report(
-      now,
-      outcome(now, { plan: planUnchanged(now), fetched: undefined, trigger: "Refresh", now: LATER }),
-    );
+    const later = { ...now, now: LATER };
+    const again = report(later, outcome(later, { plan: planUnchanged(later), fetched: undefined }));
     expect(again).toEqual(now.status);
   });
 
@@ -84,11 +82,9 @@ describe("the status of an unchanged refresh", () => {
 
 describe("the status of a failure", () => {
   const failed = (observation: Observed, now = LATER) => {
-    const made = plan(observation, fetched(observation, failing()));
-    return report(
-      observation,
-      outcome(observation, { plan: made, fetched: undefined, trigger: "Refresh", now }),
-    );
+    const later = { ...observation, now };
+    const made = plan(later, fetched(later, failing()));
+    return report(later, outcome(later, { plan: made, fetched: undefined }));
   };
 
   it("keeps what is known of the Secret, says so, and is stable from try to try", () => {
@@ -142,14 +138,25 @@ describe("restarts", () => {
     expect(status.history?.[0]).toMatchObject({ workloads: ["Deployment/a"], outcome: "Restarted" });
   });
 
-  it("that a crash put off are added to the change before them", () => {
-    const now = firstSync();
-    const status = report(
-      now,
-      outcome(now, { plan: planUnchanged(now), restarted: ["Deployment/a"], now: LATER }),
-    );
+  it("that come after the status of their change are added to it", () => {
+    const now = { ...firstSync(), now: LATER };
+    const status = report(now, outcome(now, { plan: planUnchanged(now), restarted: ["Deployment/a"] }));
     expect(status.history).toHaveLength(1);
     expect(status.history?.[0]).toMatchObject({ time: NOW, keys: ["password"], workloads: ["Deployment/a"] });
+    const then = { ...now, status };
+    expect(
+      newlyRestarted(then, outcome(then, { plan: planUnchanged(then), restarted: ["Deployment/a"] })),
+    ).toEqual([]);
+  });
+
+  it("are told once, however often they are found to be so", () => {
+    const before = firstSync();
+    const first = outcome(before, { plan: planUnchanged(before), restarted: ["Deployment/a"] });
+    expect(newlyRestarted(before, first)).toEqual(["Deployment/a"]);
+    const now = { ...before, status: report(before, first), now: LATER };
+    expect(report(now, outcome(now, { plan: planUnchanged(now), restarted: ["Deployment/a"] }))).toEqual(
+      now.status,
+    );
   });
 
   it("that fail are a condition of their own; the Secret is Ready", () => {
@@ -163,19 +170,87 @@ describe("restarts", () => {
 });
 
 describe("history", () => {
+  const content = (version: number) =>
+    JSON.stringify(Object.fromEntries(Array.from({ length: 30 }, (_, key) => [`k${key}`, `v${version}`])));
+  const everyKey = { data: undefined, dataFrom: [{ extract: { key: "prod/db" } }] };
+  /** The next change, as the next reconcile writes it. */
+  const changed = (before: Observed, version: number) => {
+    const now = { ...before, now: new Date(Date.UTC(2026, 0, version)).toISOString() };
+    const values = fetched(now, found(content(version), `v${version}`));
+    const made = plan(now, values);
+    return { now, made, values, target: afterApply(made.steps[0]!, before.target) };
+  };
+
   it("keeps the last ten changes and the first twenty keys", () => {
-    let now = observed();
-    for (let index = 0; index < 15; index++) {
-      const keys = Array.from({ length: 30 }, (_, key) => `k${key}`);
-      const made = { ...planUnchanged(now), change: { kind: "updated" as const, keys } };
-      now = {
-        ...now,
-        status: report(now, outcome(now, { plan: made, verdict: made.verdict, now: `t${index}` })),
-      };
+    let current = observed({}, everyKey);
+    for (let version = 1; version <= 15; version++) {
+      const { now, made, values, target } = changed(current, version);
+      current = { ...now, target, status: report(now, outcome(now, { plan: made, fetched: values })) };
     }
-    expect(now.status.history).toHaveLength(10);
-    expect(now.status.history?.[0]?.time).toBe("t14");
-    expect(now.status.history?.[0]?.keys).toHaveLength(20);
+    expect(current.status.history).toHaveLength(10);
+    expect(current.status.history?.map(({ time }) => time.slice(8, 10))).toEqual([
+      "15",
+      "14",
+      "13",
+      "12",
+      "11",
+      "10",
+      "09",
+      "08",
+      "07",
+      "06",
+    ]);
+    expect(current.status.history?.[0]?.keys).toHaveLength(20);
+  });
+
+  it("tells a change whose status was never written, as if nothing had happened", () => {
+    const { now, made, values, target } = changed(observed({}, everyKey), 1);
+    const status = report(now, outcome(now, { plan: made, fetched: values }));
+    const before = { ...now, target, status };
+    const second = changed(before, 2);
+    const undisturbed = report(
+      second.now,
+      outcome(second.now, { plan: second.made, fetched: second.values }),
+    );
+    // Killed after the Secret was written: the next look, later, finds it done, and even the provider away.
+    const after = { ...before, target: second.target, now: LATER };
+    const found = plan(after, second.values);
+    expect(found.steps).toEqual([]);
+    expect(report(after, outcome(after, { plan: found, fetched: second.values }))).toEqual(undisturbed);
+    const away = plan(after, fetched(after, failing()));
+    expect(report(after, outcome(after, { plan: away, fetched: undefined }))).toMatchObject({
+      lastChangeTime: undisturbed.lastChangeTime,
+      history: undisturbed.history!,
+    });
+  });
+
+  it("tells a deletion once, also one whose status was never written", () => {
+    const now = firstSync();
+    const gone = { ...now, target: undefined, now: LATER };
+    const verdict = { reason: "Deleted", message: "gone" } as const;
+    const deleted = { plan: { steps: [], verdict }, verdict, record: undefined, fetched: undefined };
+    const status = report(gone, outcome(gone, deleted));
+    expect(status.secretRef).toBeUndefined();
+    expect(status.lastChangeTime).toBe(LATER);
+    expect(status.history?.map((entry) => entry.outcome)).toEqual(["Deleted", "Written"]);
+    const next = { ...gone, status, now: "2026-05-02T00:00:00.000Z" };
+    expect(report(next, outcome(next, deleted))).toEqual(status);
+  });
+});
+
+describe("versions in status", () => {
+  const source = (now: Observed) => now.sources[0]!.id;
+
+  it("are those of the Secret, or the values must be read once more to tell them", () => {
+    const now = firstSync();
+    expect(tellsVersions(now, new Map([[source(now), "v1"]]))).toBe(true);
+    expect(tellsVersions(now, new Map([[source(now), "v2"]]))).toBe(false);
+    expect(tellsVersions({ ...now, status: {} }, new Map([[source(now), "v1"]]))).toBe(false);
+  });
+
+  it("are none for what is missing", () => {
+    const now = { ...firstSync(), status: { sources: [{ provider: "p", key: "k" }] } };
+    expect(tellsVersions(now, new Map([[source(now), MISSING_VERSION]]))).toBe(true);
   });
 });
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
 import { consumptionOf, type PodSpec, type Workload } from "../../src/restart/consumption.ts";
-import { planRestart, recordedSecrets } from "../../src/restart/plan-restart.ts";
+import { planRestart, wasRestartedFor, recordedSecrets } from "../../src/restart/plan-restart.ts";
 import { digestKey, otherDigestKey, specOf, value } from "../support/gen.ts";
 
 describe("what a pod consumes", () => {
@@ -65,11 +65,19 @@ const workload = (more: Partial<Workload> = {}): Workload => ({
   ...more,
 });
 
+const change = {
+  kind: "updated",
+  at: "2026-05-01T00:00:00.000Z",
+  trigger: "Refresh",
+  keys: ["password"],
+} as const;
+
 const record = (data: Record<string, string>, key = digestKey): ContentRecord => ({
   key: key.id,
   version: "v",
   owned: "o",
   digests: digestContent(key, new Map(Object.entries(data).map(([name, text]) => [name, value(text)]))),
+  change,
 });
 
 const policy = (restart: Record<string, unknown> = { policy: "Auto" }) => specOf({ restart }).restart;
@@ -97,6 +105,19 @@ describe("a workload", () => {
     expect(
       planRestart(adopted, { secretName: "db" }, policy(), record({ password: "one" }), digestKey),
     ).toBeUndefined();
+  });
+
+  it("that restarted says for which change; one that was only adopted doesn't", () => {
+    const adopted = after(workload(), { password: "one" });
+    const restarted = after(adopted, { password: "two" });
+    const part = { secretName: "db" };
+    expect(wasRestartedFor(adopted, part, change)).toBe(false);
+    expect(wasRestartedFor(restarted, part, change)).toBe(true);
+    expect(wasRestartedFor(restarted, part, { ...change, at: "2026-05-02T00:00:00.000Z" })).toBe(false);
+    expect(wasRestartedFor(restarted, { secretName: "other" }, change)).toBe(false);
+    expect(wasRestartedFor(restarted, part, undefined)).toBe(false);
+    // And it isn't due again.
+    expect(planRestart(restarted, part, policy(), record({ password: "two" }), digestKey)).toBeUndefined();
   });
 
   it("whose content changed restarts, and records that in the same write", () => {

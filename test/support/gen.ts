@@ -43,6 +43,7 @@ export function observed(parts: Partial<Observed> = {}, spec: Record<string, unk
     rivals: [],
     abandoned: undefined,
     digestKey,
+    now: "2026-05-01T00:00:00.000Z",
     ...parts,
   };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { startChild, type Child } from "./children.ts";
 import { until } from "./wait.ts";
@@ -64,7 +64,15 @@ export async function startOperator(options: {
       child.process.kill("SIGKILL");
       await until("the operator is gone", () => child.exited);
     },
-    stop: () => child.stop(30_000),
+    async stop() {
+      // A last look at its metrics, for the scan that comes after the tests.
+      const metrics = await fetch(metricsUrl).then(
+        (answer) => answer.text(),
+        () => "",
+      );
+      writeFileSync(`${options.logFile}.metrics`, metrics);
+      await child.stop(30_000);
+    },
   };
 }
 

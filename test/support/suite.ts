@@ -50,6 +50,8 @@ export function inNamespace(api: KubeApi, namespace: string) {
     namespace,
     getSecret,
     getSync,
+    syncs: async () =>
+      (await api.list<SyncObject>(resources.secretSync, { namespace, limit: 500 }, signal)).items ?? [],
     create: () => api.create(resources.namespace, { metadata: { name: namespace } }, signal),
     /** Creates or changes a SecretSync, as kubectl apply --server-side does. */
     sync: (name: string, spec: Record<string, unknown>, annotations: Record<string, string> = {}) =>
@@ -123,12 +125,9 @@ export async function newTenant(api: KubeApi, prefix: string, aws: string) {
   await ns.create();
   await api.create(resources.clusterSecretProvider, clusterProvider(namespace, [namespace]), signal);
   const providerRef = { kind: "ClusterSecretProvider", name: namespace };
-  const logs: string[] = [];
   return {
     ...ns,
     providerRef,
-    /** Log files of the operators so far. */
-    logs,
     /** One key, refreshed once an hour. */
     spec: (key: string, more: Record<string, unknown> = {}) => ({
       providerRef,
@@ -137,14 +136,17 @@ export async function newTenant(api: KubeApi, prefix: string, aws: string) {
       ...more,
     }),
     startOperator(
-      options: { config?: string; leading?: boolean; args?: readonly string[] } = {},
+      options: {
+        config?: string;
+        leading?: boolean;
+        args?: readonly string[];
+        env?: Readonly<Record<string, string>>;
+      } = {},
     ): Promise<OperatorProcess> {
-      const log = logFile(unique(namespace));
-      logs.push(log);
       return startOperator({
         kubeconfig: options.config ?? kubeconfig,
-        logFile: log,
-        env: awsEnvironment(aws),
+        logFile: logFile(unique(namespace)),
+        env: { ...awsEnvironment(aws), ...options.env },
         args: [
           `--operator-namespace=${namespace}`,
           `--watch-namespaces=${namespace}`,
