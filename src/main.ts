@@ -39,11 +39,11 @@ async function start(options: Options): Promise<void> {
   const tracing = await startTracing(identity, log);
   try {
     const config = loadKubeConfig();
-    const transport = newTransport(config, () => systemClock.monotonic());
+    const transport = newTransport(config, systemClock);
     const operator = wire({
       options,
       version,
-      api: newKubeApi(transport),
+      apiWith: (fence) => newKubeApi(transport, fence),
       clock: systemClock,
       random: Math.random,
       randomBytes,

@@ -20,7 +20,7 @@ export interface OperatorParts {
   readonly log: Logger;
   readonly registry: Registry;
   readonly reflectors: readonly Watch[];
-  readonly queue: { close(): void; oldestReadyMs(): number };
+  readonly queue: { close(): void; stillMs(): number };
   /** Absent: this replica works alone. */
   readonly elector: LeaderElector | undefined;
   /** What only the leader may do before the first reconcile. */
@@ -41,7 +41,7 @@ export function newOperator(parts: OperatorParts): Operator {
   const alive = () => {
     const silent = reflectors.find((reflector) => reflector.silentMs() > STUCK_MS);
     if (silent) return `the watch of ${silent.name} stands still`;
-    return working && queue.oldestReadyMs() > STUCK_MS ? "the queue stands still" : undefined;
+    return working && queue.stillMs() > STUCK_MS ? "the queue stands still" : undefined;
   };
 
   return {

@@ -5,7 +5,7 @@ import { runWorkers } from "./runtime/workers.ts";
 import { newApplier } from "./controller/apply.ts";
 import { newEventRecorder } from "./controller/events.ts";
 import { newFetcher } from "./controller/fetch.ts";
-import { Freshness } from "./controller/freshness.ts";
+import { Freshness, GRACE_MS } from "./controller/freshness.ts";
 import { newGatherer } from "./controller/gather.ts";
 import { loadDigestKey } from "./controller/installation-key.ts";
 import { lanes, type Lane } from "./controller/lanes.ts";
@@ -21,7 +21,7 @@ import { newWatches, watchedKinds } from "./controller/watches.ts";
 import { Caller } from "./fetch/caller.ts";
 import { ClientPool } from "./fetch/client-pool.ts";
 import { ProviderClient } from "./fetch/provider-client.ts";
-import { fencedApi } from "./kube/fenced-api.ts";
+import type { Fence } from "./kube/fence.ts";
 import type { KubeApi } from "./kube/kube-api.ts";
 import { leaseLock } from "./kube/lease-lock.ts";
 import type { DigestKey } from "./plan/digest.ts";
@@ -37,7 +37,8 @@ import type { Tracing } from "./telemetry/tracing.ts";
 export interface Parts {
   readonly options: Options;
   readonly version: string;
-  readonly api: KubeApi;
+  /** The apiserver; with a fence, for a client whose writes ask it. */
+  readonly apiWith: (fence?: Fence) => KubeApi;
   readonly clock: Clock;
   readonly random: Random;
   readonly randomBytes: (count: number) => Buffer;
@@ -55,7 +56,8 @@ export interface Parts {
 const URGENT_SHARE = 0.25;
 
 export function wire(parts: Parts): Operator {
-  const { options, api, clock, random, log, tracing } = parts;
+  const { options, clock, random, log, tracing } = parts;
+  const api = parts.apiWith();
   const metrics = newMetrics({
     version: parts.version,
     lanes,
@@ -72,7 +74,7 @@ export function wire(parts: Parts): Operator {
     times: parts.leaseTimes ?? LEASE_TIMES,
   });
   const leads = () => !options["leader-elect"] || elector.holds();
-  const writer = fencedApi(api, leads);
+  const writer = parts.apiWith(leads);
   const onWrite = (kind: string) => metrics.writes.inc({ kind });
 
   /** `since`: milliseconds since 1970. */
@@ -102,9 +104,6 @@ export function wire(parts: Parts): Operator {
     log.debug({ kind, items }, "listed");
   };
 
-  const onRecovered = () => {
-    for (const key of freshness.waitingForProvider()) queue.add(key, "event");
-  };
   for (const providers of [views.providers, views.clusterProviders])
     providers.listen(() => void parts.loadAws());
   // Who is refreshed mostly asks for versions, and somebody new shall not wait for them.
@@ -116,16 +115,19 @@ export function wire(parts: Parts): Operator {
       clock,
       random,
       limits,
-      onRecovered,
+      onRecovered: () => {
+        for (const key of freshness.waitingFor(client)) queue.add(key, "event");
+      },
       observe: newCallObserver({ provider: "aws", metrics, tracing, monotonic: () => clock.monotonic() }),
     });
-    return new ProviderClient({
+    const client = new ProviderClient({
       reader,
       caller,
       clock,
       coming,
       onShared: (operation) => metrics.shared.inc({ operation }),
     });
+    return client;
   };
 
   let digestKey: DigestKey | undefined;
@@ -174,19 +176,22 @@ export function wire(parts: Parts): Operator {
         propagated("source_to_secret", sourceChangedAt);
     },
   });
-  const settle = newSettler({ queue, reconcile, clock, log, metrics, tracing });
+  const settle = newSettler({ queue, reconcile, freshness, clock, log, metrics, tracing });
 
   metrics.connect({
     objects: () => objectSamples(views, leads(), freshness),
-    overdueObjects: () => freshness.overdueCount(),
+    // A standby serves nobody, so nobody waits for it.
+    overdueObjects: () => (leads() ? freshness.overdueCount(queue.waitingLongerThan(GRACE_MS)) : 0),
     queueDepth: () => queue.depth(),
-    queueOldestSeconds: () => queue.oldestReadyMs() / 1000,
+    queueOldestSeconds: () => (leads() ? queue.oldestReadyMs() / 1000 : 0),
+    queueStillSeconds: () => (leads() ? queue.stillMs() / 1000 : 0),
     watchSilence: () => reflectors.map((reflector) => [reflector.name, reflector.silentMs() / 1000] as const),
     isLeader: leads,
   });
 
   const reflectors = newWatches({
     ...parts,
+    api,
     namespaces: options["watch-namespaces"],
     clusterProviders: options["cluster-providers"],
     views,

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeApi, KubeObject } from "../src/kube/kube-api.ts";
 import { newKubeApi } from "../src/kube/rest-kube-api.ts";
 import { resources } from "../src/kube/resources.ts";
+import { systemClock } from "../src/runtime/clock.ts";
 import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
 import { AwsStandIn } from "../test/support/aws-stand-in.ts";
@@ -85,7 +86,7 @@ async function benchSize(folder: string, size: number): Promise<void> {
   const endpoint = await aws.start();
   const config = new KubeConfig();
   config.loadFromFile(cluster.kubeconfig);
-  const transport = newTransport(config, () => performance.now());
+  const transport = newTransport(config, systemClock);
   const bench: Bench = { folder, kubeconfig: cluster.kubeconfig, api: newKubeApi(transport), aws, endpoint };
   try {
     execFileSync(

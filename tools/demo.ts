@@ -8,6 +8,7 @@ import { promisify, styleText } from "node:util";
 import type { ResourceType } from "../src/kube/kube-api.ts";
 import { resources } from "../src/kube/resources.ts";
 import { newKubeApi } from "../src/kube/rest-kube-api.ts";
+import { systemClock } from "../src/runtime/clock.ts";
 import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
 import { awsEnvironment, awsUser } from "../test/support/aws.ts";
@@ -194,7 +195,7 @@ const metrics = async (url: string): Promise<string> => (await fetch(url)).text(
 async function timeToSecret(kubeconfig: string): Promise<number> {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
-  const transport = newTransport(config, () => performance.now());
+  const transport = newTransport(config, systemClock);
   const api = newKubeApi(transport);
   const get = (type: ResourceType) => api.get(type, "orders-db", "shop", new AbortController().signal);
   const seen = async (what: string, look: () => Promise<unknown>) => {

@@ -8,6 +8,7 @@ import {
   type Source,
   type SourceVersions,
 } from "../plan/sources.ts";
+import type { ProviderClient } from "../fetch/provider-client.ts";
 import type { ReadResult } from "../providers/provider.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
@@ -18,6 +19,8 @@ export type Fetch<T> =
   | {
       readonly ok: true;
       readonly value: T;
+      /** Who was asked. */
+      readonly clients: ReadonlySet<ProviderClient>;
       /** Milliseconds since 1970 by when a provider wants to have rotated the first of the sources, if any. */
       readonly nextRotation: number | undefined;
     }
@@ -50,7 +53,8 @@ export function newFetcher(accessTo: AccessTo, clock: Clock) {
       }
       opened.push({ source, access: result.access });
     }
-    return { ok: true, value: opened, nextRotation: firstRotation(opened) };
+    const clients = new Set(opened.map(({ access }) => access.client));
+    return { ok: true, value: opened, clients, nextRotation: firstRotation(opened) };
   }
 
   return {

@@ -21,16 +21,17 @@ interface Entry {
   /** Milliseconds since 1970. */
   nextRotation?: number | undefined;
   mustLook?: boolean;
-  /** Waits for its provider to answer again. */
-  waitsForProvider: boolean;
+  /** Clients of the providers that it waits for to answer again. */
+  waitsFor?: ReadonlySet<object> | undefined;
 }
 
 /** How late an object may be before it counts as overdue. */
-const GRACE_MS = 60_000;
+export const GRACE_MS = 60_000;
 
 export class Freshness {
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
+  readonly #epochs = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -44,10 +45,19 @@ export class Freshness {
     return this.#clock.monotonic() < fresh.until ? fresh.until : undefined;
   }
 
-  /** Something that the object depends on has changed, such as its provider: what was seen is no longer good. */
+  /**
+   * Something that the object depends on has changed, such as its provider: what was seen is no longer good, nor is what
+   * somebody looks at just now.
+   */
   expire(key: string): void {
+    this.#epochs.set(key, this.epoch(key) + 1);
     const entry = this.#entries.get(key);
     if (entry) this.#entries.set(key, { ...entry, fresh: undefined, mustLook: true });
+  }
+
+  /** To be asked before a look, and given with what it found. */
+  epoch(key: string): number {
+    return this.#epochs.get(key) ?? 0;
   }
 
   /** Also an object that is never refreshed. */
@@ -55,29 +65,32 @@ export class Freshness {
     return this.#entries.get(key)?.mustLook ?? false;
   }
 
-  succeeded(key: string, fresh: Fresh, nextRotation: number | undefined): void {
+  succeeded(key: string, fresh: Fresh, nextRotation: number | undefined, epoch: number): void {
+    const isGood = epoch === this.epoch(key);
     this.#entries.set(key, {
-      fresh,
+      fresh: isGood ? fresh : undefined,
+      mustLook: !isGood,
       nextRotation,
       dueBy: fresh.until + GRACE_MS,
       lastSuccess: this.#clock.now() / 1000,
-      waitsForProvider: false,
     });
   }
 
-  failed(key: string, retryInMs: number, waitsForProvider: boolean): void {
+  /** `waitsFor`: clients of the providers whose return ends the failure. */
+  failed(key: string, retryInMs: number, waitsFor?: ReadonlySet<object>): void {
     const { lastSuccess, nextRotation, mustLook = false } = this.#entries.get(key) ?? {};
     this.#entries.set(key, {
       mustLook,
       nextRotation,
       dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
-      waitsForProvider,
+      waitsFor,
       ...(lastSuccess === undefined ? {} : { lastSuccess }),
     });
   }
 
   forget(key: string): void {
     this.#entries.delete(key);
+    this.#epochs.delete(key);
   }
 
   lastSuccess(key: string): number | undefined {
@@ -88,14 +101,16 @@ export class Freshness {
     return this.#entries.get(key)?.nextRotation;
   }
 
-  waitingForProvider(): readonly string[] {
-    return [...this.#entries].filter(([, entry]) => entry.waitsForProvider).map(([key]) => key);
+  waitingFor(client: object): readonly string[] {
+    return [...this.#entries].filter(([, { waitsFor }]) => waitsFor?.has(client)).map(([key]) => key);
   }
 
-  overdueCount(): number {
+  /** `waiting`: keys that are due and have waited longer than GRACE_MS; of these, who was never looked at is overdue. */
+  overdueCount(waiting: Iterable<string>): number {
     const now = this.#clock.monotonic();
     let count = 0;
     for (const { dueBy } of this.#entries.values()) if (now > dueBy) count++;
+    for (const key of waiting) if (!this.#entries.has(key)) count++;
     return count;
   }
 }

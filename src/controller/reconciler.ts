@@ -28,7 +28,7 @@ import { nextRefreshMs } from "../plan/schedule.ts";
 import { newestChange, providerName, type FetchedValues } from "../plan/sources.ts";
 import { requestOf, triggerOf, type Trigger } from "../plan/trigger.ts";
 import type { Failure } from "../api/reasons.ts";
-import type { Clock } from "../runtime/clock.ts";
+import type { Clock, TimeLimit } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
 import type { EventNote } from "./events.ts";
@@ -90,6 +90,8 @@ interface Decision {
   /** Monotonic; present when the sources needed no look. */
   readonly freshUntil?: number;
   readonly nextRotation?: number | undefined;
+  /** Who was asked. */
+  readonly clients?: ReadonlySet<object>;
 }
 
 /** When to come back. */
@@ -99,6 +101,19 @@ export type Next =
   | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
   | { readonly kind: "never"; readonly result: ReconcileResult }
   | { readonly kind: "backoff"; readonly atLeastMs: number };
+
+/** What a reconcile has of its worker. */
+export interface Task {
+  /** Ends what takes too long; paused while a provider is waited for. */
+  readonly limit: Pick<TimeLimit, "signal" | "pause" | "resume">;
+  /**
+   * The worker takes the next key: only the status is left to write (in a burst, the Secrets of others come first), or a
+   * provider takes its time.
+   */
+  readonly free: () => void;
+}
+
+const PATIENCE_MS = 2_000;
 
 /** A stalled object is looked at again so often: what a person mends may not show in the cluster. */
 const STALLED_MS = 5 * 60_000;
@@ -118,26 +133,20 @@ export function newReconciler(options: ReconcilerOptions) {
     onChange,
   } = options;
 
-  /** `free` is called when only the status is left to write: in a burst, the Secrets of others come first. */
-  return async function reconcile(
-    key: string,
-    due: Due,
-    free: () => void,
-    signal: AbortSignal,
-  ): Promise<Next> {
+  return async function reconcile(key: string, due: Due, task: Task): Promise<Next> {
     const object = views.syncs.get(key);
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       freshness.forget(key);
       return { kind: "gone" };
     }
     const parsed = gatherer.parse(object);
-    if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, signal);
+    if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, task.limit.signal);
 
     try {
-      return await bringUpToDate(object, parsed.value, conflicted(object.status), due, free, signal);
+      return await bringUpToDate(object, parsed.value, conflicted(object.status), due, task);
     } catch (error) {
       if (!(error instanceof TargetExistsError)) throw error;
-      return bringUpToDate(object, parsed.value, true, due, free, signal);
+      return bringUpToDate(object, parsed.value, true, due, task);
     }
   };
 
@@ -146,13 +155,14 @@ export function newReconciler(options: ReconcilerOptions) {
     spec: SecretSyncSpec,
     look: boolean,
     due: Due,
-    free: () => void,
-    signal: AbortSignal,
+    task: Task,
   ): Promise<Next> {
     const { key } = object;
+    const { signal } = task.limit;
     const observed = await gatherer.gather(object, spec, look, signal);
     const trigger = triggerOf(observed);
-    const decision = await decide(key, observed, trigger, due, signal);
+    const epoch = freshness.epoch(key);
+    const decision = await decide(key, observed, trigger, due, task);
     const { plan: made, fetched } = decision;
     const problem = await apply(made.steps, signal);
     const verdict: Verdict = problem ?? made.verdict;
@@ -171,8 +181,8 @@ export function newReconciler(options: ReconcilerOptions) {
     const status = report(observed, outcome);
     const notes = notesOf(observed, outcome, status);
     logOutcome(key, trigger, outcome, newlyRestarted(observed, outcome));
-    const next = nextOf(key, observed, verdict, restartProblem, decision);
-    free();
+    const next = nextOf(key, observed, verdict, restartProblem, decision, epoch);
+    task.free();
     await Promise.all(notes.map((note) => recordEvent(object.metadata, note, object.status, signal)));
     await writeStatus(object, status, signal);
     return next;
@@ -183,7 +193,7 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     trigger: Trigger,
     { refresh, freshAfter }: Due,
-    signal: AbortSignal,
+    task: Task,
   ): Promise<Decision> {
     const need = needs(observed);
     if (need.kind === "nothing") return { plan: need.plan };
@@ -193,16 +203,32 @@ export function newReconciler(options: ReconcilerOptions) {
       const unchanged = planUnchanged(observed);
       if (freshUntil !== undefined && tellsChange(observed, unchanged.record))
         return { plan: unchanged, freshUntil };
-      const versions = await fetcher.versions(sources, metadata.namespace, freshAfter, signal);
+      const versions = await waitFor(task, (signal) =>
+        fetcher.versions(sources, metadata.namespace, freshAfter, signal),
+      );
       if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
       const { value } = versions;
       if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
         return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
     }
-    const values = await fetcher.values(sources, metadata.namespace, freshAfter, signal);
+    const values = await waitFor(task, (signal) =>
+      fetcher.values(sources, metadata.namespace, freshAfter, signal),
+    );
     if (!values.ok) return { plan: planFailure(observed, values.failure) };
     const { value: fetched, nextRotation } = values;
-    return { plan: plan(observed, fetched), fetched, nextRotation };
+    return { plan: plan(observed, fetched), fetched, nextRotation, clients: values.clients };
+  }
+
+  /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */
+  async function waitFor<T>({ limit, free }: Task, fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const cancel = clock.after(PATIENCE_MS, free);
+    limit.pause();
+    try {
+      return await fetch(limit.signal);
+    } finally {
+      limit.resume();
+      cancel();
+    }
   }
 
   /** Until when the sources need no look: something else made the object due, such as a workload. */
@@ -252,7 +278,7 @@ export function newReconciler(options: ReconcilerOptions) {
     if (said?.message !== verdict.message)
       await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
     await writeStatus(object, status, signal);
-    freshness.failed(object.key, STALLED_MS, false);
+    freshness.failed(object.key, STALLED_MS);
     return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
   }
 
@@ -261,13 +287,14 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     verdict: Verdict,
     restartProblem: string | undefined,
-    { freshUntil, nextRotation }: Decision,
+    { freshUntil, nextRotation, clients }: Decision,
+    epoch: number,
   ): Next {
     const { reason, retryAfterMs = 0 } = verdict;
     const now = clock.monotonic();
     if (isFailure(reason)) {
       const result = isStalled(reason) ? "stalled" : "retry";
-      freshness.failed(key, STALLED_MS, waitingReasons.has(reason));
+      freshness.failed(key, STALLED_MS, waitingReasons.has(reason) ? clients : undefined);
       return result === "stalled"
         ? { kind: "at", at: now + Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS), result }
         : { kind: "backoff", atLeastMs: retryAfterMs };
@@ -275,7 +302,7 @@ export function newReconciler(options: ReconcilerOptions) {
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);
     if (freshUntil === undefined)
-      freshness.succeeded(key, { ...freshFor(observed), until: at }, nextRotation);
+      freshness.succeeded(key, { ...freshFor(observed), until: at }, nextRotation, epoch);
     if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
     return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
   }

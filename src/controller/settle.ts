@@ -1,22 +1,24 @@
-import { LeaseLostError } from "../kube/fenced-api.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { LeaseLostError } from "../kube/fence.ts";
+import { TimeLimit, type Clock } from "../runtime/clock.ts";
 import type { Taken, WorkQueue } from "../runtime/work-queue.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
+import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
-import type { Due, Next } from "./reconciler.ts";
+import type { Due, Next, Task } from "./reconciler.ts";
 
 /** From the end of a reconcile to the queue: when the object is due again. */
 export function newSettler(options: {
   readonly queue: WorkQueue<Lane>;
-  readonly reconcile: (key: string, due: Due, free: () => void, signal: AbortSignal) => Promise<Next>;
+  readonly reconcile: (key: string, due: Due, task: Task) => Promise<Next>;
+  readonly freshness: Pick<Freshness, "failed">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
 }) {
-  const { queue, reconcile, clock, log, metrics, tracing } = options;
+  const { queue, reconcile, freshness, clock, log, metrics, tracing } = options;
 
   const settle = (key: string, next: Next) => {
     switch (next.kind) {
@@ -45,14 +47,13 @@ export function newSettler(options: {
   return {
     async handle({ key, lane, dueSince }: Taken<Lane>, free: () => void): Promise<void> {
       const started = clock.monotonic();
-      const limit = new AbortController();
-      const cancel = clock.after(RECONCILE_MS, () => limit.abort(new Error("the reconcile took too long")));
+      const limit = new TimeLimit(clock, RECONCILE_MS, "the reconcile");
       try {
         const refresh = lane === "periodic";
         const freshAfter = refresh ? dueSince - PERIODIC_SLACK_MS : dueSince;
         const attributes = { "secretsync.object": key, "secretsync.lane": lane };
         const next = await tracing.span({ name: "reconcile", attributes }, async (span) => {
-          const end = await reconcile(key, { refresh, freshAfter }, free, limit.signal);
+          const end = await reconcile(key, { refresh, freshAfter }, { limit, free });
           const result = resultOf(end);
           span.set({ "secretsync.result": result });
           if (result === "retry" || result === "stalled") span.fail(result);
@@ -60,7 +61,7 @@ export function newSettler(options: {
         });
         settle(key, next);
       } finally {
-        cancel();
+        limit.pause();
         metrics.reconcileSeconds.observe((clock.monotonic() - started) / 1000);
       }
     },
@@ -69,6 +70,7 @@ export function newSettler(options: {
     onBug(error: unknown, { key }: Taken<Lane>): void {
       const retryInMs = queue.retry(key, "failing");
       if (error instanceof LeaseLostError) return;
+      freshness.failed(key, retryInMs);
       metrics.reconciles.inc({ result: "error" });
       log.error({ secretsync: key, retryInMs: Math.round(retryInMs), err: error }, "reconcile failed");
     },

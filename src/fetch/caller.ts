@@ -21,6 +21,9 @@ export interface CallerOptions {
 
 const TRIES = 3;
 const CALL_TIMEOUT_MS = 15_000;
+/** Whoever took longer to fail, or wants a longer wait, isn't asked again by the same call. */
+const LONGEST_WAIT_MS = 2_000;
+const THROTTLED_WAIT_MS = 30_000;
 
 /** Sends calls to one provider as one identity: paced, retried, and spared while the provider is down. */
 export class Caller {
@@ -34,31 +37,59 @@ export class Caller {
     this.#circuit = new Circuit(options.clock, options.onRecovered);
   }
 
+  /** `question`: names what is asked, so that one that always fails is known from a provider that is down. */
   async call<T extends { readonly kind: string } | ReadonlyMap<string, unknown>>(
     operation: string,
+    question: string,
     send: (signal: AbortSignal) => Promise<T>,
     failureOf: (result: T) => ProviderFailure | undefined,
   ): Promise<T | Failed> {
     for (let tries = 1; ; tries++) {
-      const probing = this.#circuit.isOpen;
-      const refused = this.#circuit.refusal();
-      if (refused) return { kind: "failed", failure: refused };
-      const result = await this.#limiter.run(() => this.#send(operation, send, failureOf));
+      const { admission, result, tookMs } = await this.#try(operation, send, failureOf);
+      if (result === undefined) return { kind: "failed", failure: admission as ProviderFailure };
       const failure = failureOf(result);
       if (failure?.scope !== "provider") {
-        this.#limiter.succeeded();
+        this.#limiter.succeeded(operation);
         this.#circuit.succeeded();
         return result;
       }
       const throttled = failure.reason === "RateLimited";
       const wait = failure.retryAfterMs ?? 200 * 2 ** tries * (0.5 + this.#options.random());
-      if (throttled) this.#limiter.throttled(wait);
-      if (probing || tries === TRIES || !worthRetry(failure)) {
-        this.#circuit.failed(failure);
+      if (throttled) this.#limiter.throttled(operation, wait);
+      const patience = throttled ? THROTTLED_WAIT_MS : LONGEST_WAIT_MS;
+      const isLast = tries === TRIES || Math.max(wait, throttled ? 0 : tookMs) > patience;
+      if (admission === "probe" || isLast || !worthRetry(failure)) {
+        // Who throttles is there, and only wants less of this.
+        if (admission === "probe" || !throttled)
+          this.#circuit.failed(question, failure, !worthRetry(failure));
         return result;
       }
       if (!throttled) await sleep(this.#options.clock, wait, new AbortController().signal);
     }
+  }
+
+  /** No result: the provider is spared. */
+  #try<T>(
+    operation: string,
+    send: (signal: AbortSignal) => Promise<T>,
+    failureOf: (result: T) => ProviderFailure | undefined,
+  ) {
+    return this.#limiter.run(operation, async () => {
+      // Asked here, since the provider may have gone down while this call waited for its turn.
+      const admission = await this.#circuit.admit();
+      if (typeof admission === "object") {
+        this.#limiter.giveBack();
+        return { admission, result: undefined, tookMs: 0 };
+      }
+      const started = this.#options.clock.monotonic();
+      try {
+        const result = await this.#send(operation, send, failureOf);
+        return { admission, result, tookMs: this.#options.clock.monotonic() - started };
+      } catch (error) {
+        if (admission === "probe") this.#circuit.failed(operation, unknown, true);
+        throw error;
+      }
+    });
   }
 
   async #send<T>(
@@ -83,6 +114,12 @@ export class Caller {
     }
   }
 }
+
+const unknown: ProviderFailure = {
+  reason: "ProviderUnreachable",
+  scope: "provider",
+  message: "the call to the provider failed in an unexpected way; the operator's log tells more",
+};
 
 const worthRetry = ({ reason }: ProviderFailure): boolean =>
   reason === "RateLimited" || reason === "ProviderUnreachable";

@@ -1,85 +1,115 @@
 import type { Clock } from "../runtime/clock.ts";
 
 /**
- * Paces the calls to one provider: a token bucket for the rate, and a number of calls at once that falls by half
- * when the provider throttles and grows back by one with each round of successes (AIMD).
+ * Paces the calls to one provider: a token bucket for the rate of all, and for each operation a number of calls at once
+ * that falls by half when the provider throttles it and grows back by one with each round of successes (AIMD). Quotas are
+ * by operation (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html), so one that is
+ * throttled holds up no other.
  */
 export class Limiter {
   readonly #clock: Clock;
   readonly #perSecond: number;
   readonly #mostConcurrent: number;
-  readonly #waiting: (() => void)[] = [];
+  readonly #lines = new Map<string, Line>();
   #tokens: number;
   #refilledAt: number;
   #running = 0;
-  #window: number;
-  #pausedUntil = 0;
-  #timer = false;
+  #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(clock: Clock, limits: { requestsPerSecond: number; maxConcurrent: number }) {
     this.#clock = clock;
     this.#perSecond = limits.requestsPerSecond;
     this.#mostConcurrent = limits.maxConcurrent;
-    this.#window = limits.maxConcurrent;
     this.#tokens = limits.requestsPerSecond;
     this.#refilledAt = clock.monotonic();
   }
 
-  /** Calls that may run at once just now. */
-  get window(): number {
-    return Math.max(1, Math.floor(this.#window));
+  /** Calls of the operation that may run at once just now. */
+  windowOf(operation: string): number {
+    return Math.max(1, Math.floor(this.#line(operation).window));
   }
 
-  async run<T>(call: () => Promise<T>): Promise<T> {
+  async run<T>(operation: string, call: () => Promise<T>): Promise<T> {
+    const line = this.#line(operation);
     await new Promise<void>((resolve) => {
-      this.#waiting.push(resolve);
+      line.waiting.push(resolve);
       this.#serve();
     });
     try {
       return await call();
     } finally {
       this.#running--;
+      line.running--;
       this.#serve();
     }
   }
 
-  succeeded(): void {
-    this.#window = Math.min(this.#mostConcurrent, this.#window + 1 / this.#window);
+  /** A turn that was waited for and then not used for a call. */
+  giveBack(): void {
+    this.#tokens = Math.min(this.#perSecond, this.#tokens + 1);
+  }
+
+  succeeded(operation: string): void {
+    const line = this.#line(operation);
+    line.window = Math.min(this.#mostConcurrent, line.window + 1 / line.window);
   }
 
   /** The provider throttled: fewer calls at once, and none before it wants one. */
-  throttled(waitMs: number): void {
-    this.#window = Math.max(1, this.#window / 2);
-    this.#pausedUntil = Math.max(this.#pausedUntil, this.#clock.monotonic() + waitMs);
+  throttled(operation: string, waitMs: number): void {
+    const line = this.#line(operation);
+    line.window = Math.max(1, line.window / 2);
+    line.pausedUntil = Math.max(line.pausedUntil, this.#clock.monotonic() + waitMs);
   }
 
+  #line(operation: string): Line {
+    let line = this.#lines.get(operation);
+    if (!line) {
+      line = { waiting: [], running: 0, window: this.#mostConcurrent, pausedUntil: 0 };
+      this.#lines.set(operation, line);
+    }
+    return line;
+  }
+
+  /** One call of each operation in turn, so that none can starve another. */
   #serve(): void {
     this.#refill();
-    while (this.#waiting.length > 0 && this.#running < this.window) {
-      const wait = this.#waitMs();
-      if (wait > 0) {
-        this.#wakeIn(wait);
-        return;
+    for (let served = true; served;) {
+      served = false;
+      for (const [operation, line] of [...this.#lines]) {
+        if (!this.#mayServe(operation, line)) continue;
+        this.#tokens--;
+        this.#running++;
+        line.running++;
+        this.#lines.delete(operation);
+        this.#lines.set(operation, line);
+        line.waiting.shift()?.();
+        served = true;
       }
-      this.#tokens--;
-      this.#running++;
-      this.#waiting.shift()?.();
     }
   }
 
-  #waitMs(): number {
-    const pause = this.#pausedUntil - this.#clock.monotonic();
-    if (pause > 0) return pause;
-    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1000);
+  /** If only time stands in the way, it is tried again then. */
+  #mayServe(operation: string, line: Line): boolean {
+    if (line.waiting.length === 0 || line.running >= this.windowOf(operation)) return false;
+    if (this.#running >= this.#mostConcurrent) return false;
+    const now = this.#clock.monotonic();
+    const at =
+      this.#tokens < 1
+        ? now + Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1000)
+        : Math.max(now, line.pausedUntil);
+    if (at <= now) return true;
+    this.#wakeAt(at);
+    return false;
   }
 
-  #wakeIn(milliseconds: number): void {
-    if (this.#timer) return;
-    this.#timer = true;
-    this.#clock.after(milliseconds, () => {
-      this.#timer = false;
+  #wakeAt(at: number): void {
+    if (this.#timer && this.#timer.at <= at) return;
+    this.#timer?.cancel();
+    const cancel = this.#clock.after(at - this.#clock.monotonic(), () => {
+      this.#timer = undefined;
       this.#serve();
     });
+    this.#timer = { at, cancel };
   }
 
   #refill(): void {
@@ -88,4 +118,12 @@ export class Limiter {
     this.#tokens = Math.min(this.#perSecond, this.#tokens + earned);
     this.#refilledAt = now;
   }
+}
+
+interface Line {
+  readonly waiting: (() => void)[];
+  running: number;
+  window: number;
+  /** Monotonic. */
+  pausedUntil: number;
 }

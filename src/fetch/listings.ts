@@ -89,6 +89,7 @@ export class Listings {
       const token = next;
       const page: ListResult = await this.#caller.call(
         "list",
+        `list ${JSON.stringify(filter)}`,
         (signal) => this.#reader.list(filter, token, signal),
         failureOf,
       );

@@ -52,6 +52,7 @@ export class ProviderClient {
   readonly #startedAt: number;
   #noBatchUntil = 0;
   #noSweepUntil = 0;
+  #noDescribeUntil = 0;
   #noRotationsUntil = 0;
 
   constructor(options: ProviderClientOptions) {
@@ -107,6 +108,7 @@ export class ProviderClient {
       this.#options.onShared("version");
       return shared;
     }
+    if (!this.#mayAskVersions()) return undefined;
     const answer = this.#sweeps.request({ ref, freshAfter });
     this.#versions.set(id, answer, ({ kind }) => kind === "found");
     return answer;
@@ -202,9 +204,15 @@ export class ProviderClient {
     return this.#options.reader.batchSize > 1 && this.#options.clock.monotonic() >= this.#noBatchUntil;
   }
 
+  /** An identity that may only read values would be denied at each refresh of each key, and then read anyway. */
+  #mayAskVersions(): boolean {
+    const now = this.#options.clock.monotonic();
+    return now >= this.#noSweepUntil || now >= this.#noDescribeUntil;
+  }
+
   #readOne(ref: RemoteRef): Promise<ReadResult> {
     const { caller, reader } = this.#options;
-    return caller.call("read", (signal) => reader.read(ref, signal), failureOf);
+    return caller.call("read", refId(ref), (signal) => reader.read(ref, signal), failureOf);
   }
 
   async #readMany(keys: readonly string[]): Promise<readonly ReadResult[]> {
@@ -213,6 +221,7 @@ export class ProviderClient {
     if (keys.length === 1 && only !== undefined) return [await this.#readOne({ key: only })];
     const answer = await caller.call(
       "readBatch",
+      keys.join(),
       (signal) => reader.readBatch(keys, signal),
       (results) => firstFailure(results, "provider") ?? firstFailure(results, "batch"),
     );
@@ -233,16 +242,20 @@ export class ProviderClient {
   ): Promise<readonly VersionResult[]> {
     const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
     const freshAfter = Math.max(...requests.map((request) => request.freshAfter));
-    if (this.#options.clock.monotonic() < this.#noSweepUntil) return Promise.all(requests.map(describe));
+    const now = this.#options.clock.monotonic();
+    if (now < this.#noSweepUntil) return Promise.all(requests.map(describe));
+    const mayDescribe = now >= this.#noDescribeUntil;
     const shared = this.#listings.shared(EVERYTHING, freshAfter);
     // Those who are about to ask would pay for descriptions too.
     const wanted = requests.length + this.#options.coming.versions();
-    if (!shared && wanted <= this.#listings.sweepCalls) return Promise.all(requests.map(describe));
+    if (!shared && mayDescribe && wanted <= this.#listings.sweepCalls)
+      return Promise.all(requests.map(describe));
     const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter));
     if (listing.kind === "failed") {
       // This identity may not list, and will hardly be let before long.
       if (listing.failure.reason === "AccessDenied")
         this.#noSweepUntil = this.#options.clock.monotonic() + BATCH_RETRY_MS;
+      if (!mayDescribe) return requests.map(() => listing);
       return Promise.all(requests.map(describe));
     }
     return Promise.all(
@@ -255,7 +268,14 @@ export class ProviderClient {
 
   async #describe(ref: RemoteRef): Promise<VersionResult> {
     const { caller, reader } = this.#options;
-    const result = await caller.call("describe", (signal) => reader.describe(ref, signal), failureOf);
+    const result = await caller.call(
+      "describe",
+      `describe ${refId(ref)}`,
+      (signal) => reader.describe(ref, signal),
+      failureOf,
+    );
+    if (result.kind === "failed" && result.failure.reason === "AccessDenied")
+      this.#noDescribeUntil = this.#options.clock.monotonic() + BATCH_RETRY_MS;
     if (result.kind === "found") this.#listings.noteRotation(ref.key, result.nextRotation);
     return result;
   }

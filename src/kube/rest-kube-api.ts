@@ -9,6 +9,7 @@ import {
   type Selection,
   type WatchEvent,
 } from "./kube-api.ts";
+import type { Fence } from "./fence.ts";
 import type { Transport } from "./transport.ts";
 import type { Priority } from "./turnstile.ts";
 
@@ -16,12 +17,13 @@ import type { Priority } from "./turnstile.ts";
 
 const partial = (kind: string) => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 
-export function newKubeApi(transport: Transport): KubeApi {
+/** `fence` is asked before each write; leader election's own requests go without. */
+export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
   const call = async <T>(
     method: string,
     path: string,
     signal: AbortSignal,
-    extra: { body?: unknown; contentType?: string; accept?: string; priority?: Priority } = {},
+    extra: { body?: unknown; contentType?: string; accept?: string; lane?: "lease" | Priority } = {},
   ): Promise<T> => {
     const response = await transport.send(
       {
@@ -32,7 +34,8 @@ export function newKubeApi(transport: Transport): KubeApi {
           ...(extra.body === undefined ? {} : { "content-type": extra.contentType ?? "application/json" }),
         },
         ...(extra.body === undefined ? {} : { body: JSON.stringify(extra.body) }),
-        priority: extra.priority ?? 1,
+        lane: extra.lane ?? 1,
+        fence: method === "GET" ? undefined : fence,
       },
       signal,
     );
@@ -50,7 +53,7 @@ export function newKubeApi(transport: Transport): KubeApi {
     async get(type, name, namespace, signal, { metadataOnly = false } = {}) {
       try {
         return await call("GET", pathOf(type, namespace, name), signal, {
-          priority: priorityOf(type),
+          lane: laneOf(type),
           ...(metadataOnly ? { accept: partial("PartialObjectMetadata") } : {}),
         });
       } catch (error) {
@@ -91,6 +94,7 @@ export function newKubeApi(transport: Transport): KubeApi {
           method: "GET",
           path: `${pathOf(type, selection.namespace)}?${query.toString()}`,
           headers: { accept: selection.metadataOnly ? partial("PartialObjectMetadata") : "application/json" },
+          lane: "stream",
         },
         signal,
       );
@@ -114,13 +118,13 @@ export function newKubeApi(transport: Transport): KubeApi {
         body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
         contentType: "application/apply-patch+yaml",
         ...(metadataOnly ? { accept: partial("PartialObjectMetadata") } : {}),
-        priority: priorityOf(type, subresource),
+        lane: laneOf(type, subresource),
       });
     },
 
     create(type, object, signal) {
       return call("POST", pathOf(type, object.metadata.namespace), signal, {
-        priority: priorityOf(type),
+        lane: laneOf(type),
         body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
       });
     },
@@ -137,8 +141,8 @@ export function newKubeApi(transport: Transport): KubeApi {
   };
 }
 
-function priorityOf({ kind }: ResourceType, subresource?: string): Priority {
-  if (kind === "Lease") return 0;
+function laneOf({ kind }: ResourceType, subresource?: string): "lease" | Priority {
+  if (kind === "Lease") return "lease";
   if (kind === "Event") return 3;
   return subresource ? 2 : 1;
 }

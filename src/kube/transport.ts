@@ -2,6 +2,7 @@ import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import * as http from "node:http";
 import * as https from "node:https";
 import { createSecureContext } from "node:tls";
+import { LeaseLostError, type Fence } from "./fence.ts";
 import { Turnstile, type Priority } from "./turnstile.ts";
 
 /**
@@ -13,8 +14,10 @@ export interface Request {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
-  /** Absent for a watch: a connection of its own that may stay open. */
-  readonly priority?: Priority;
+  /** "stream": a watch, on a connection of its own that may stay open. "lease": waits for nobody. */
+  readonly lane: "stream" | "lease" | Priority;
+  /** Asked right before the request is sent; false holds it back. */
+  readonly fence?: Fence | undefined;
 }
 
 export interface Transport {
@@ -24,12 +27,18 @@ export interface Transport {
   close(): void;
 }
 
+/** What of the runtime's clock is needed here. */
+interface Clock {
+  monotonic(): number;
+  after(milliseconds: number, callback: () => void): () => void;
+}
+
 /** Connections for requests; more only make the apiserver switch between them. */
 const POOL = 16;
 /** Credentials are asked for again after this time: files rotate, tokens expire. */
 const CREDENTIALS_MS = 60_000;
-/** No answer's head for so long means that the connection is dead. */
-const HEAD_TIMEOUT_MS = 30_000;
+/** No whole answer (of a watch: no head) for so long means that the connection is dead, or was never made. */
+const ANSWER_MS = 30_000;
 
 export function loadKubeConfig(): KubeConfig {
   const config = new KubeConfig();
@@ -46,97 +55,141 @@ export function loadKubeConfig(): KubeConfig {
   return config;
 }
 
-export function newTransport(config: KubeConfig, monotonic: () => number): Transport {
+export function newTransport(config: KubeConfig, clock: Clock): Transport {
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error("the kubeconfig's current context names no cluster; set current-context");
   const base = new URL(cluster.server);
   const { request } = base.protocol === "http:" ? http : https;
   let credentials: { at: number; pending: Promise<Credentials> } | undefined;
-  let pool: { of: Credentials; agent: http.Agent; streams: http.Agent } | undefined;
+  let pool: { of: Credentials; agents: Agents } | undefined;
   const turnstile = new Turnstile(POOL);
 
   const currentCredentials = (): Promise<Credentials> => {
-    if (!credentials || monotonic() - credentials.at > CREDENTIALS_MS) {
-      credentials = { at: monotonic(), pending: loadCredentials(config) };
+    if (!credentials || clock.monotonic() - credentials.at > CREDENTIALS_MS) {
+      credentials = { at: clock.monotonic(), pending: loadCredentials(config) };
       credentials.pending.catch(() => (credentials = undefined));
     }
     return credentials.pending;
   };
 
-  const agents = (found: Credentials) => {
-    const { tls, proxy } = found;
-    if (pool?.of === found) return pool;
-    if (pool && sameTls(pool.of.tls, tls)) pool.of = found;
-    else {
-      const Agent = base.protocol === "http:" ? http.Agent : https.Agent;
-      const { ca, cert, key, passphrase, pfx, ...rest } = tls;
-      const options = {
-        ...rest,
-        // Made once: else every connection reads the certificates, and every request compares them.
-        secureContext: createSecureContext({ ca, cert, key, passphrase, pfx }),
-        keepAlive: true,
-        keepAliveMsecs: 15_000,
-        scheduling: "fifo" as const,
-      };
-      pool = {
-        of: found,
-        agent: proxy ?? new Agent({ ...options, maxSockets: POOL }),
-        streams: proxy ?? new Agent({ ...options, keepAlive: false }),
-      };
-    }
-    return pool;
+  const agentsFor = (found: Credentials): Agents => {
+    if (pool?.of === found) return pool.agents;
+    if (pool && sameTls(pool.of.tls, found.tls)) pool.of = found;
+    else pool = { of: found, agents: newAgents(base, found) };
+    return pool.agents;
   };
 
   return {
     server: cluster.server,
-    async send({ method, path, headers = {}, body, priority }, signal) {
+    async send({ method, path, headers = {}, body, lane, fence }, signal) {
       const found = await currentCredentials();
-      const { agent, streams } = agents(found);
-      if (priority !== undefined) await turnstile.enter(priority);
-      const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
-        let sent: http.ClientRequest;
-        try {
-          sent = request(
-            {
-              protocol: base.protocol,
-              host: base.hostname,
-              port: base.port,
-              path: base.pathname.replace(/\/$/, "") + path,
-              method,
-              agent: priority === undefined ? streams : agent,
-              headers: {
-                ...found.headers,
-                ...headers,
-                "user-agent": "secretsync",
-                ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
-              },
-              signal,
-            },
-            resolve,
-          );
-        } catch (error) {
-          // A header that can't be sent, such as a token with a line end in it.
-          if (priority !== undefined) turnstile.leave();
-          throw error;
-        }
-        sent.setTimeout(HEAD_TIMEOUT_MS, () =>
-          sent.destroy(new Error(`no answer from ${cluster.server} in time`)),
-        );
-        // A watch may be silent; any other answer must go on.
-        if (priority === undefined) sent.once("response", () => sent.setTimeout(0));
-        sent.on("error", reject);
-        // Closed in every case: answered and read, failed or aborted.
-        if (priority !== undefined) sent.once("close", () => turnstile.leave());
-        sent.end(body);
+      const agents = agentsFor(found);
+      const options: http.RequestOptions = {
+        protocol: base.protocol,
+        // An IPv6 address has brackets in a URL, and nowhere else.
+        host: base.hostname.replace(/^\[|\]$/g, ""),
+        port: base.port,
+        path: base.pathname.replace(/\/$/, "") + path,
+        method,
+        agent: typeof lane === "number" ? agents.requests : agents[lane],
+        headers: {
+          ...found.headers,
+          ...headers,
+          "user-agent": "secretsync",
+          ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+        },
+        signal,
+      };
+      if (typeof lane === "number") await turnstile.enter(lane, signal);
+      const leave = once(() => {
+        if (typeof lane === "number") turnstile.leave();
       });
-      // A token that was rotated before its time.
-      if (response.statusCode === 401) credentials = undefined;
-      return response;
+      try {
+        const response = await sendOnce(options, body, lane, fence, leave).catch((error: unknown) => {
+          // The server closed a connection that it had kept open for us, just when we used it.
+          if (method === "POST" || !(error instanceof StaleConnectionError)) throw error;
+          return sendOnce(options, body, lane, fence, leave);
+        });
+        // A token that was rotated before its time.
+        if (response.statusCode === 401) credentials = undefined;
+        return response;
+      } catch (error) {
+        leave();
+        throw error;
+      }
     },
     close() {
-      pool?.agent.destroy();
-      pool?.streams.destroy();
+      for (const agent of Object.values(pool?.agents ?? {})) agent.destroy();
     },
+  };
+
+  function sendOnce(
+    options: http.RequestOptions,
+    body: string | undefined,
+    lane: Request["lane"],
+    fence: Fence | undefined,
+    leave: () => void,
+  ): Promise<http.IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      if (fence && !fence()) throw new LeaseLostError();
+      const sent = request(options, (response) => {
+        // A watch may be silent.
+        if (lane === "stream") cancel();
+        response.once("close", () => {
+          cancel();
+          leave();
+        });
+        resolve(response);
+      });
+      const cancel = clock.after(ANSWER_MS, () =>
+        sent.destroy(new Error(`no answer from ${cluster?.server} in time`)),
+      );
+      sent.on("error", (error: NodeJS.ErrnoException) => {
+        cancel();
+        const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
+        reject(stale ? new StaleConnectionError(error) : error);
+      });
+      sent.end(body);
+    });
+  }
+}
+
+class StaleConnectionError extends Error {
+  constructor(cause: Error) {
+    super(cause.message, { cause });
+  }
+}
+
+interface Agents {
+  readonly requests: http.Agent;
+  readonly lease: http.Agent;
+  readonly stream: http.Agent;
+}
+
+function newAgents(base: URL, { tls, proxy }: Credentials): Agents {
+  if (proxy) return { requests: proxy, lease: proxy, stream: proxy };
+  const Agent = base.protocol === "http:" ? http.Agent : https.Agent;
+  const { ca, cert, key, passphrase, pfx, ...rest } = tls;
+  const options = {
+    ...rest,
+    // Made once: else every connection reads the certificates, and every request compares them.
+    secureContext: createSecureContext({ ca, cert, key, passphrase, pfx }),
+    keepAlive: true,
+    keepAliveMsecs: 15_000,
+    scheduling: "fifo" as const,
+  };
+  return {
+    requests: new Agent({ ...options, maxSockets: POOL }),
+    lease: new Agent(options),
+    stream: new Agent({ ...options, keepAlive: false }),
+  };
+}
+
+function once(work: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) work();
+    done = true;
   };
 }
 

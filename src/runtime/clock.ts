@@ -26,6 +26,41 @@ export const systemClock: Clock = {
   },
 };
 
+/** Aborts its signal after so many milliseconds, pauses not counted. */
+export class TimeLimit {
+  readonly #clock: Clock;
+  readonly #abort = new AbortController();
+  readonly #what: string;
+  #leftMs: number;
+  #since = 0;
+  #cancel: Cancel | undefined;
+
+  constructor(clock: Clock, milliseconds: number, what: string) {
+    this.#clock = clock;
+    this.#what = what;
+    this.#leftMs = milliseconds;
+    this.resume();
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  pause(): void {
+    if (!this.#cancel) return;
+    this.#cancel();
+    this.#cancel = undefined;
+    this.#leftMs -= this.#clock.monotonic() - this.#since;
+  }
+
+  resume(): void {
+    this.#since = this.#clock.monotonic();
+    this.#cancel ??= this.#clock.after(this.#leftMs, () =>
+      this.#abort.abort(new Error(`${this.#what} took too long`)),
+    );
+  }
+}
+
 /** Resolves after the time, or at once when the signal aborts. */
 export function sleep(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

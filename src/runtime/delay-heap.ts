@@ -1,9 +1,13 @@
 /** Keys by due time, earliest first. A key may be in it several times; the owner decides which entry counts. */
 export class DelayHeap {
-  readonly #entries: { key: string; at: number }[] = [];
+  #entries: { key: string; at: number }[] = [];
 
   get size(): number {
     return this.#entries.length;
+  }
+
+  clear(): void {
+    this.#entries = [];
   }
 
   peek(): { readonly key: string; readonly at: number } | undefined {

@@ -36,9 +36,13 @@ export class Store<T extends Stored> {
   /**
    * Takes the item unless a newer state of the same object is known: our own writes go in at once, and the watch
    * brings them again later. Resource versions of one object are ordered (Kubernetes 1.35, KEP-5504).
+   *
+   * Only the watch adds: an answer to our own write may come after the watch told that the object is gone, and nothing
+   * would ever remove it again.
    */
   set(item: T, origin: Origin = "watch"): void {
     const before = this.#items.get(item.key);
+    if (origin === "own" && before?.uid !== item.uid) return;
     if (before?.uid === item.uid) {
       const order = compareResourceVersions(item.resourceVersion, before.resourceVersion);
       if (order <= 0) return;

@@ -45,6 +45,9 @@ export interface Taken<Lane extends string> {
   readonly dueSince: number;
 }
 
+/** So few stale entries cost nothing. */
+const SPARE_ENTRIES = 8;
+
 export class WorkQueue<Lane extends string> {
   readonly #options: WorkQueueOptions<Lane>;
   readonly #entries = new Map<string, Entry<Lane>>();
@@ -55,6 +58,8 @@ export class WorkQueue<Lane extends string> {
   #handedOut = 0;
   #cancelTurn: Cancel = () => undefined;
   #timer: { at: number; cancel: Cancel } | undefined;
+  /** Monotonic time when a key was last handed out or given back; undefined before anybody asked for one. */
+  #movedAt: number | undefined;
   #closed = false;
 
   constructor(options: WorkQueueOptions<Lane>) {
@@ -93,6 +98,7 @@ export class WorkQueue<Lane extends string> {
     entry.dueAt = at;
     entry.dueLane = lane;
     this.#delayed.push(key, at);
+    if (this.#delayed.size > 2 * this.#entries.size + SPARE_ENTRIES) this.#dropStale();
     this.#schedule();
   }
 
@@ -128,9 +134,19 @@ export class WorkQueue<Lane extends string> {
   /** The next key; undefined once the queue is closed. */
   async take(): Promise<Taken<Lane> | undefined> {
     if (this.#closed) return undefined;
+    if (this.#movedAt === undefined) this.#open();
     const taken = this.#pick();
     if (taken) return taken;
     return new Promise((resolve) => this.#takers.push(resolve));
+  }
+
+  /** The key that was taken occupies no worker any more; it must be given back all the same. */
+  free(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry?.working || entry.workingLane === undefined) return;
+    if (this.#isBulk(entry.workingLane)) this.#bulkWorking--;
+    entry.workingLane = undefined;
+    this.#serve();
   }
 
   /** Every key that was taken must be given back. */
@@ -138,6 +154,7 @@ export class WorkQueue<Lane extends string> {
     const entry = this.#entries.get(key);
     if (!entry?.working) return;
     entry.working = false;
+    this.#movedAt = this.#options.clock.monotonic();
     if (this.#isBulk(entry.workingLane)) this.#bulkWorking--;
     entry.workingLane = undefined;
     if (entry.readyLane !== undefined) this.#lane(entry.readyLane).add(key);
@@ -185,6 +202,49 @@ export class WorkQueue<Lane extends string> {
     return oldest;
   }
 
+  /** Ready keys that have waited longer than that. */
+  *waitingLongerThan(milliseconds: number): Iterable<string> {
+    const since = this.#options.clock.monotonic() - milliseconds;
+    for (const keys of this.#ready.values())
+      for (const key of keys) if (this.#entry(key).readySince < since) yield key;
+  }
+
+  /**
+   * For how long the queue has stood still although there was something to do: no key came or went while some were ready,
+   * or the time of one has passed and it didn't become ready. 0 while it moves, however slowly.
+   */
+  stillMs(): number {
+    const now = this.#options.clock.monotonic();
+    const late = Math.max(0, now - (this.#earliest()?.at ?? Infinity));
+    if (this.readyCount === 0 || this.#movedAt === undefined) return late;
+    return Math.max(late, Math.min(this.oldestReadyMs(), now - this.#movedAt));
+  }
+
+  /** Nobody could be served before, so nobody has waited yet. */
+  #open(): void {
+    const now = this.#options.clock.monotonic();
+    this.#movedAt = now;
+    for (const keys of this.#ready.values()) for (const key of keys) this.#entry(key).readySince = now;
+  }
+
+  /** The first entry that still counts. */
+  #earliest(): { readonly key: string; readonly at: number } | undefined {
+    for (let next = this.#delayed.peek(); next; next = this.#delayed.peek()) {
+      if (this.#entries.get(next.key)?.dueAt === next.at) return next;
+      this.#delayed.pop();
+    }
+    return undefined;
+  }
+
+  /** Times that were changed or cleared leave entries behind, which else would stay until those times. */
+  #dropStale(): void {
+    const kept = [...this.#entries].flatMap(([key, { dueAt }]) =>
+      dueAt === undefined ? [] : [{ key, at: dueAt }],
+    );
+    this.#delayed.clear();
+    for (const { key, at } of kept) this.#delayed.push(key, at);
+  }
+
   #entry(key: string): Entry<Lane> {
     let entry = this.#entries.get(key);
     if (!entry) {
@@ -217,6 +277,7 @@ export class WorkQueue<Lane extends string> {
         const entry = this.#entry(key);
         entry.readyLane = undefined;
         entry.working = true;
+        this.#movedAt = this.#options.clock.monotonic();
         entry.workingLane = lane;
         if (this.#isBulk(lane)) this.#bulkWorking++;
         this.#countTurn();

@@ -26,7 +26,12 @@ export async function runWorkers<Lane extends string>(options: {
 
   const worker = async () => {
     for (let taken = await queue.take(); taken; taken = await queue.take()) {
-      const { promise: freed, resolve: free } = Promise.withResolvers<void>();
+      const { promise: freed, resolve } = Promise.withResolvers<void>();
+      const { key } = taken;
+      const free = () => {
+        queue.free(key);
+        resolve();
+      };
       const finished = finish(taken, free);
       underWay.add(finished);
       void finished.then(() => underWay.delete(finished));

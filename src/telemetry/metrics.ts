@@ -34,6 +34,8 @@ export interface MetricSources {
   readonly overdueObjects: () => number;
   readonly queueDepth: () => ReadonlyMap<string, number>;
   readonly queueOldestSeconds: () => number;
+  /** Seconds for which the queue has stood still although there was something to do. */
+  readonly queueStillSeconds: () => number;
   /** Seconds since each watch last gave a sign of life, by kind. */
   readonly watchSilence: () => Iterable<readonly [kind: string, seconds: number]>;
   readonly isLeader: () => boolean;
@@ -143,6 +145,14 @@ export function newMetrics(options: {
     registers,
     collect() {
       this.set(sources?.queueOldestSeconds() ?? 0);
+    },
+  });
+  new Gauge({
+    name: "secretsync_queue_still_seconds",
+    help: "For how long no object came or went although some were due. 0 while it moves, however slowly.",
+    registers,
+    collect() {
+      this.set(sources?.queueStillSeconds() ?? 0);
     },
   });
   new Gauge({

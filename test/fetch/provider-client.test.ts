@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
+import * as fc from "fast-check";
 import { Caller } from "../../src/fetch/caller.ts";
 import { ProviderClient } from "../../src/fetch/provider-client.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
@@ -315,14 +316,14 @@ describe("find", () => {
 
 describe("a provider that is down", () => {
   const down = () => (reader.fail = () => failure("ProviderUnreachable", "provider"));
+  const pinned = (key: string) => client.value({ key, version: "x" }, clock.monotonic());
 
   it("is called once a second in all, however many wait; they get its failure at once", async () => {
     down();
-    await values(["k"]);
+    await settled(...keys(3).map(pinned));
     reader.calls.length = 0;
     for (let second = 0; second < 10; second++) {
-      for (const key of keys(50))
-        void client.value({ key: `${second}-${key}`, version: "x" }, clock.monotonic());
+      for (const key of keys(50)) void pinned(`${second}-${key}`);
       await clock.advance(1_000);
     }
     expect(reader.calls.length).toBeGreaterThan(5);
@@ -331,22 +332,76 @@ describe("a provider that is down", () => {
 
   it("is tried a few times before it counts as down, and tells when it is back", async () => {
     let failures = 2;
-    reader.put("k", "v");
+    for (const key of keys(3)) reader.put(key, "v");
     reader.fail = () => (failures-- > 0 ? failure("ProviderUnreachable", "provider") : undefined);
-    expect(await values(["k"])).toEqual(["v"]);
+    expect(await values(["k0"])).toEqual(["v"]);
     expect(recovered).toBe(0);
     down();
-    expect(await values(["k"])).toEqual(["ProviderUnreachable"]);
+    expect((await settled(...keys(3).map(pinned))).map(textOf)).toEqual(
+      Array.from({ length: 3 }, () => "ProviderUnreachable"),
+    );
     reader.fail = () => undefined;
     await clock.advance(2_000);
-    expect(await values(["k"])).toEqual(["v"]);
+    expect(await values(["k0"])).toEqual(["v"]);
     expect(recovered).toBe(1);
+  });
+
+  it("isn't what a single key is that always fails: others are read as ever", async () => {
+    reader.put("good", "v");
+    reader.fail = (_operation, key) =>
+      key === "poison" ? failure("ProviderUnreachable", "provider") : undefined;
+    for (let minute = 0; minute < 20; minute++) {
+      void pinned("poison");
+      expect((await settled(client.value({ key: "good" }, clock.monotonic()))).map(textOf)).toEqual(["v"]);
+      await clock.advance(60_000);
+    }
+    expect(recovered).toBe(0);
+  });
+
+  it("makes those wait who ask while a call looks whether it is back, and lets them through when it is", async () => {
+    down();
+    await settled(...keys(3).map(pinned));
+    await clock.advance(1_000);
+    reader.fail = () => undefined;
+    for (const key of keys(5)) reader.put(key, "v");
+    const hold = reader.hold();
+    const asked = keys(5).map((key) => client.value({ key, version: "v1" }, clock.monotonic()));
+    await clock.advance(10);
+    hold.release();
+    expect((await settled(...asked)).map(textOf)).toEqual(Array.from({ length: 5 }, () => "v"));
+  });
+
+  it("and answers nothing frees who waits for it soon, and those behind them at once", async () => {
+    reader.hold();
+    const ends: number[] = [];
+    const since = clock.monotonic();
+    for (const key of keys(200)) void pinned(key).then(() => ends.push(clock.monotonic() - since));
+    await clock.advance(60_000);
+    expect(ends).toHaveLength(200);
+    // 64 at once; two more go out before it is clear that not single keys fail. No second round.
+    expect(ends.filter((ms) => ms < 20_000).length).toBeGreaterThan(195);
+    expect(Math.max(...ends)).toBeLessThan(31_000);
+    expect(reader.calls.length).toBeLessThan(70);
+  });
+
+  it("and asks for a long wait gets it", async () => {
+    reader.fail = () => failure("ProviderUnreachable", "provider", 60_000);
+    const since = clock.monotonic();
+    await settled(...keys(3).map(pinned));
+    expect(clock.monotonic() - since).toBeLessThan(10_000);
+    reader.calls.length = 0;
+    for (let second = 0; second < 50; second++) {
+      void pinned(`k${second}`);
+      await clock.advance(1_000);
+    }
+    expect(reader.calls).toEqual([]);
   });
 
   it("with bad credentials isn't tried again and again", async () => {
     reader.fail = () => failure("AuthenticationFailed", "provider");
     expect(await values(["k"])).toEqual(["AuthenticationFailed"]);
-    expect(reader.calls).toHaveLength(1);
+    expect(await values(["l"])).toEqual(["AuthenticationFailed"]);
+    expect(reader.calls.length).toBeLessThanOrEqual(2);
   });
 
   it("that throttles is waited for as long as it asks", async () => {
@@ -362,9 +417,87 @@ describe("a provider that is down", () => {
     expect(textOf(await result)).toBe("v");
   });
 
+  it("that throttles listings answers reads", async () => {
+    reader.put("k", "v");
+    reader.fail = (operation) =>
+      operation === "list" ? failure("RateLimited", "provider", 60_000) : undefined;
+    void client.find({ path: "k", tags: {} }, () => true, clock.monotonic());
+    await clock.advance(100);
+    expect(await values(["k"])).toEqual(["v"]);
+  });
+
   it("is let go when nobody needs it any more", () => {
     client.close();
     expect(reader.closed).toBe(true);
+  });
+});
+
+describe("an identity that may only read values", () => {
+  it("isn't denied again at each refresh of each key", async () => {
+    for (const key of keys(50)) reader.put(key, "v");
+    await values(keys(50));
+    reader.fail = (operation) =>
+      ["list", "describe"].includes(operation) ? failure("AccessDenied", "request") : undefined;
+    const versions = () =>
+      settled(
+        ...keys(50).map((key) => client.version({ key }, clock.monotonic()) ?? Promise.resolve(undefined)),
+      );
+    await versions();
+    await versions();
+    reader.calls.length = 0;
+    expect(await versions()).toEqual(Array.from({ length: 50 }, () => undefined));
+    expect(reader.calls).toEqual([]);
+  });
+});
+
+describe("everybody who asks", () => {
+  it("gets the answer to what was asked, no older than wanted, in few calls", async () => {
+    const ask = fc.record({ key: fc.nat(30), afterMs: fc.integer({ min: 1, max: 400 }), changes: fc.boolean() });
+    await fc.assert(
+      fc.asyncProperty(fc.array(ask, { minLength: 1, maxLength: 60 }), async (asks) => {
+        const time = new FakeClock();
+        const store = new FakeReader();
+        const asker = new ProviderClient({
+          reader: store,
+          caller: new Caller({
+            clock: time,
+            random: () => 0.5,
+            limits: { requestsPerSecond: 1000, maxConcurrent: 64 },
+            observe: (_operation, call) => call(),
+            onRecovered: () => undefined,
+          }),
+          clock: time,
+          coming: { values: () => 0, versions: () => 0 },
+          onShared: () => undefined,
+        });
+        const current = new Map<string, number>();
+        const answers: Promise<void>[] = [];
+        for (const { key: index, afterMs, changes } of asks) {
+          await time.advance(afterMs);
+          const key = `k${index}`;
+          if (changes || !current.has(key)) {
+            current.set(key, (current.get(key) ?? 0) + 1);
+            store.put(key, `${key}=${current.get(key)}`);
+          }
+          const atLeast = current.get(key) ?? 0;
+          answers.push(
+            asker.value({ key }, time.monotonic()).then((result) => {
+              const [name, version] = textOf(result).split("=");
+              expect(name).toBe(key);
+              expect(Number(version)).toBeGreaterThanOrEqual(atLeast);
+            }),
+          );
+        }
+        await time.advance(10_000);
+        await Promise.all(answers);
+        const sizes = store.calls
+          .filter((call) => call.startsWith("batch"))
+          .map((call) => Number(call.slice(6)));
+        expect(sizes.every((size) => size <= 20)).toBe(true);
+        expect(store.calls.length).toBeLessThanOrEqual(asks.length);
+      }),
+      { numRuns: 100 },
+    );
   });
 });
 

@@ -33,7 +33,7 @@ async function refusal(kind: InvalidCase["kind"], spec: unknown): Promise<string
   const path = `/apis/${group}/${version}${namespaced ? "/namespaces/default" : ""}/${plural}?dryRun=All`;
   const body = JSON.stringify({ apiVersion: `${group}/${version}`, kind, metadata: { name: "case" }, spec });
   const response = await transport.send(
-    { method: "POST", path, body, headers: { "content-type": "application/json" }, priority: 1 },
+    { method: "POST", path, body, headers: { "content-type": "application/json" }, lane: 1 },
     signal,
   );
   const chunks: Buffer[] = [];

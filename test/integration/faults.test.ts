@@ -319,12 +319,12 @@ describe("a watch that dies without a word", () => {
       {},
     );
     if (parsed.kind !== "options") throw new Error("bad options");
-    const through = newTransport(config, () => systemClock.monotonic());
+    const through = newTransport(config, systemClock);
     const stop = new AbortController();
     const ended = wire({
       options: parsed.options,
       version: "test",
-      api: newKubeApi(through),
+      apiWith: (fence) => newKubeApi(through, fence),
       clock: systemClock,
       random: Math.random,
       randomBytes,

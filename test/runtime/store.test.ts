@@ -33,6 +33,18 @@ describe("a store", () => {
     expect(store.size).toBe(0);
   });
 
+  it("adds nothing for a write of our own: the object may be gone by the time of the answer", () => {
+    const { store, heard } = newStore();
+    store.set(item("a", "1"));
+    store.delete("a", "uid-a");
+    store.set(item("a", "2"), "own");
+    expect(store.size).toBe(0);
+    store.set(item("a", "3", { uid: "new" }));
+    store.set(item("a", "4"), "own");
+    expect(store.get("a")?.uid).toBe("new");
+    expect(heard).toEqual(["-→1 watch", "1→- watch", "-→3 watch"]);
+  });
+
   it("never goes back to an older state of the same object", () => {
     const { store, heard } = newStore();
     store.set(item("a", "10"));

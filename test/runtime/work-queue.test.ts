@@ -172,6 +172,9 @@ describe("the queue", () => {
   it("tells since when a key is due, how long it waited and how many wait", async () => {
     const waits: [string, number][] = [];
     queue = newQueue(clock, 1, (lane, seconds) => waits.push([lane, seconds]));
+    queue.add("first", "normal");
+    await queue.take();
+    waits.length = 0;
     const since = clock.monotonic();
     queue.add("k", "normal");
     queue.add("l", "urgent");
@@ -188,6 +191,57 @@ describe("the queue", () => {
       ["normal", 2],
     ]);
     expect(queue.oldestReadyMs()).toBe(0);
+  });
+
+  it("counts no wait from before anybody could be served", async () => {
+    const waits: number[] = [];
+    queue = newQueue(clock, 1, (_lane, seconds) => waits.push(seconds));
+    queue.add("k", "normal");
+    await clock.advance(900_000);
+    expect(queue.stillMs()).toBe(0);
+    const { dueSince } = (await queue.take())!;
+    expect(dueSince).toBe(clock.monotonic());
+    expect(waits).toEqual([0]);
+  });
+
+  it("stands still when keys are ready and none comes or goes, and not while it moves slowly", async () => {
+    for (const key of ["a", "b", "c"]) queue.add(key, "normal");
+    await queue.take();
+    for (const key of ["b", "c"]) {
+      await clock.advance(900_000);
+      expect(queue.stillMs()).toBe(900_000);
+      expect((await queue.take())?.key).toBe(key);
+      expect(queue.stillMs()).toBe(0);
+    }
+    await clock.advance(900_000);
+    // Nobody waits.
+    expect(queue.stillMs()).toBe(0);
+    queue.add("d", "normal");
+    await clock.advance(1_000);
+    expect(queue.stillMs()).toBe(1_000);
+    queue.done("a");
+    expect(queue.stillMs()).toBe(0);
+  });
+
+  it("stands still when a key's time has passed and its timer was lost", async () => {
+    const deaf = new FakeClock();
+    queue = newQueue(Object.assign(deaf, { after: () => () => undefined }));
+    queue.addAfter("k", 1_000, "normal");
+    queue.addAfter("sooner", 500, "normal");
+    queue.add("sooner", "normal");
+    await queue.take();
+    await deaf.advance(11_000);
+    expect(queue.stillMs()).toBe(10_000);
+  });
+
+  it("tells who has waited long", async () => {
+    queue.add("taken", "normal");
+    await queue.take();
+    queue.add("a", "normal");
+    await clock.advance(50);
+    queue.add("b", "bulk");
+    await clock.advance(20);
+    expect([...queue.waitingLongerThan(60)]).toEqual(["a"]);
   });
 
   it("moves a key to a better lane without forgetting how long it waits", async () => {
@@ -259,7 +313,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 describe("the queue, against a model", () => {
   it("hands out the same keys in the same order over random histories", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(command, { maxLength: 40 }), async (commands) => {
+      fc.asyncProperty(fc.array(command, { maxLength: 120 }), async (commands) => {
         const time = new FakeClock();
         const real = newQueue(time, 100);
         const model = new Model();

@@ -22,6 +22,7 @@ export class FakeReader implements SecretReader {
   fail: (operation: string, key?: string) => Failed | undefined = () => undefined;
   pageSize = 100;
   closed = false;
+  #held: Promise<void> | undefined;
 
   put(key: string, value: string, versionId = "v1", tags: Record<string, string> = {}): void {
     this.secrets.set(key, { value, versionId, tags });
@@ -46,8 +47,25 @@ export class FakeReader implements SecretReader {
     );
   }
 
-  read({ key }: RemoteRef): Promise<ReadResult> {
+  /** From now on reads get no answer until the release. */
+  hold(): { release(): void } {
+    const held = Promise.withResolvers<void>();
+    this.#held = held.promise;
+    return {
+      release: () => {
+        this.#held = undefined;
+        held.resolve();
+      },
+    };
+  }
+
+  async read({ key }: RemoteRef, signal: AbortSignal): Promise<ReadResult> {
     this.calls.push(`read ${key}`);
+    if (this.#held) {
+      const gaveUp = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      await Promise.race([this.#held, gaveUp]);
+      if (signal.aborted) return failure("ProviderUnreachable", "provider");
+    }
     return Promise.resolve(this.fail("read", key) ?? this.#find(key));
   }
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { newTransport, type Transport } from "../../src/kube/transport.ts";
 import type { HistoryEntry, SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
 import type { WorkloadObject } from "../../src/restart/consumption.ts";
@@ -28,7 +29,7 @@ export const unique = (prefix: string): string => `${prefix}-${randomBytes(3).to
 export function newAdmin(file = kubeconfig): { api: KubeApi; transport: Transport } {
   const config = new KubeConfig();
   config.loadFromFile(file);
-  const transport = newTransport(config, () => performance.now());
+  const transport = newTransport(config, systemClock);
   return { api: newKubeApi(transport), transport };
 }
 
