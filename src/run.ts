@@ -19,6 +19,7 @@ export interface OperatorParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: Registry;
+  readonly health: { readonly problems: readonly string[] };
   readonly reflectors: readonly Watch[];
   readonly queue: { close(): void; stillMs(): number };
   /** Absent: this replica works alone. */
@@ -44,12 +45,18 @@ export function newOperator(parts: OperatorParts): Operator {
     return working && queue.stillMs() > STUCK_MS ? "the queue stands still" : undefined;
   };
 
+  const unready = () => {
+    const { problems } = parts.health;
+    if (problems.length > 0) return problems.join("\n");
+    return synced ? undefined : "the caches are not filled yet";
+  };
+
   return {
     async run(signal) {
       const servers = await serveAll(options, {
         "/metrics": page({ contentType: parts.registry.contentType, body: () => parts.registry.metrics() }),
         "/healthz": probe(alive),
-        "/readyz": probe(() => (synced ? undefined : "the caches are not filled yet")),
+        "/readyz": probe(unready),
       });
       log.info({ version: parts.version, ...servers.ports }, "started");
       const stop = new AbortController();
@@ -90,8 +97,7 @@ export function newOperator(parts: OperatorParts): Operator {
       try {
         await parts.prepare(signal);
         return true;
-      } catch (error) {
-        log.warn({ err: error }, "can't start working yet; trying again");
+      } catch {
         await sleep(clock, PREPARE_AGAIN_MS, signal);
       }
     }

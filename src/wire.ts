@@ -1,3 +1,4 @@
+import type { ProviderLimits } from "./api/secret-provider.ts";
 import { LEASE_TIMES, LeaderElector, type LeaseTimes } from "./runtime/leader-election.ts";
 import type { Clock, Random } from "./runtime/clock.ts";
 import { WorkQueue } from "./runtime/work-queue.ts";
@@ -6,6 +7,7 @@ import { newApplier } from "./controller/apply.ts";
 import { newEventRecorder } from "./controller/events.ts";
 import { newFetcher } from "./controller/fetch.ts";
 import { Freshness, GRACE_MS } from "./controller/freshness.ts";
+import { Health } from "./controller/health.ts";
 import { newGatherer } from "./controller/gather.ts";
 import { loadDigestKey } from "./controller/installation-key.ts";
 import { lanes, type Lane } from "./controller/lanes.ts";
@@ -47,7 +49,9 @@ export interface Parts {
   readonly namespace: string;
   readonly identity: string;
   /** The AWS SDK is loaded when the first provider shows up: an idle operator stays small. */
-  readonly loadAws: () => Promise<{ openSecretsManager(target: AwsTarget): SecretReader }>;
+  readonly loadAws: () => Promise<{
+    openSecretsManager(target: AwsTarget & Pick<ProviderLimits, "maxConcurrent">): SecretReader;
+  }>;
   readonly leaseTimes?: LeaseTimes;
   readonly watchIdleMs?: number;
 }
@@ -65,12 +69,14 @@ export function wire(parts: Parts): Operator {
     perObject: options["metrics-per-object"],
     defaults: true,
   });
+  const health = new Health(log);
   const elector = new LeaderElector({
     lock: leaseLock(api, parts.namespace, options["lease-name"]),
     identity: parts.identity,
     clock,
     random,
-    onError: (error) => log.warn({ err: error }, "leader election request failed"),
+    onError: (error) => health.failed("lease", error, "leader election request failed"),
+    onAnswer: () => health.works("lease"),
     times: parts.leaseTimes ?? LEASE_TIMES,
   });
   const leads = () => !options["leader-elect"] || elector.holds();
@@ -94,13 +100,15 @@ export function wire(parts: Parts): Operator {
   });
   const freshness = new Freshness(clock);
   const views = newViews();
-  connectTriggers(views, queue, freshness);
+  connectTriggers(views, queue, freshness, clock);
   const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
     metrics.watchErrors.inc({ kind });
-    log.warn({ kind, retryInMs: Math.round(retryInMs), err: error }, "watch failed");
+    const fields = { kind, retryInMs: Math.round(retryInMs), needsCrd: true };
+    health.failed(`watch ${kind}`, error, "watch failed", fields);
   };
   const onList = (kind: string, items: number) => {
     metrics.lists.inc({ kind });
+    health.works(`watch ${kind}`);
     log.debug({ kind, items }, "listed");
   };
 
@@ -110,7 +118,7 @@ export function wire(parts: Parts): Operator {
   const coming = { values: () => queue.urgentCount, versions: () => queue.readyCount };
   const connectAws: ConnectAws = async (target, limits) => {
     const { openSecretsManager } = await parts.loadAws();
-    const reader = openSecretsManager(target);
+    const reader = openSecretsManager({ ...target, maxConcurrent: limits.maxConcurrent });
     const caller = new Caller({
       clock,
       random,
@@ -152,7 +160,7 @@ export function wire(parts: Parts): Operator {
     gatherer: newGatherer({ api, views, clock, digestKey: currentDigestKey }),
     fetcher: newFetcher(accessTo, clock),
     apply: newApplier(writer, views, clock, onWrite),
-    restart: newRestarter({
+    ...newRestarter({
       api: writer,
       views,
       clock,
@@ -163,7 +171,7 @@ export function wire(parts: Parts): Operator {
       },
       onWrite,
     }),
-    writeStatus: newStatusWriter(writer, views, onWrite),
+    writeStatus: newStatusWriter(writer, views, onWrite, health),
     recordEvent: newEventRecorder({
       api: writer,
       clock,
@@ -199,11 +207,18 @@ export function wire(parts: Parts): Operator {
     onList,
   });
   const loadKey = async (signal: AbortSignal) => {
-    digestKey = await loadDigestKey(writer, parts.namespace, parts.randomBytes, signal);
+    try {
+      digestKey = await loadDigestKey(writer, parts.namespace, parts.randomBytes, signal);
+      health.works("digest key");
+    } catch (error) {
+      health.failed("digest key", error, "can't start working yet; trying again");
+      throw error;
+    }
   };
   return newOperator({
     ...parts,
     registry: metrics.registry,
+    health,
     reflectors,
     queue,
     elector: options["leader-elect"] ? elector : undefined,

@@ -365,7 +365,7 @@ async function drift({ api }: Bench, size: number): Promise<void> {
       const [name, namespace] = [`sync-${index}`, namespaceOf(index)];
       const uid = (await secretOf(api, name, namespace))?.metadata.uid ?? "";
       const since = performance.now();
-      await api.delete(resources.secret, name, namespace, uid, signal);
+      await api.delete(resources.secret, name, namespace, { uid }, signal);
       await until(
         "the Secret is back",
         async () => ![uid, undefined].includes((await secretOf(api, name, namespace))?.metadata.uid),

@@ -178,7 +178,10 @@ export function customResourceDefinition(kind: Kind): JsonSchema {
     metadata: { type: "object" },
     spec: structuralSchema(kind.spec),
   };
-  if (kind.status) properties["status"] = structuralSchema(kind.status);
+  // As long as the operator hasn't looked, kstatus must not take an object without conditions for one that is fine:
+  // https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+  if (kind.status)
+    properties["status"] = { ...structuralSchema(kind.status), default: { observedGeneration: -1 } };
   return {
     apiVersion: "apiextensions.k8s.io/v1",
     kind: "CustomResourceDefinition",

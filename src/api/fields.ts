@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { durationPattern, parseDuration } from "./duration.ts";
-import { compilePattern } from "./regular-expression.ts";
-import { withRules } from "./rule.ts";
+import { compilePattern, isModest, MODEST_REPETITION } from "./regular-expression.ts";
+import { withRules, type Rule } from "./rule.ts";
 
 /** Field types that several kinds share. Bounds keep the CEL cost of the CRDs within the apiserver's budget. */
 
@@ -27,13 +27,21 @@ export const secretKey = (description: string) =>
   });
 
 export const regularExpression = (description: string) =>
-  withRules(z.string().min(1).max(512).meta({ description }), {
-    // An invalid pattern makes matches() an evaluation error; both sides must be errors, since
-    // CEL's || forgives one.
-    cel: "''.matches(self) || !''.matches(self)",
-    check: (source) => compilePattern(source) !== undefined,
-    message: "must be a valid RE2 regular expression",
-  });
+  withRules(
+    z.string().min(1).max(512).meta({ description }),
+    {
+      cel: `!self.matches('${MODEST_REPETITION}')`,
+      check: isModest,
+      message: "counted repetitions such as [a-z]{2,10} may go up to 99, and not follow a group",
+    },
+    {
+      // An invalid pattern makes matches() an evaluation error; both sides must be errors, since
+      // CEL's || forgives one.
+      cel: "''.matches(self) || !''.matches(self)",
+      check: (source) => compilePattern(source) !== undefined,
+      message: "must be a valid RE2 regular expression",
+    },
+  );
 
 export const goDuration = (description: string) =>
   withRules(z.string().max(32).regex(new RegExp(durationPattern)).meta({ description }), {
@@ -61,7 +69,11 @@ export const mapOf = <V extends z.ZodType>(
     .refine((map) => Object.keys(map).length <= most, { message: `must have at most ${most} members` })
     .meta({ description, ...(least > 0 ? { minProperties: least } : {}), maxProperties: most });
 
-const metadataMap = <V extends z.ZodType>(value: V, description: string) =>
+const metadataMap = <V extends z.ZodType>(
+  value: V,
+  description: string,
+  ...more: readonly Rule<Record<string, z.output<V>>>[]
+) =>
   withRules(
     mapOf(z.string().max(317), value, { most: 32, description }),
     {
@@ -79,10 +91,15 @@ const metadataMap = <V extends z.ZodType>(value: V, description: string) =>
       check: (map) => Object.keys(map).every((name) => !name.startsWith("kubernetes.io/service-account.")),
       message: "kubernetes.io/service-account.* names would mint a ServiceAccount token",
     },
+    ...more,
   );
 
 export const labels = (description: string) =>
-  metadataMap(z.string().max(63).regex(LABEL_VALUE), description);
+  metadataMap(z.string().max(63).regex(LABEL_VALUE), description, {
+    cel: "!('owner' in self) || self['owner'] != 'helm'",
+    check: (map) => !Object.hasOwn(map, "owner") || map["owner"] !== "helm",
+    message: "owner=helm would turn the Secret into a Helm release",
+  });
 
 export const annotations = (description: string) => metadataMap(z.string().max(8192), description);
 

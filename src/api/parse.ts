@@ -1,5 +1,8 @@
 import type * as z from "zod";
 
+/** Who mends these sees the others. */
+const MOST_PROBLEMS = 10;
+
 /** A spec that passed every rule, or sentences that each say where and what. */
 export type Parsed<T> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly problems: readonly string[] };
@@ -10,7 +13,9 @@ export function parseSpec<S extends z.ZodType>(schema: S, spec: unknown): Parsed
   if (result.success) return { ok: true, value: result.data };
   return {
     ok: false,
-    problems: result.error.issues.map(({ path, message }) => `${fieldPath(path)}: ${message}`),
+    problems: result.error.issues
+      .slice(0, MOST_PROBLEMS)
+      .map(({ path, message }) => `${fieldPath(path)}: ${message}`),
   };
 }
 

@@ -15,6 +15,9 @@ export const REFUSED_SECRET_TYPES = [
   "helm.sh/release.v1",
 ] as const;
 
+/** Helm takes a Secret with such a name and the label owner=helm for a release, whatever its type. */
+export const HELM_NAME = "sh.helm.release.";
+
 const target = withRules(
   z
     .object({
@@ -62,6 +65,11 @@ const target = withRules(
     cel: "self.deletionPolicy != 'Delete' || self.creationPolicy == 'Owner'",
     check: (t) => t.deletionPolicy !== "Delete" || t.creationPolicy === "Owner",
     message: "deletionPolicy Delete needs creationPolicy Owner",
+  },
+  {
+    cel: `!has(self.name) || !self.name.startsWith('${HELM_NAME}')`,
+    check: (t) => !t.name?.startsWith(HELM_NAME),
+    message: "names that start with sh.helm.release. are Helm's own",
   },
   {
     cel: "self.creationPolicy != 'Merge' || !(has(self.type) || has(self.immutable) && self.immutable)",

@@ -1,10 +1,11 @@
 import { parseSpec, type Parsed } from "../api/parse.ts";
-import { secretSyncSpec, type SecretSyncSpec } from "../api/secret-sync.ts";
+import { FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
+import { REFUSED_SECRET_TYPES, secretSyncSpec, type SecretSyncSpec } from "../api/secret-sync.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { DigestKey } from "../plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
-import { targetName, type Observed, type Rival } from "../plan/observed.ts";
+import { targetName, type Observed } from "../plan/observed.ts";
 import { sourcesOf } from "../plan/sources.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { OwnObject, Views } from "./views.ts";
@@ -43,22 +44,33 @@ export function newGatherer(options: {
       const key = `${namespace}/${name}`;
       const abandonedName = object.status.secretRef?.name;
       const ours = views.secrets.get(key);
-      const looks = look || spec.target.creationPolicy === "Merge";
-      const target = ours ?? (looks ? await unlabelled(namespace, name, signal) : undefined);
+      const isMerge = spec.target.creationPolicy === "Merge";
+      const target = ours ?? (look || isMerge ? await unlabelled(namespace, name, signal) : undefined);
+      const targetRefused = isMerge && !ours && target ? await hasRefusedType(target, signal) : false;
+      const others = othersOn(object, key);
       return {
         metadata,
         spec,
         sources: sourcesOf(spec),
         status: object.status,
         target,
+        targetRefused,
+        otherManagers: others.map(({ spec: theirs, uid: theirUid }) =>
+          policyOf(theirs) === "Merge" ? mergeFieldManager(theirUid) : FIELD_MANAGER,
+        ),
         // Also after a look: until the write somebody else may make one.
         targetUnseen: target === undefined,
-        rivals: rivalsOf(object, key),
+        rivals: others
+          .filter((other) => policyOf(other.spec) !== "Merge")
+          .map(({ metadata: { name: rival, creationTimestamp = "" } }) => ({
+            name: rival,
+            creationTimestamp,
+          })),
         abandoned:
           abandonedName !== undefined && abandonedName !== name
             ? views.secrets.get(`${namespace}/${abandonedName}`)
             : undefined,
-        digestKey: digestKey(),
+        digestKey: { ...digestKey(), scope: key },
         now: new Date(clock.now()).toISOString(),
       };
     },
@@ -74,22 +86,32 @@ export function newGatherer(options: {
     return found && projectSecret(found);
   }
 
-  function rivalsOf(object: OwnObject, targetKey: string): readonly Rival[] {
+  /** The type isn't in the metadata, and types can be selected by: a Secret of a harmless one is found. */
+  async function hasRefusedType({ namespace, name }: LiveTarget, signal: AbortSignal): Promise<boolean> {
+    const harmless = REFUSED_SECRET_TYPES.map((type) => `type!=${type}`);
+    const fieldSelector = [`metadata.name=${name}`, ...harmless].join(",");
+    const selection = { namespace, fieldSelector, metadataOnly: true, limit: 1 };
+    const { items } = await api.list(resources.secret, selection, signal);
+    return (items ?? []).length === 0;
+  }
+
+  /** Other SecretSyncs that write the Secret now. */
+  function othersOn(object: OwnObject, targetKey: string): readonly OwnObject[] {
     return views.syncsByTarget
       .get(targetKey)
       .filter((key) => key !== object.key)
       .map((key) => views.syncs.get(key))
-      .filter((other) => other !== undefined && wholeTargetOf(other) === targetKey)
-      .map((other) => {
-        const { name, creationTimestamp = "" } = (other as OwnObject).metadata;
-        return { name, creationTimestamp };
-      });
+      .filter((other) => other !== undefined && targetOf(other) === targetKey)
+      .map((other) => other as OwnObject);
   }
 }
 
-/** The Secret that the other SecretSync writes as a whole; undefined when it only merges keys. */
-function wholeTargetOf({ metadata, spec }: OwnObject): string | undefined {
-  const target = (spec as { target?: { name?: string; creationPolicy?: string } } | undefined)?.target ?? {};
-  if (target.creationPolicy === "Merge" || metadata.deletionTimestamp !== undefined) return undefined;
-  return `${metadata.namespace}/${target.name ?? metadata.name}`;
+/** Specs of others are not checked here. */
+const targetSpec = (spec: unknown) =>
+  (spec as { target?: { name?: string; creationPolicy?: string } } | undefined)?.target ?? {};
+const policyOf = (spec: unknown): string | undefined => targetSpec(spec).creationPolicy;
+
+function targetOf({ metadata, spec }: OwnObject): string | undefined {
+  if (metadata.deletionTimestamp !== undefined) return undefined;
+  return `${metadata.namespace}/${targetSpec(spec).name ?? metadata.name}`;
 }

@@ -16,7 +16,7 @@ import { resources } from "../kube/resources.ts";
 import { mayRead } from "../plan/access.ts";
 import { providerName } from "../plan/sources.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { providerKey, type OwnObject, type Views } from "./views.ts";
+import type { OwnObject, Views } from "./views.ts";
 
 /** From a providerRef to a client that may be asked, or the reason why not. */
 
@@ -61,10 +61,8 @@ export function newProviderAccess(options: ProviderAccessOptions) {
   const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders } = options;
   const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
   const ambientIdentities = new WeakMap<object, string>();
-  const secrets = new Map<
-    string,
-    { at: number; data: Promise<Readonly<Record<string, string>> | undefined> }
-  >();
+  /** By namespace, name and keys; of each Secret only what is named, and for a short time. */
+  const secrets = new Map<string, { at: number; data: Promise<NamedKeys | undefined> }>();
 
   return async function access(
     ref: ProviderRef,
@@ -72,9 +70,9 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     signal: AbortSignal,
   ): Promise<AccessResult> {
     const isCluster = ref.kind === "ClusterSecretProvider";
-    const object = (isCluster ? views.clusterProviders : views.providers).get(
-      providerKey(ref.kind, namespace, ref.name).replace(/^cluster\//, ""),
-    );
+    const object = isCluster
+      ? views.clusterProviders.get(ref.name)
+      : views.providers.get(`${namespace}/${ref.name}`);
     if (isCluster && !clusterProviders) {
       return no(
         "ProviderNotFound",
@@ -146,9 +144,10 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const { name, accessKeyIDKey, secretAccessKeyKey, sessionTokenKey, namespace = ownNamespace } = secretRef;
     const where = `${providerName(ref)}: spec.aws.auth.secretRef: Secret ${namespace}/${name}`;
     const fail = (message: string) => ({ failure: { reason: "CredentialsNotFound", message } as const });
-    let data: Readonly<Record<string, string>> | undefined;
+    const wanted = [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])];
+    let data: NamedKeys | undefined;
     try {
-      data = await secretData(namespace, name, signal);
+      data = await namedKeys(namespace, name, wanted, signal);
     } catch (error) {
       if (error instanceof ApiError && error.status === 403)
         return fail(`${where} can't be read; let the operator's Role get Secrets in namespace ${namespace}`);
@@ -158,37 +157,45 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       return fail(
         `${where} doesn't exist; create it with the keys ${accessKeyIDKey} and ${secretAccessKeyKey}`,
       );
-    const missing = [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])].find(
-      (key) => !Object.hasOwn(data, key) || !data[key],
-    );
+    const missing = wanted.find((key) => !data.get(key));
     if (missing !== undefined) return fail(`${where} has no key ${JSON.stringify(missing)}; add it`);
-    const decode = (key: string) =>
-      Buffer.from(data[key] ?? "", "base64")
-        .toString("utf8")
-        .trim();
     return {
-      accessKeyId: decode(accessKeyIDKey),
-      secretAccessKey: decode(secretAccessKeyKey),
-      sessionToken: sessionTokenKey && decode(sessionTokenKey),
+      accessKeyId: data.get(accessKeyIDKey) ?? "",
+      secretAccessKey: data.get(secretAccessKeyKey) ?? "",
+      sessionToken: sessionTokenKey && data.get(sessionTokenKey),
     };
   }
 
   /** Read again after a while, so that rotated keys are taken up without a restart. */
-  function secretData(namespace: string, name: string, signal: AbortSignal) {
-    const key = `${namespace}/${name}`;
+  function namedKeys(namespace: string, name: string, keys: readonly string[], signal: AbortSignal) {
+    const id = JSON.stringify([namespace, name, keys]);
     const now = clock.monotonic();
-    const found = secrets.get(key);
-    if (found && now - found.at < CREDENTIALS_MS) return found.data;
+    for (const [oldest, { at }] of secrets) {
+      if (now - at < CREDENTIALS_MS) break;
+      secrets.delete(oldest);
+    }
+    const known = secrets.get(id);
+    if (known) return known.data;
     const data = api
       .get<KubeObject & { data?: Record<string, string> }>(resources.secret, name, namespace, signal)
-      .then((secret) => secret && (secret.data ?? {}));
-    secrets.set(key, { at: now, data });
-    const forget = () => secrets.delete(key);
+      .then((secret) => {
+        if (!secret) return undefined;
+        const { data: all = {} } = secret;
+        const decode = (key: string) =>
+          Buffer.from((Object.hasOwn(all, key) && all[key]) || "", "base64")
+            .toString("utf8")
+            .trim();
+        return new Map(keys.map((key) => [key, decode(key)]));
+      });
+    secrets.set(id, { at: now, data });
+    const forget = () => secrets.delete(id);
     // A Secret that isn't there yet may be there the next time.
     data.then((value) => value ?? forget(), forget);
     return data;
   }
 }
+
+type NamedKeys = ReadonlyMap<string, string>;
 
 const no = (reason: Failure["reason"], message: string): AccessResult => ({
   ok: false,

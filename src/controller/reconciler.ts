@@ -3,7 +3,7 @@ import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
 import type { ContentRecord } from "../plan/digest.ts";
-import { merges, targetName, type Observed } from "../plan/observed.ts";
+import { merges, recordAnnotation, targetName, type Observed } from "../plan/observed.ts";
 import {
   isStalled,
   isUnchanged,
@@ -27,7 +27,6 @@ import {
 import { nextRefreshMs } from "../plan/schedule.ts";
 import { newestChange, providerName, type FetchedValues } from "../plan/sources.ts";
 import { requestOf, triggerOf, type Trigger } from "../plan/trigger.ts";
-import type { Failure } from "../api/reasons.ts";
 import type { Clock, TimeLimit } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
@@ -35,7 +34,7 @@ import type { EventNote } from "./events.ts";
 import type { newFetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
-import { TargetExistsError } from "./apply.ts";
+import { TargetExistsError, type Problem } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { Part } from "../restart/plan-restart.ts";
@@ -54,7 +53,15 @@ export interface ReconcilerOptions {
   readonly log: Logger;
   readonly gatherer: ReturnType<typeof newGatherer>;
   readonly fetcher: ReturnType<typeof newFetcher>;
-  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Failure | undefined>;
+  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Problem | undefined>;
+  /** Before a write: who consumes the Secret as it is gets that recorded, so that the change is one for it. */
+  readonly adopt: (
+    namespace: string,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    signal: AbortSignal,
+  ) => Promise<void>;
   readonly restart: (
     namespace: string,
     part: Part,
@@ -126,6 +133,7 @@ export function newReconciler(options: ReconcilerOptions) {
     gatherer,
     fetcher,
     apply,
+    adopt,
     restart,
     writeStatus,
     recordEvent,
@@ -164,16 +172,18 @@ export function newReconciler(options: ReconcilerOptions) {
     const epoch = freshness.epoch(key);
     const decision = await decide(key, observed, trigger, due, task);
     const { plan: made, fetched } = decision;
+    await adoptConsumers(observed, made, signal);
     const problem = await apply(made.steps, signal);
-    const verdict: Verdict = problem ?? made.verdict;
-    const { restarted, problem: restartProblem } = await restartDue(observed, made, problem, signal);
-    if (made.change && !problem) onChange(made.change.kind, newestChange(fetched));
+    const verdict: Verdict = problem?.failure ?? made.verdict;
+    // What could not be written is not there; a clean-up that fails takes nothing from what was written.
+    const record = problem?.step.kind === "applySecret" ? undefined : made.record;
+    const { restarted, problem: restartProblem } = await restartDue(observed, made, record, signal);
+    if (made.change && record) onChange(made.change.kind, newestChange(fetched));
 
     const outcome: Outcome = {
       plan: made,
       verdict,
-      // What could not be written is not there.
-      record: problem ? undefined : made.record,
+      record,
       fetched,
       restarted,
       restartProblem,
@@ -216,7 +226,9 @@ export function newReconciler(options: ReconcilerOptions) {
     );
     if (!values.ok) return { plan: planFailure(observed, values.failure) };
     const { value: fetched, nextRotation } = values;
-    return { plan: plan(observed, fetched), fetched, nextRotation, clients: values.clients };
+    // The change is as of now, and not of the time before the provider answered.
+    const now = new Date(clock.now()).toISOString();
+    return { plan: plan({ ...observed, now }, fetched), fetched, nextRotation, clients: values.clients };
   }
 
   /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */
@@ -244,22 +256,20 @@ export function newReconciler(options: ReconcilerOptions) {
 
   async function restartDue(
     observed: Observed,
-    made: Plan,
-    problem: Failure | undefined,
+    { verdict }: Plan,
+    record: ContentRecord | undefined,
     signal: AbortSignal,
   ): Promise<Restarts> {
-    if (!made.record || problem || made.verdict.reason === "Suspended")
-      return { restarted: [], problem: undefined };
-    return restart(
-      observed.metadata.namespace,
-      {
-        secretName: targetName(observed),
-        mergedBy: merges(observed) ? observed.metadata.uid : undefined,
-      },
-      observed.spec.restart,
-      made.record,
-      signal,
-    );
+    if (!record || verdict.reason === "Suspended") return { restarted: [], problem: undefined };
+    const { metadata, spec } = observed;
+    return restart(metadata.namespace, partOf(observed), spec.restart, record, signal);
+  }
+
+  async function adoptConsumers(observed: Observed, { change }: Plan, signal: AbortSignal): Promise<void> {
+    const { metadata, spec, target } = observed;
+    const record = target?.records[recordAnnotation(observed)];
+    if (change?.kind !== "updated" || !record) return;
+    await adopt(metadata.namespace, partOf(observed), spec.restart, record, signal);
   }
 
   async function reportBrokenSpec(
@@ -330,6 +340,11 @@ export function newReconciler(options: ReconcilerOptions) {
     if (restartProblem) log.warn({ secretsync: key, detail: restartProblem }, "restart failed");
   }
 }
+
+const partOf = (observed: Observed): Part => ({
+  secretName: targetName(observed),
+  mergedBy: merges(observed) ? observed.metadata.uid : undefined,
+});
 
 /** Reasons that go away by themselves when the provider answers again. */
 const waitingReasons: ReadonlySet<Reason> = new Set([

@@ -7,10 +7,16 @@ import type { Change } from "../plan/digest.ts";
 import type { Observed } from "../plan/observed.ts";
 import { isDeletion, newlyRestarted, type Outcome } from "../plan/report.ts";
 import type { EventNote } from "./events.ts";
+import type { Health } from "./health.ts";
 import { projectOwn, type OwnObject, type Views } from "./views.ts";
 
 /** Step 6 of a reconcile: one status write, and only when it says something new. */
-export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: string) => void) {
+export function newStatusWriter(
+  api: KubeApi,
+  views: Views,
+  onWrite: (kind: string) => void,
+  health: Pick<Health, "failed" | "works">,
+) {
   return async function writeStatus(
     object: OwnObject,
     status: SecretSyncStatus,
@@ -21,13 +27,17 @@ export function newStatusWriter(api: KubeApi, views: Views, onWrite: (kind: stri
     const wanted = JSON.parse(JSON.stringify(status)) as SecretSyncStatus;
     if (isDeepStrictEqual(wanted, object.status)) return;
     const { name, namespace = "", uid = "" } = object.metadata;
-    const written = await api.apply<KubeObject>(
-      resources.secretSync,
-      // The uid keeps the write from creating an object that was just deleted.
-      { metadata: { name, namespace, uid }, status: wanted } as KubeObject,
-      { fieldManager: FIELD_MANAGER, force: true, subresource: "status", metadataOnly: true },
-      signal,
-    );
+    // The uid keeps the write from creating an object that was just deleted.
+    const applied = { metadata: { name, namespace, uid }, status: wanted } as KubeObject;
+    const options = { fieldManager: FIELD_MANAGER, force: true, metadataOnly: true } as const;
+    let written: KubeObject;
+    try {
+      written = await api.apply(resources.secretSync, applied, { ...options, subresource: "status" }, signal);
+    } catch (error) {
+      health.failed("status", error, "status not written", { secretsync: object.key });
+      throw error;
+    }
+    health.works("status");
     onWrite("SecretSync");
     // The answer is as of our write, so it may hold an edit that the watch hasn't brought yet. When that is an edit of
     // the spec, which the answer doesn't have, the watch must bring it all.

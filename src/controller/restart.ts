@@ -4,7 +4,13 @@ import { ApiError, type KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { ContentRecord, DigestKey } from "../plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
-import { planRestart, wasRestartedFor, type Part, type WorkloadWrite } from "../restart/plan-restart.ts";
+import {
+  isAdopted,
+  planRestart,
+  wasRestartedFor,
+  type Part,
+  type WorkloadWrite,
+} from "../restart/plan-restart.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
@@ -34,35 +40,53 @@ export function newRestarter(options: {
 }) {
   const { api, views, clock, digestKey, onRestart, onWrite } = options;
 
-  return async function restart(
-    namespace: string,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
-    record: ContentRecord,
-    signal: AbortSignal,
-  ): Promise<Restarts> {
-    const failed: string[] = [];
-    const changedAt = record.change && Date.parse(record.change.at);
-    const due = candidates(namespace, part.secretName, policy);
-    for (const workload of due) {
-      const name = `${workload.kind}/${workload.name}`;
-      try {
-        if (await bringUpToDate(workload, part, policy, record, signal))
-          onRestart(workload.kind, "success", changedAt);
-      } catch (error) {
-        if (!(error instanceof ApiError)) throw error;
-        onRestart(workload.kind, "failure", changedAt);
-        failed.push(`${name}: ${explain(error)}`);
+  return {
+    /** Before the content changes: records it on consumers that nobody has recorded anything on yet. */
+    async adopt(
+      namespace: string,
+      part: Part,
+      policy: SecretSyncSpec["restart"],
+      record: ContentRecord,
+      signal: AbortSignal,
+    ): Promise<void> {
+      for (const workload of candidates(namespace, part.secretName, policy)) {
+        if (isAdopted(workload, part)) continue;
+        // One that can't be written now fails to restart later, and that is told.
+        await bringUpToDate(workload, part, policy, record, signal).catch((error: unknown) => {
+          if (!(error instanceof ApiError)) throw error;
+        });
       }
-    }
-    const restarted = due
-      .filter(({ kind, key }) => {
-        const live = views.workloads[kind].get(key);
-        return live && wasRestartedFor(live, part, record.change);
-      })
-      .map(({ kind, name }) => `${kind}/${name}`)
-      .sort();
-    return { restarted, problem: failed.length > 0 ? failed.sort().join("; ") : undefined };
+    },
+
+    async restart(
+      namespace: string,
+      part: Part,
+      policy: SecretSyncSpec["restart"],
+      record: ContentRecord,
+      signal: AbortSignal,
+    ): Promise<Restarts> {
+      const failed: string[] = [];
+      const changedAt = record.change && Date.parse(record.change.at);
+      const due = candidates(namespace, part.secretName, policy);
+      for (const workload of due) {
+        try {
+          if (await bringUpToDate(workload, part, policy, record, signal))
+            onRestart(workload.kind, "success", changedAt);
+        } catch (error) {
+          if (!(error instanceof ApiError)) throw error;
+          onRestart(workload.kind, "failure", changedAt);
+          failed.push(`${workload.kind}/${workload.name}: ${explain(error)}`);
+        }
+      }
+      const restarted = due
+        .filter(({ kind, key }) => {
+          const live = views.workloads[kind].get(key);
+          return live && wasRestartedFor(live, part, record.change);
+        })
+        .map(({ kind, name }) => `${kind}/${name}`)
+        .sort();
+      return { restarted, problem: failed.length > 0 ? someOf(failed.sort()) : undefined };
+    },
   };
 
   function candidates(
@@ -132,3 +156,7 @@ function explain(error: ApiError): string {
   if (error.conflict) return "it changes all the time; trying again";
   return error.message;
 }
+
+const MOST_TOLD = 10;
+const someOf = (failed: readonly string[]): string =>
+  failed.length > MOST_TOLD ? `${failed.slice(0, MOST_TOLD).join("; ")}; and others` : failed.join("; ");

@@ -1,4 +1,5 @@
 import { LeaseLostError } from "../kube/fence.ts";
+import { ApiError } from "../kube/kube-api.ts";
 import { TimeLimit, type Clock } from "../runtime/clock.ts";
 import type { Taken, WorkQueue } from "../runtime/work-queue.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -68,9 +69,15 @@ export function newSettler(options: {
 
     /** The apiserver failed, or we have a bug: this object waits, the others go on. */
     onBug(error: unknown, { key }: Taken<Lane>): void {
-      const retryInMs = queue.retry(key, "failing");
+      const isBusy = error instanceof ApiError && error.isTransient;
+      const retryInMs = queue.retry(key, "failing", isBusy ? (error.retryAfterSeconds ?? 0) * 1_000 : 0);
       if (error instanceof LeaseLostError) return;
       freshness.failed(key, retryInMs);
+      if (isBusy) {
+        metrics.reconciles.inc({ result: "retry" });
+        log.debug({ secretsync: key, retryInMs: Math.round(retryInMs), err: error }, "the apiserver is busy");
+        return;
+      }
       metrics.reconciles.inc({ result: "error" });
       log.error({ secretsync: key, retryInMs: Math.round(retryInMs), err: error }, "reconcile failed");
     },

@@ -1,4 +1,6 @@
 import { annotation } from "../api/group.ts";
+import type { Clock } from "../runtime/clock.ts";
+import { Damper } from "./damper.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Freshness } from "./freshness.ts";
@@ -11,7 +13,9 @@ export function connectTriggers(
   views: Views,
   queue: WorkQueue<Lane>,
   freshness: Pick<Freshness, "forget" | "expire">,
+  clock: Clock,
 ): void {
+  const damper = new Damper(clock);
   const addAll = (keys: Iterable<string>, lane: Lane) => {
     for (const key of keys) queue.add(key, lane);
   };
@@ -33,6 +37,7 @@ export function connectTriggers(
       if (before) {
         queue.remove(before.key);
         freshness.forget(before.key);
+        damper.forget(before.key);
         // Whoever waited for its target may have it now.
         addAll(rivals(before), "edit");
       }
@@ -50,14 +55,16 @@ export function connectTriggers(
     [views.clusterProviders, "ClusterSecretProvider"],
   ] as const) {
     store.listen((before, after) => {
-      if (before && after && before.metadata.generation === after.metadata.generation) return;
+      const isSame = before?.uid === after?.uid && before?.metadata.generation === after?.metadata.generation;
+      if (before && after && isSame) return;
       const { metadata } = (after ?? before) as OwnObject;
       lookAgain(views.syncsByProvider.get(providerKey(kind, metadata.namespace ?? "", metadata.name)));
     });
   }
 
   views.namespaces.listen((before, after) => {
-    if (!before || !after || sameMap(before.labels, after.labels)) return;
+    // One that is new to us counts: its SecretSyncs may have come before it.
+    if (!after || (before && sameMap(before.labels, after.labels))) return;
     for (const { key, metadata } of views.syncs.values())
       if (metadata.namespace === after.key) lookAgain([key]);
   });
@@ -65,13 +72,20 @@ export function connectTriggers(
   views.secrets.listen((before, after, origin) => {
     if (origin === "own" || (after && isUntouched(after))) return;
     const { namespace, name } = (after ?? before) as { namespace: string; name: string };
-    // A deleted target is what hurts most.
-    addAll(views.syncsByTarget.get(`${namespace}/${name}`), after ? "edit" : "new");
+    for (const key of views.syncsByTarget.get(`${namespace}/${name}`)) {
+      const waitMs = damper.waitMs(key);
+      if (waitMs > 0) queue.addAfter(key, waitMs, "edit");
+      // A deleted target is what hurts most.
+      else queue.add(key, after ? "edit" : "new");
+    }
   });
 
   for (const kind of workloadKinds) {
     views.workloads[kind].listen((before, after, origin) => {
-      if (origin === "own" || !after || (before && sameMap(before.consumes, after.consumes))) return;
+      if (origin === "own" || !after) return;
+      // Somebody who replaces the whole object drops what is recorded on it.
+      const isSame = before && sameMap(before.consumes, after.consumes) && before.consumed === after.consumed;
+      if (isSame) return;
       for (const name of secretsOf(after))
         addAll(views.syncsByTarget.get(`${after.namespace}/${name}`), "edit");
     });

@@ -132,16 +132,20 @@ export const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
   ...(Object.keys(tags).length === 0 ? {} : { tags }),
 });
 
-/** The provider's filters are looser than what the user asked for: prefixes, and tag keys and values apart. */
+/**
+ * The provider's filters are looser than what the user asked for: prefixes, and tag keys and values apart. undefined for
+ * each secret that doesn't match, so that the caller may pause anywhere.
+ */
 export function* matches(
   listing: ReadonlyMap<string, ListedSecret>,
   { path, nameRegexp, tags }: FindCriteria,
-): Iterable<ListedSecret> {
+): Iterable<ListedSecret | undefined> {
   const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
   for (const secret of new Set(listing.values())) {
-    if (path !== undefined && !secret.name.startsWith(path)) continue;
-    if (nameRegexp !== undefined && !pattern?.test(secret.name)) continue;
-    if (Object.entries(tags).some(([name, value]) => secret.tags[name] !== value)) continue;
-    yield secret;
+    const isMatch =
+      (path === undefined || secret.name.startsWith(path)) &&
+      Object.entries(tags).every(([name, value]) => secret.tags[name] === value) &&
+      (nameRegexp === undefined || (pattern?.test(secret.name) ?? false));
+    yield isMatch ? secret : undefined;
   }
 }

@@ -8,7 +8,7 @@ import type {
   SecretReader,
   VersionResult,
 } from "../providers/provider.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import { EVERYTHING, filterOf, Listings, matches, versionIn } from "./listings.ts";
@@ -40,6 +40,7 @@ const KEEP_MS = 10_000;
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
 const ROTATIONS_MS = 60 * 60_000;
+const MATCHES_A_TURN = 200;
 
 export class ProviderClient {
   readonly #options: ProviderClientOptions;
@@ -120,20 +121,33 @@ export class ProviderClient {
     mayRead: (key: string) => boolean,
     freshAfter: number,
   ): Promise<Failed | ReadonlyMap<string, string>> {
+    const matched = await this.#match(criteria, mayRead, freshAfter);
+    return matched.kind === "failed" ? matched : matched.versions;
+  }
+
+  async #match(
+    criteria: FindCriteria,
+    mayRead: (key: string) => boolean,
+    freshAfter: number,
+  ): Promise<Failed | Matched> {
     const listing = await this.#listings.list(filterOf(criteria), freshAfter);
     if (listing.kind === "failed") return listing;
     if (!listing.whole) return tooMany;
     const stage = this.#options.reader.currentStage;
     const found = new Map<string, string>();
     let forbidden = 0;
+    let seen = 0;
     for (const secret of matches(listing.byName, criteria)) {
+      // Patterns take their time; others get a turn between.
+      if (++seen % MATCHES_A_TURN === 0) await sleep(this.#options.clock, 0, new AbortController().signal);
+      if (secret === undefined) continue;
       const version = secret.versions.get(stage);
       if (version === undefined) continue;
       if (mayRead(secret.name)) found.set(secret.name, version);
       else forbidden++;
     }
     // Access that was taken away must not look as if the secrets were gone.
-    return found.size === 0 && forbidden > 0 ? noneAllowed : found;
+    return found.size === 0 && forbidden > 0 ? noneAllowed : { kind: "matched", versions: found, forbidden };
   }
 
   /** All secrets that match, with their values. */
@@ -142,9 +156,9 @@ export class ProviderClient {
     mayRead: (key: string) => boolean,
     freshAfter: number,
   ): Promise<FindResult> {
-    const versions = await this.findVersions(criteria, mayRead, freshAfter);
-    if (!(versions instanceof Map)) return versions as Failed;
-    const names = [...(versions as ReadonlyMap<string, string>).keys()];
+    const matched = await this.#match(criteria, mayRead, freshAfter);
+    if (matched.kind === "failed") return matched;
+    const names = [...matched.versions.keys()];
     const results = await Promise.all(names.map((key) => this.value({ key }, freshAfter)));
     const secrets = new Map<string, FoundSecret>();
     for (const [index, result] of results.entries()) {
@@ -159,7 +173,9 @@ export class ProviderClient {
       // Deleted since it was listed.
       if (result.kind === "found") secrets.set(name, result);
     }
-    return secrets.size === 0 ? { kind: "missing" } : { kind: "matches", secrets };
+    return secrets.size === 0
+      ? { kind: "missing" }
+      : { kind: "matches", secrets, forbidden: matched.forbidden };
   }
 
   /**
@@ -279,6 +295,13 @@ export class ProviderClient {
     if (result.kind === "found") this.#listings.noteRotation(ref.key, result.nextRotation);
     return result;
   }
+}
+
+interface Matched {
+  readonly kind: "matched";
+  /** By name. */
+  readonly versions: ReadonlyMap<string, string>;
+  readonly forbidden: number;
 }
 
 const noneAllowed: Failed = {

@@ -34,6 +34,7 @@ export interface OwnerReference {
 
 export interface ManagedFields {
   readonly manager: string;
+  readonly operation?: string;
   readonly fieldsV1?: Readonly<Record<string, unknown>>;
   readonly subresource?: string;
 }
@@ -58,6 +59,7 @@ export interface Selection {
   /** All namespaces when absent. */
   readonly namespace?: string;
   readonly labelSelector?: string;
+  readonly fieldSelector?: string;
   /** Only metadata comes over the wire, as PartialObjectMetadata. */
   readonly metadataOnly?: boolean;
 }
@@ -95,12 +97,12 @@ export interface KubeApi {
   ): Promise<T>;
   /** Fails with 409 when it exists. */
   create<T extends KubeObject>(type: ResourceType, object: T, signal: AbortSignal): Promise<T>;
-  /** A missing object is fine; another uid is a 409. */
+  /** A missing object is fine; another uid or resourceVersion is a 409. */
   delete(
     type: ResourceType,
     name: string,
     namespace: string | undefined,
-    uid: string,
+    preconditions: { uid: string; resourceVersion?: string },
     signal: AbortSignal,
   ): Promise<void>;
 }
@@ -127,5 +129,10 @@ export class ApiError extends Error {
 
   get conflict(): boolean {
     return this.status === 409;
+  }
+
+  /** Trying again is all that there is to do. */
+  get isTransient(): boolean {
+    return [409, 429, 502, 503, 504].includes(this.status);
   }
 }

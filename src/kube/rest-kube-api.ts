@@ -129,10 +129,10 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       });
     },
 
-    async delete(type, name, namespace, uid, signal) {
+    async delete(type, name, namespace, preconditions, signal) {
       try {
         await call("DELETE", pathOf(type, namespace, name), signal, {
-          body: { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid } },
+          body: { apiVersion: "v1", kind: "DeleteOptions", preconditions },
         });
       } catch (error) {
         if (!(error instanceof ApiError && error.status === 404)) throw error;
@@ -153,8 +153,11 @@ function pathOf({ group, version, plural }: ResourceType, namespace?: string, na
   return `${root}${within}/${plural}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`;
 }
 
-function selectionQuery({ labelSelector }: Selection): URLSearchParams {
-  return new URLSearchParams(labelSelector ? { labelSelector } : {});
+function selectionQuery({ labelSelector, fieldSelector }: Selection): URLSearchParams {
+  return new URLSearchParams({
+    ...(labelSelector ? { labelSelector } : {}),
+    ...(fieldSelector ? { fieldSelector } : {}),
+  });
 }
 
 /** By events, since an iterator costs more than all the rest of a small answer. */
@@ -213,6 +216,9 @@ const statusError = ({ code = 0, reason = "", message = "", details }: Status): 
 
 function describe(code: number, { reason, message, details }: Status): string {
   if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;
+  // Its own words may quote the object, but its name is what an admin needs.
+  const policy = /ValidatingAdmissionPolicy '([^']+)'/.exec(message ?? "")?.[1];
+  if (policy !== undefined) return `the ValidatingAdmissionPolicy ${policy} denies it`;
   const fields = (details?.causes ?? []).map(
     (cause) => `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`,
   );

@@ -17,8 +17,8 @@ import {
 
 export type Content =
   | { readonly kind: "data"; readonly data: ReadonlyMap<string, SecretValue> }
-  /** Every source is gone from the provider. */
-  | { readonly kind: "gone" }
+  /** Every source is gone from the provider; the failure is what that is where nothing may be deleted. */
+  | { readonly kind: "gone"; readonly failure: Failure }
   | { readonly kind: "failure"; readonly failure: Failure; readonly retryAfterMs?: number | undefined };
 
 /** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size */
@@ -32,7 +32,6 @@ type EntryResult =
 export function buildContent(spec: SecretSyncSpec, fetched: FetchedValues): Content {
   const data = new Map<string, SecretValue>();
   let absent: Failure | undefined;
-  let present = 0;
   const entries = [
     // Later entries win, and data wins over dataFrom.
     ...(spec.dataFrom ?? []).map((entry, index) => ({
@@ -50,14 +49,13 @@ export function buildContent(spec: SecretSyncSpec, fetched: FetchedValues): Cont
       if (!entry.optional) absent ??= result.failure;
       continue;
     }
-    present++;
     for (const [key, value] of result.keys) data.set(key, value);
   }
   if (absent) {
     const { deletionPolicy } = spec.target;
-    const allGone = present === 0 && absent.reason === "SecretNotFound";
-    if (deletionPolicy === "Delete" && allGone) return { kind: "gone" };
-    if (deletionPolicy !== "Merge") return { kind: "failure", failure: absent };
+    const allGone = [...fetched.values()].every(({ kind }) => kind === "missing");
+    if (deletionPolicy === "Delete" && allGone) return { kind: "gone", failure: absent };
+    if (deletionPolicy !== "Merge" || data.size === 0) return { kind: "failure", failure: absent };
   }
   return sizeProblem(data) ?? { kind: "data", data };
 }
@@ -99,6 +97,12 @@ function fromDataFrom(entry: DataFromEntry, source: Source, fetched: FetchedValu
         : invalid(source, members.problem);
     }
     named = members.value;
+    // Half-done rotations leave such things behind; it must not look as if all keys were gone.
+    if (named.size === 0) {
+      const where = entry.extract?.property === undefined ? "the secret" : "the property";
+      const message = `${where} is an empty object; fill it, or set optional`;
+      return { kind: "absent", failure: failure(source, "PropertyNotFound", message) };
+    }
   } else {
     named = new Map([...result.secrets].map(([name, { value }]) => [name, value]));
   }
@@ -106,7 +110,9 @@ function fromDataFrom(entry: DataFromEntry, source: Source, fetched: FetchedValu
   const rewrite = newRewriter(entry.rewrite ?? []);
   const keys = new Map<string, SecretValue>();
   for (const [name, value] of named) {
-    const rewritten = rewrite(name);
+    const rewriting = rewrite(name);
+    if (!rewriting.ok) return invalid(source, { message: `${quote(name)} ${rewriting.problem.message}` });
+    const rewritten = rewriting.value;
     // Names of remote secrets hold slashes, which no Secret key can; names of JSON members rarely need it.
     const key = entry.find ? rewritten.replaceAll(/[^-._a-zA-Z0-9]/g, "_") : rewritten;
     if (!isSecretKey(key)) {

@@ -10,6 +10,8 @@ export interface DigestKey {
   /** Names the key without revealing it; digests under different keys are never compared. */
   readonly id: string;
   readonly secret: KeyObject;
+  /** namespace/name of the Secret: the same value elsewhere has another digest, or digests would tell who shares it. */
+  readonly scope: string;
 }
 
 export type KeyDigests = Readonly<Record<string, string>>;
@@ -40,6 +42,7 @@ export interface Change {
 export const newDigestKey = (secret: Buffer): DigestKey => ({
   id: createHash("sha256").update("secretsync key id").update(secret).digest("hex").slice(0, 8),
   secret: createSecretKey(secret),
+  scope: "",
 });
 
 /** Annotations hold 256 KiB in all; above so many keys one digest stands for all. */
@@ -76,10 +79,10 @@ export const fingerprint = (...parts: readonly unknown[]): string =>
 
 /** Lengths go in too, so that no two contents give the same bytes. */
 function digestOf(
-  { secret }: DigestKey,
+  { secret, scope }: DigestKey,
   entries: readonly (readonly [name: string, value: SecretValue])[],
 ): string {
-  const digest = createHmac("sha256", secret);
+  const digest = createHmac("sha256", secret).update(`${scope.length}:${scope}:`);
   for (const [name, value] of entries)
     digest.update(`${name.length}:${name}:${value.length}:`).update(value.reveal());
   return digest.digest("hex").slice(0, 16);

@@ -1,4 +1,4 @@
-import { annotation, label } from "../api/group.ts";
+import { annotation, FIELD_MANAGER, label } from "../api/group.ts";
 import type { KubeObject, ManagedFields, OwnerReference } from "../kube/kube-api.ts";
 import { fingerprint, parseRecord, type ContentRecord } from "./digest.ts";
 
@@ -21,14 +21,15 @@ export interface LiveTarget {
   readonly records: Readonly<Record<string, ContentRecord | undefined>>;
   /** By our field managers: fingerprint of the fields that they still own. */
   readonly owned: Readonly<Record<string, string>>;
-  /** Data keys by our field managers; only kept where several managers share the Secret. */
+  /** Data keys by our field managers. */
   readonly dataKeys: Readonly<Record<string, readonly string[]>>;
 }
 
 export function projectSecret({ metadata }: KubeObject): LiveTarget {
   const annotations = metadata.annotations ?? {};
   const applied = (metadata.managedFields ?? []).filter(
-    ({ manager, subresource }) => manager.startsWith("secretsync") && !subresource,
+    ({ manager, operation, subresource }) =>
+      manager.startsWith(FIELD_MANAGER) && operation === "Apply" && !subresource,
   );
   const entries = applied.map((entry) => [entry.manager, entry] as const);
   return {
@@ -46,10 +47,7 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
         .map(([name, text]) => [name, parseRecord(text)]),
     ),
     owned: Object.fromEntries(entries.map(([manager, entry]) => [manager, fingerprint(ownedFields(entry))])),
-    dataKeys:
-      applied.length < 2
-        ? {}
-        : Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")])),
+    dataKeys: Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")])),
   };
 }
 

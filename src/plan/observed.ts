@@ -15,6 +15,10 @@ export interface Observed {
   readonly status: SecretSyncStatus;
   /** The Secret with the target's name, if one is known. */
   readonly target: LiveTarget | undefined;
+  /** The target exists, and is of a type that the operator never writes. */
+  readonly targetRefused: boolean;
+  /** Field managers of the other SecretSyncs that write the target, whole or in part. */
+  readonly otherManagers: readonly string[];
   /** Whether somebody else's Secret may have the target's name: then the write must only create. */
   readonly targetUnseen: boolean;
   /** Other SecretSyncs that write the same Secret as a whole. */

@@ -1,12 +1,15 @@
 import { annotation } from "../api/group.ts";
+import { HELM_NAME } from "../api/secret-sync.ts";
 import type { Failure } from "../api/reasons.ts";
-import { merges, targetFieldManager, targetName, type Observed, type Rival } from "./observed.ts";
+import { merges, targetName, type Observed, type Rival } from "./observed.ts";
 
 /** May this SecretSync write that Secret? The first rule that objects decides. */
 type Rule = (observed: Observed) => Failure | undefined;
 
 export function ownershipProblem(observed: Observed): Failure | undefined {
-  const rules = merges(observed) ? [targetExists] : [noOlderRival, secretIsOurs];
+  const rules = merges(observed)
+    ? [nameIsHarmless, typeIsHarmless, targetExists]
+    : [nameIsHarmless, noOlderRival, secretIsOurs];
   return rules.map((rule) => rule(observed)).find((failure) => failure !== undefined);
 }
 
@@ -16,7 +19,7 @@ const noOlderRival: Rule = (observed) => {
   const claims: readonly Rival[] = [
     ...rivals,
     { name: metadata.name, creationTimestamp: metadata.creationTimestamp ?? "" },
-  ].sort((a, b) => a.creationTimestamp.localeCompare(b.creationTimestamp) || a.name.localeCompare(b.name));
+  ].sort((a, b) => (a.creationTimestamp + a.name < b.creationTimestamp + b.name ? -1 : 1));
   const winner = claims.find((claim) => claim.name === target?.owner) ?? claims[0];
   if (!winner || winner.name === metadata.name) return undefined;
   return {
@@ -36,6 +39,23 @@ const secretIsOurs: Rule = (observed) => {
   };
 };
 
+/** Also where the name is the SecretSync's own. */
+const nameIsHarmless: Rule = (observed) =>
+  targetName(observed).startsWith(HELM_NAME)
+    ? {
+        reason: "TargetConflict",
+        message: `spec.target: Secret ${targetName(observed)} would be a release to Helm; choose another target.name`,
+      }
+    : undefined;
+
+const typeIsHarmless: Rule = (observed) =>
+  observed.targetRefused
+    ? {
+        reason: "TargetConflict",
+        message: `spec.target: Secret ${targetName(observed)} has a type that gives power, and no SecretSync may write such a Secret; merge into another one`,
+      }
+    : undefined;
+
 const targetExists: Rule = (observed) =>
   observed.target
     ? undefined
@@ -46,12 +66,9 @@ const targetExists: Rule = (observed) =>
 
 /** Keys that another SecretSync wrote into the same Secret: taking them would be a write war. */
 export function keyConflict(observed: Observed, keys: Iterable<string>): Failure | undefined {
-  const ours = targetFieldManager(observed);
-  const taken = new Set(
-    Object.entries(observed.target?.dataKeys ?? {}).flatMap(([manager, names]) =>
-      manager === ours ? [] : names,
-    ),
-  );
+  const { otherManagers, target } = observed;
+  // Managers of SecretSyncs that are gone hold nothing any more.
+  const taken = new Set(otherManagers.flatMap((manager) => target?.dataKeys[manager] ?? []));
   const key = [...keys].find((name) => taken.has(name));
   if (key === undefined) return undefined;
   return {

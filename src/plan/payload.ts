@@ -67,14 +67,31 @@ export interface RewriteStep {
   readonly regexp: { readonly source: string; readonly target: string };
 }
 
+/** No name that becomes a key needs more; a step that repeats its match would soon fill the memory. */
+const LONGEST_NAME = 2_048;
+/** Characters of names times characters of patterns: what that many names take is a fraction of a second. */
+const MOST_WORK = 20_000_000;
+
 /** Applies the steps to one name after the other; a payload may have ten thousands of them. */
-export function newRewriter(steps: readonly RewriteStep[]): (name: string) => string {
+export function newRewriter(steps: readonly RewriteStep[]): (name: string) => Result<string> {
   const compiled = steps.map(({ regexp }) => ({
     pattern: compilePattern(regexp.source),
     target: regexp.target,
+    weight: regexp.source.length,
   }));
-  return (name) =>
-    compiled.reduce((text, { pattern, target }) => pattern?.replace(text, target) ?? text, name);
+  let work = 0;
+  return (name) => {
+    let text = name;
+    for (const { pattern, target, weight } of compiled) {
+      if (text.length > LONGEST_NAME)
+        return invalid(`is longer than ${LONGEST_NAME} characters, or a rewrite makes it so`);
+      work += text.length * weight;
+      if (work > MOST_WORK)
+        return invalid("and the names before it take too much work to rewrite; simplify the rewrite");
+      text = pattern?.replace(text, target) ?? text;
+    }
+    return ok(text);
+  };
 }
 
 function parseJson(payload: SecretValue): Result<Json> {

@@ -1,4 +1,4 @@
-import { annotation, API_VERSION, label } from "../api/group.ts";
+import { annotation, API_VERSION, FIELD_MANAGER, label, mergeFieldManager } from "../api/group.ts";
 import { reasons, type Failure, type Reason } from "../api/reasons.ts";
 import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
@@ -13,7 +13,7 @@ import {
   type ContentRecord,
   type KeyDigests,
 } from "./digest.ts";
-import { expectedOwnership } from "./live-target.ts";
+import { expectedOwnership, type LiveTarget } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
 import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
@@ -38,11 +38,21 @@ export type Step =
       readonly ownerReferences: readonly OwnerReference[];
       readonly data: ReadonlyMap<string, SecretValue>;
     }
+  /** Gives up all fields that the manager owns and nobody shares. */
+  | {
+      readonly kind: "releaseSecret";
+      readonly fieldManager: string;
+      readonly name: string;
+      readonly namespace: string;
+      readonly uid: string;
+    }
   | {
       readonly kind: "deleteSecret";
       readonly name: string;
       readonly namespace: string;
       readonly uid: string;
+      /** The apiserver refuses when the Secret has changed since: somebody else may have taken it over. */
+      readonly resourceVersion: string;
     };
 
 export interface Verdict {
@@ -107,7 +117,7 @@ export function plan(observed: Observed, fetched: FetchedValues): Plan {
     case "failure":
       return failed(observed, content.failure, content.retryAfterMs);
     case "gone":
-      return planDeletion(observed);
+      return planDeletion(observed, content.failure);
     case "data":
       return planWrite(observed, fetched, content.data);
   }
@@ -124,8 +134,8 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   const digests = digestContent(digestKey, data);
   // Digests under another key can't be compared; that the key changed is no change of the content.
   const keys = before && before.key !== digestKey.id ? [] : changedKeys(before?.digests ?? {}, digests);
-  if (spec.target.immutable && target && keys.length > 0)
-    return failed(observed, immutableProblem(target.name));
+  const withheld = withheldKeys(before?.digests ?? {}, data, fetched);
+  if (withheld) return failed(observed, withheld);
 
   const change = changeOf(observed, before, keys);
   const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
@@ -189,26 +199,81 @@ function kindOfChange(
   return "repaired";
 }
 
-function planDeletion(observed: Observed): Plan {
-  const { target, metadata } = observed;
+function planDeletion(observed: Observed, failure: Failure): Plan {
+  const { target, metadata, status } = observed;
+  const ours = target?.owner === metadata.name ? target : undefined;
+  // A key that was never right is no deletion.
+  const wasDeleted = status.conditions?.some(({ type, reason }) => type === "Ready" && reason === "Deleted");
+  if (!ours && !wasDeleted && status.secretRef === undefined) return failed(observed, failure);
   const verdict: Verdict = {
     reason: "Deleted",
     message:
       "every source is gone from the provider, so the Secret was deleted as deletionPolicy Delete says",
   };
-  if (!target || target.owner !== metadata.name) return { steps: [], verdict };
+  if (!ours) return { steps: [], verdict };
   return {
-    steps: [{ kind: "deleteSecret", name: target.name, namespace: metadata.namespace, uid: target.uid }],
+    steps: [deletionOf(ours)],
     verdict,
     change: { kind: "deleted" },
   };
 }
 
 /** A Secret under the name that an earlier spec gave it goes, once the new one is written. */
-function cleanUp({ abandoned, metadata }: Observed): readonly Step[] {
-  if (!abandoned || abandoned.owner !== metadata.name || !abandoned.ownerUids.includes(metadata.uid))
-    return [];
-  return [{ kind: "deleteSecret", name: abandoned.name, namespace: metadata.namespace, uid: abandoned.uid }];
+function cleanUp(observed: Observed): readonly Step[] {
+  const { abandoned, metadata } = observed;
+  const merged = mergeFieldManager(metadata.uid);
+  const steps: Step[] = leftManagers(observed).map((manager) => releaseOf(observed.target, manager));
+  if (abandoned && merged in abandoned.owned) steps.push(releaseOf(abandoned, merged));
+  if (abandoned?.owner === metadata.name && abandoned.ownerUids.includes(metadata.uid))
+    steps.push(deletionOf(abandoned));
+  return steps;
+}
+
+/**
+ * Managers on the target that write it no more: of this SecretSync from before its creationPolicy changed, and of
+ * SecretSyncs that are gone. What they still own nobody would ever change or remove, an owner reference among it.
+ */
+function leftManagers(observed: Observed): readonly string[] {
+  const { target, metadata, otherManagers } = observed;
+  if (!target) return [];
+  const ours = targetFieldManager(observed);
+  const isLeft = (manager: string) =>
+    manager.startsWith(mergeFieldManager("")) ||
+    (manager === FIELD_MANAGER && target.owner === metadata.name);
+  return Object.keys(target.owned).filter(
+    (manager) => manager !== ours && !otherManagers.includes(manager) && isLeft(manager),
+  );
+}
+
+const releaseOf = (secret: LiveTarget | undefined, fieldManager: string): Step => ({
+  kind: "releaseSecret",
+  fieldManager,
+  name: secret?.name ?? "",
+  namespace: secret?.namespace ?? "",
+  uid: secret?.uid ?? "",
+});
+
+const deletionOf = ({ name, namespace, uid, resourceVersion }: LiveTarget): Step => ({
+  kind: "deleteSecret",
+  name,
+  namespace,
+  uid,
+  resourceVersion,
+});
+
+/** A find that may no longer see all that it matches must not remove keys: the secrets are there as before. */
+function withheldKeys(
+  before: KeyDigests,
+  data: ReadonlyMap<string, SecretValue>,
+  fetched: FetchedValues,
+): Failure | undefined {
+  const lost = Object.keys(before).find((name) => name !== ALL_KEYS && !data.has(name));
+  const hides = [...fetched.values()].some((result) => result.kind === "matches" && result.forbidden > 0);
+  if (lost === undefined || !hides) return undefined;
+  return {
+    reason: "KeyNotAllowed",
+    message: `spec.dataFrom: key ${JSON.stringify(lost)} would go, since this namespace may no longer read all that a find matches; add it to the provider's spec.access, or narrow the find`,
+  };
 }
 
 const failed = (observed: Observed, failure: Failure, retryAfterMs?: number): Plan => ({

@@ -29,17 +29,18 @@ export interface Outcome {
 
 const HISTORY = 10;
 const WORKLOADS_IN_HISTORY = 20;
+/** The CRD takes more; people and etcd don't. */
+const LONGEST_MESSAGE = 4_000;
 const SOURCES_IN_STATUS = 32;
 
 export function report(observed: Observed, outcome: Outcome): SecretSyncStatus {
   const { metadata, status: before, now } = observed;
   const { verdict, record } = outcome;
   const deleted = isDeletion(before, verdict);
-  const known = observed.target !== undefined || record !== undefined;
   return {
     observedGeneration: metadata.generation,
     conditions: [...conditions(observed, outcome)],
-    ...(deleted ? {} : keep("secretRef", known ? { name: targetName(observed) } : before.secretRef)),
+    ...(deleted ? {} : keep("secretRef", record ? { name: targetName(observed) } : before.secretRef)),
     ...keep("lastChangeTime", deleted ? now : (record?.change?.at ?? before.lastChangeTime)),
     // A failed try isn't handled yet.
     ...keep(
@@ -145,7 +146,7 @@ function condition(
     type,
     status,
     reason,
-    message,
+    message: message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE)}…` : message,
     lastTransitionTime: same?.lastTransitionTime ?? now,
     ...keep("observedGeneration", generation),
   };
@@ -190,7 +191,7 @@ function sourceList(observed: Observed, fetched: FetchedValues): SourceStatus[] 
     const result = fetched.get(source.id);
     const base = { provider: providerName(source.provider), key: describeSource(source) };
     if (result?.kind !== "found") return base;
-    return { ...base, versionId: result.versionId, versionStages: [...result.versionStages] };
+    return { ...base, versionId: result.versionId, versionStages: [...result.versionStages].sort() };
   });
 }
 

@@ -23,7 +23,14 @@ export interface FoundSecret extends RemoteVersion {
   readonly changedAt?: number | undefined;
 }
 export type FindResult =
-  { readonly kind: "matches"; readonly secrets: ReadonlyMap<string, FoundSecret> } | Missing | Failed;
+  | {
+      readonly kind: "matches";
+      readonly secrets: ReadonlyMap<string, FoundSecret>;
+      /** How many more match that the namespace may not read. */
+      readonly forbidden: number;
+    }
+  | Missing
+  | Failed;
 export type FetchedValues = ReadonlyMap<string, ReadResult | FindResult>;
 
 /** Version of each source: one for a read, one by name for a find, "missing" for what isn't there. */
@@ -93,7 +100,7 @@ export function versionsOf(fetched: FetchedValues): SourceVersions | undefined {
 export function contentFingerprint(spec: SecretSyncSpec, versions: SourceVersions): string {
   const flat = [...versions]
     .map(([id, version]) => [id, typeof version === "string" ? version : sortedPairs(version)])
-    .sort(([a], [b]) => String(a).localeCompare(String(b)));
+    .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
   return fingerprint(spec.data, spec.dataFrom, spec.target, flat);
 }
 

@@ -45,8 +45,8 @@ export function planRestart(
   const recorded = parseConsumed(workload.consumed);
   const slot = slotOf(part);
   const before = Object.hasOwn(recorded, slot) ? recorded[slot]?.split("@")[0] : undefined;
-  const keys = ownKeys(part, coveredKeys(workload, part.secretName, policy), record);
-  if (!keys) {
+  const keys = coveredKeys(workload, part.secretName, policy);
+  if (!keys || (before === undefined && !concerns(part, keys, record))) {
     if (before === undefined) return undefined;
     const { [slot]: _dropped, ...rest } = recorded;
     return { workload, restart: false, consumed: formatConsumed(rest), restartedFor: workload.restartedFor };
@@ -76,17 +76,18 @@ export function wasRestartedFor(workload: Workload, part: Part, change: Change |
 const slotOf = ({ secretName, mergedBy }: Part): string =>
   mergedBy === undefined ? secretName : `${secretName}/${mergedBy}`;
 
-/** Of the keys that are covered those that the SecretSync writes; undefined for none. */
-function ownKeys(
-  { mergedBy }: Part,
-  covered: ConsumedKeys | undefined,
-  { digests }: ContentRecord,
-): ConsumedKeys | undefined {
-  if (mergedBy === undefined || covered === undefined || covered === "all") return covered;
-  if (Object.hasOwn(digests, ALL_KEYS)) return covered;
-  const own = covered.filter((key) => Object.hasOwn(digests, key));
-  return own.length > 0 ? own : undefined;
+/**
+ * Whether a SecretSync that only merges keys writes any that the workload consumes. Once it has, it answers for all of them,
+ * the others counting as absent: so a key that it gains or loses is a change, too.
+ */
+function concerns({ mergedBy }: Part, keys: ConsumedKeys, { digests }: ContentRecord): boolean {
+  if (mergedBy === undefined || keys === "all" || Object.hasOwn(digests, ALL_KEYS)) return true;
+  return keys.some((key) => Object.hasOwn(digests, key));
 }
+
+/** Whether a digest of the Secret is recorded on the workload. */
+export const isAdopted = (workload: Workload, part: Part): boolean =>
+  Object.hasOwn(parseConsumed(workload.consumed), slotOf(part));
 
 /** The keys whose change restarts the workload; undefined when the policy leaves it alone. */
 function coveredKeys(

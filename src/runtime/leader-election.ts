@@ -36,6 +36,8 @@ export interface LeaderElectionOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly onError: (error: unknown) => void;
+  /** The lease could be read and, where it was ours to write, written. */
+  readonly onAnswer?: () => void;
   readonly times?: LeaseTimes;
 }
 
@@ -100,7 +102,7 @@ export class LeaderElector {
 
   /** Takes or renews the lease if that is allowed now. */
   async #tryOnce(signal: AbortSignal): Promise<boolean> {
-    const { lock, identity, clock, onError } = this.#options;
+    const { lock, identity, clock, onError, onAnswer } = this.#options;
     const { signal: limit, cancel } = this.#limited(signal);
     try {
       const sentAt = clock.monotonic();
@@ -118,6 +120,7 @@ export class LeaderElector {
         this.#age(this.#seenAt) < current.durationSeconds * 1000
       ) {
         this.#renewedAt = undefined;
+        onAnswer?.();
         return false;
       }
       const now = clock.now();
@@ -132,6 +135,7 @@ export class LeaderElector {
         ? await lock.update(record, stored.version, limit)
         : await lock.create(record, limit);
       this.#renewedAt = sentAt;
+      onAnswer?.();
       return true;
     } catch (error) {
       // Read again next time: someone may have changed it.
@@ -145,12 +149,15 @@ export class LeaderElector {
 
   /** A standby then takes over at its next try instead of waiting for the lease to expire. */
   async #release(): Promise<void> {
-    if (!this.holds() || !this.#stored) return;
-    const { lock, clock, onError } = this.#options;
+    if (!this.holds()) return;
+    const { lock, clock, identity, onError } = this.#options;
     const { signal, cancel } = this.#limited(new AbortController().signal);
     try {
-      const { record, version } = this.#stored;
+      // A renewal that was under way may have gone through or not.
+      const stored = this.#stored ?? (await lock.read(signal));
       this.#renewedAt = undefined;
+      if (stored?.record.holder !== identity) return;
+      const { record, version } = stored;
       await lock.update(
         { ...record, holder: "", durationSeconds: 1, renewedAt: clock.now() },
         version,

@@ -34,7 +34,7 @@ afterAll(async () => {
     resources.namespace,
     namespace,
     undefined,
-    (await api.get(resources.namespace, namespace, undefined, signal))?.metadata.uid ?? "",
+    { uid: (await api.get(resources.namespace, namespace, undefined, signal))?.metadata.uid ?? "" },
     signal,
   );
   transport.close();

@@ -452,7 +452,11 @@ describe("an identity that may only read values", () => {
 
 describe("everybody who asks", () => {
   it("gets the answer to what was asked, no older than wanted, in few calls", async () => {
-    const ask = fc.record({ key: fc.nat(30), afterMs: fc.integer({ min: 1, max: 400 }), changes: fc.boolean() });
+    const ask = fc.record({
+      key: fc.nat(30),
+      afterMs: fc.integer({ min: 1, max: 400 }),
+      changes: fc.boolean(),
+    });
     await fc.assert(
       fc.asyncProperty(fc.array(ask, { minLength: 1, maxLength: 60 }), async (asks) => {
         const time = new FakeClock();

@@ -150,7 +150,7 @@ async function mainJob(kind: "ClusterSecretProvider" | "SecretProvider", namespa
     await until(`the ${workload} restarts`, () => restarts(workload));
 
   const before = await getSecret(name);
-  await api.delete(resources.secret, name, namespace, before?.metadata.uid ?? "", signal);
+  await api.delete(resources.secret, name, namespace, { uid: before?.metadata.uid ?? "" }, signal);
   await until("the Secret is back", async () => {
     const uid = (await getSecret(name))?.metadata.uid;
     return uid !== undefined && uid !== before?.metadata.uid;

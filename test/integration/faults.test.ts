@@ -334,8 +334,8 @@ describe("a watch that dies without a word", () => {
       identity: "test",
       loadAws: () =>
         Promise.resolve({
-          openSecretsManager: ({ region }) =>
-            openSecretsManager({ region, endpoint, credentials: TEST_CREDENTIALS }),
+          openSecretsManager: ({ region, maxConcurrent }) =>
+            openSecretsManager({ region, endpoint, credentials: TEST_CREDENTIALS, maxConcurrent }),
         }),
       // Bookmarks come once a minute; a test can't wait for two of them.
       watchIdleMs: 1_500,

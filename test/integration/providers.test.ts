@@ -1,3 +1,8 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { openSecretsManager } from "../../src/providers/aws/secrets-manager.ts";
 import { describeProviderContract } from "../contract/provider-contract.ts";
@@ -11,7 +16,7 @@ const standInEndpoint = await standIn.start();
 afterAll(() => standIn.stop());
 
 const open = (endpoint: string) =>
-  openSecretsManager({ region: TEST_REGION, endpoint, credentials: TEST_CREDENTIALS });
+  openSecretsManager({ region: TEST_REGION, endpoint, credentials: TEST_CREDENTIALS, maxConcurrent: 100 });
 
 for (const [name, endpoint] of Object.entries({ ministack: awsEndpoint, "the stand-in": standInEndpoint })) {
   describeProviderContract({ name, open: () => open(endpoint), seed: awsUser(endpoint), unique });
@@ -88,7 +93,7 @@ describe("faults of AWS", () => {
   });
 
   it("credentials that are nowhere are told as that", async () => {
-    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint });
+    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
     const saved = { ...process.env };
     Object.assign(process.env, {
       AWS_EC2_METADATA_DISABLED: "true",
@@ -99,6 +104,32 @@ describe("faults of AWS", () => {
     process.env = saved;
     reader.close();
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "AuthenticationFailed" } });
+  });
+
+  it("a failure of AWS's own in a batch is asked for once more, alone", async () => {
+    const keys = [unique("f"), unique("f")];
+    for (const key of keys) standIn.put(key, key);
+    standIn.fault = (operation) =>
+      operation === "BatchGetSecretValue"
+        ? { kind: "partial", keys: [keys[0]!], code: "InternalServiceError" }
+        : undefined;
+    const reader = open(standInEndpoint);
+    const results = await reader.readBatch(keys, new AbortController().signal);
+    standIn.fault = () => undefined;
+    reader.close();
+    expect([...results.values()].map(({ kind }) => kind)).toEqual(["found", "found"]);
+  });
+
+  it("as many calls run at once as are allowed", async () => {
+    const keys = Array.from({ length: 100 }, () => unique("f"));
+    for (const key of keys) standIn.put(key, key);
+    standIn.latencyMs = 2_000;
+    const reader = open(standInEndpoint);
+    const limit = AbortSignal.timeout(3_500);
+    const results = await Promise.all(keys.map((key) => reader.read({ key }, limit)));
+    standIn.latencyMs = 0;
+    reader.close();
+    expect(results.filter(({ kind }) => kind !== "found")).toEqual([]);
   });
 
   it("a batch leaves nobody out in silence", async () => {
@@ -113,5 +144,67 @@ describe("faults of AWS", () => {
     standIn.fault = () => undefined;
     reader.close();
     expect([...results.values()].map(({ kind }) => kind)).toEqual(["found", "found"]);
+  });
+});
+
+/** As a pod with IRSA has it: https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html */
+describe("a web identity", () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "secretsync-identity-"));
+  const token = path.join(folder, "token");
+  writeFileSync(token, "a.service.token");
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** What the operator tells when STS answers like that. */
+  async function read(key: string, sts: { url: string }) {
+    const saved = { ...process.env };
+    Object.assign(process.env, {
+      AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/secretsync",
+      AWS_WEB_IDENTITY_TOKEN_FILE: token,
+      AWS_ENDPOINT_URL_STS: sts.url,
+      AWS_EC2_METADATA_DISABLED: "true",
+    });
+    for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"])
+      delete process.env[name];
+    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
+    const result = await reader.read({ key }, AbortSignal.timeout(10_000));
+    reader.close();
+    process.env = saved;
+    return result;
+  }
+
+  const refusing = async (code: string, status: number) => {
+    const server = createServer((incoming, answer) => {
+      incoming.resume();
+      answer
+        .writeHead(status, { "content-type": "text/xml" })
+        .end(
+          `<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Code>${code}</Code><Message>no</Message></Error></ErrorResponse>`,
+        );
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server };
+  };
+
+  it("gets credentials for its role, and reads with them", async () => {
+    const key = unique("f");
+    standIn.put(key, "value");
+    expect(await read(key, { url: awsEndpoint })).toMatchObject({ kind: "found" });
+  });
+
+  it.each([
+    ["AccessDenied", 403],
+    ["InvalidIdentityToken", 400],
+  ])("that STS refuses with %s isn't taken for a secret that may not be read", async (code, status) => {
+    const sts = await refusing(code, status);
+    const result = await read("k", sts);
+    sts.server.close();
+    expect(result).toMatchObject({
+      kind: "failed",
+      failure: {
+        reason: "AuthenticationFailed",
+        scope: "provider",
+        message: expect.stringContaining("trust policy"),
+      },
+    });
   });
 });

@@ -140,7 +140,7 @@ describe("a SecretSync", () => {
     const name = await synced();
     const sync = await ns.getSync(name);
     expect(sync?.metadata).not.toHaveProperty("finalizers");
-    await api.delete(resources.secretSync, name, namespace, sync?.metadata.uid ?? "", signal);
+    await api.delete(resources.secretSync, name, namespace, { uid: sync?.metadata.uid ?? "" }, signal);
     await until("the Secret is gone", async () => (await ns.getSecret(name)) === undefined);
   });
 });
@@ -164,7 +164,7 @@ describe("drift", () => {
   it("is repaired when somebody deletes the Secret", async () => {
     const name = await synced({ refreshInterval: "1h" });
     const before = await ns.getSecret(name);
-    await api.delete(resources.secret, name, namespace, before?.metadata.uid ?? "", signal);
+    await api.delete(resources.secret, name, namespace, { uid: before?.metadata.uid ?? "" }, signal);
     await until("another Secret is there", async () => {
       const uid = (await ns.getSecret(name))?.metadata.uid;
       return uid !== undefined && uid !== before?.metadata.uid;
@@ -453,7 +453,7 @@ describe("the target", () => {
     );
     expect((await ns.getSecret(target))?.metadata.resourceVersion).toBe(version);
     const { metadata } = (await ns.getSync(first))!;
-    await api.delete(resources.secretSync, first, namespace, metadata.uid ?? "", signal);
+    await api.delete(resources.secretSync, first, namespace, { uid: metadata.uid ?? "" }, signal);
     await ns.untilReason(second, "Synced");
     await untilValue(target, "password", canary(second));
   }, 40_000);
@@ -634,7 +634,7 @@ describe("suspend", () => {
     await ns.untilReason(name, "Suspended");
     aws.put(name, canary("two"));
     const secret = await ns.getSecret(name);
-    await api.delete(resources.secret, name, namespace, secret?.metadata.uid ?? "", signal);
+    await api.delete(resources.secret, name, namespace, { uid: secret?.metadata.uid ?? "" }, signal);
     const reconciles = await operator.metric("secretsync_reconcile_total");
     await until(
       "time has passed",

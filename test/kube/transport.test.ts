@@ -182,7 +182,7 @@ describe("the fence", () => {
     const writes = [
       () => api.apply(resources.secret, secret, options, signal),
       () => api.create(resources.event, secret, signal),
-      () => api.delete(resources.secret, "a", "ns", "uid", signal),
+      () => api.delete(resources.secret, "a", "ns", { uid: "uid" }, signal),
     ];
     for (const write of writes) await expect(write()).rejects.toThrow(LeaseLostError);
     await api.get(resources.secret, "a", "ns", signal);

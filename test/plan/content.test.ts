@@ -104,6 +104,23 @@ describe("extract", () => {
     expect(({} as Record<string, unknown>)["x"]).toBeUndefined();
   });
 
+  it("refuses a rewrite that would fill the memory, before it does", () => {
+    const step = { regexp: { source: "^(.*)$", target: "$1".repeat(256) } };
+    const failure = failureOf(extract({ rewrite: [step, step, step, step] }), '{"a member":"x"}');
+    expect(failure).toMatchObject({ reason: "InvalidValue" });
+    expect(failure.message).toContain("longer than 2048 characters");
+  });
+
+  it("refuses more work than rewriting is worth", () => {
+    const names = Object.fromEntries(
+      Array.from({ length: 2_000 }, (_, index) => [`${index}`.padStart(100, "k"), "v"]),
+    );
+    const rewrite = Array.from({ length: 4 }, () => ({
+      regexp: { source: `z?${"[a-z]?".repeat(8)}$`, target: "" },
+    }));
+    expect(failureOf(extract({ rewrite }), JSON.stringify(names)).message).toContain("too much work");
+  });
+
   it("refuses a rewrite that makes two names one", () => {
     const rewrite = [{ regexp: { source: "^.*$", target: "same" } }];
     expect(failureOf(extract({ rewrite }), '{"a":"1","b":"2"}').message).toContain(
@@ -136,6 +153,7 @@ describe("find", () => {
   const matches = (names: readonly string[]): FindResult => ({
     kind: "matches",
     secrets: new Map(names.map((name) => [name, { value: value(name), versionId: "v", versionStages: [] }])),
+    forbidden: 0,
   });
   const content = (names: readonly string[]) => {
     const parsed = specOf(spec);

@@ -33,11 +33,17 @@ describe("what is kept of a Secret", () => {
     });
   });
 
-  it("names the keys of each manager where several share it", () => {
+  it("names the keys of each manager of ours, and of nobody who only calls itself like that", () => {
     const { metadata } = written();
-    const other = { manager: "secretsync-merge-x", fieldsV1: { "f:data": { ".": {}, "f:b": {} } } };
+    const merged = { operation: "Apply", fieldsV1: { "f:data": { ".": {}, "f:b": {} } } };
+    const others = [
+      { ...merged, manager: "secretsync-merge-x" },
+      { ...merged, manager: "secretsync-update", operation: "Update" },
+      { ...merged, manager: "secretsync-status", subresource: "status" },
+      { ...merged, manager: "kubectl" },
+    ];
     const target = projectSecret({
-      metadata: { ...metadata, managedFields: [...(metadata.managedFields ?? []), other] },
+      metadata: { ...metadata, managedFields: [...(metadata.managedFields ?? []), ...others] },
     });
     expect(target.dataKeys).toEqual({ secretsync: ["password"], "secretsync-merge-x": ["b"] });
   });

@@ -1,9 +1,17 @@
 import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { inspect } from "node:util";
-import { isUnchanged, needs, plan, planUnchanged, type Plan, type Step } from "../../src/plan/plan.ts";
+import {
+  isUnchanged,
+  needs,
+  plan,
+  planFailure,
+  planUnchanged,
+  type Plan,
+  type Step,
+} from "../../src/plan/plan.ts";
 import type { Observed } from "../../src/plan/observed.ts";
-import { versionsOf } from "../../src/plan/sources.ts";
+import { versionsOf, type FetchedValues } from "../../src/plan/sources.ts";
 import {
   afterApply,
   CANARY,
@@ -13,6 +21,7 @@ import {
   missing,
   observed,
   otherDigestKey,
+  value,
 } from "../support/gen.ts";
 
 const applied = (made: Plan): Step & { kind: "applySecret" } => {
@@ -216,7 +225,7 @@ describe("deletionPolicy", () => {
     const now = withPolicy("Delete");
     const made = plan(now, fetched(now, missing));
     expect(made.steps).toEqual([
-      { kind: "deleteSecret", name: "orders", namespace: "shop", uid: "secret-uid" },
+      { kind: "deleteSecret", name: "orders", namespace: "shop", uid: "secret-uid", resourceVersion: "1" },
     ]);
     expect(made.verdict.reason).toBe("Deleted");
   });
@@ -226,6 +235,56 @@ describe("deletionPolicy", () => {
     expect(plan(now, fetched(now, missing, found("one"))).steps).toEqual([]);
     expect(plan(now, fetched(now, missing, failing())).steps).toEqual([]);
   });
+
+  it.each([false, true])(
+    "Delete keeps everything while one is left that lacks its property (reversed: %s)",
+    (reverse) => {
+      const data = [
+        { secretKey: "a", remoteRef: { key: "k1" } },
+        { secretKey: "b", remoteRef: { key: "k2", property: "p" } },
+      ];
+      const spec = { data: reverse ? data.toReversed() : data, target: { deletionPolicy: "Delete" } };
+      const now = synced(observed({}, spec), '{"p":"x"}');
+      const results = [missing, found('{"q":"x"}', "v2")];
+      const made = plan(now, fetched(now, ...(reverse ? results.toReversed() : results)));
+      expect(made.steps).toEqual([]);
+      expect(made.verdict.reason).not.toBe("Deleted");
+    },
+  );
+
+  it("Delete takes a key that was never right for a mistake, and one that was deleted for deleted", () => {
+    const mistyped = observed({}, { ...two, target: { deletionPolicy: "Delete" } });
+    expect(plan(mistyped, fetched(mistyped, missing)).verdict.reason).toBe("SecretNotFound");
+    const gone = { ...withPolicy("Delete"), target: undefined };
+    expect(plan(gone, fetched(gone, missing)).verdict.reason).toBe("Deleted");
+    const condition = {
+      type: "Ready",
+      status: "True",
+      reason: "Deleted",
+      message: "m",
+      lastTransitionTime: "t",
+    } as const;
+    const told = { ...gone, status: { conditions: [condition] } };
+    expect(plan(told, fetched(told, missing)).verdict.reason).toBe("Deleted");
+  });
+
+  it("Merge doesn't make an empty Secret of a first sync that finds nothing", () => {
+    const now = observed({}, { ...two, target: { deletionPolicy: "Merge" } });
+    const made = plan(now, fetched(now, missing));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict.reason).toBe("SecretNotFound");
+  });
+
+  it.each(["Retain", "Merge", "Delete"])(
+    "%s takes no empty object for keys that are gone",
+    (deletionPolicy) => {
+      const spec = { data: undefined, dataFrom: [{ extract: { key: "k" } }], target: { deletionPolicy } };
+      const now = synced(observed({}, spec), '{"a":"x"}');
+      const made = plan(now, fetched(now, found("{}", "v2")));
+      expect(made.steps).toEqual([]);
+      expect(made.verdict.reason).toBe("PropertyNotFound");
+    },
+  );
 
   it("Delete never deletes a Secret that isn't ours", () => {
     const now = withPolicy("Delete");
@@ -304,9 +363,8 @@ describe("the target", () => {
 
   it("that is immutable is written once", () => {
     const now = synced(observed({}, { target: { immutable: true } }));
-    const made = plan(now, fetched(now, found("two", "v2")));
-    expect(made.steps).toEqual([]);
-    expect(made.verdict.reason).toBe("TargetImmutable");
+    // The apiserver knows whether it is: a Secret that was written before the spec said so is not.
+    expect(applied(plan(now, fetched(now, found("two", "v2")))).immutable).toBe(true);
   });
 
   it("that was renamed: the old one goes after the new one is written, if it is ours", () => {
@@ -343,14 +401,136 @@ describe("the target", () => {
     expect(step.ownerReferences).toEqual([]);
   });
 
-  it("of type Merge doesn't take a key that another SecretSync merged", () => {
-    const target = { ...synced(observed()).target!, dataKeys: { "secretsync-merge-uid-2": ["password"] } };
-    const now = observed({ target }, { target: { creationPolicy: "Merge" } });
+  it.each(["secretsync-merge-uid-2", "secretsync"])(
+    "of type Merge doesn't take a key of another SecretSync, %s",
+    (manager) => {
+      const target = { ...synced(observed()).target!, owner: "other", dataKeys: { [manager]: ["password"] } };
+      const now = observed({ target, otherManagers: [manager] }, { target: { creationPolicy: "Merge" } });
+      const made = plan(now, fetched(now, found("one")));
+      expect(made.verdict).toMatchObject({
+        reason: "TargetConflict",
+        message: expect.stringContaining('"password"'),
+      });
+    },
+  );
+});
+
+describe("what is left on a Secret", () => {
+  const merge = { target: { creationPolicy: "Merge" } };
+  const left = (made: ReturnType<typeof plan>) =>
+    made.steps.flatMap((step) =>
+      step.kind === "releaseSecret" ? [`${step.name} ${step.fieldManager}`] : [],
+    );
+
+  it("by a SecretSync that now merges is given up, its owner reference too", () => {
+    const { target } = synced(observed());
+    const now = observed({ target }, merge);
     const made = plan(now, fetched(now, found("one")));
-    expect(made.verdict).toMatchObject({
-      reason: "TargetConflict",
-      message: expect.stringContaining('"password"'),
-    });
+    expect(made.steps[0]).toMatchObject({ kind: "applySecret", fieldManager: "secretsync-merge-uid-1" });
+    expect(left(made)).toEqual(["orders secretsync"]);
+  });
+
+  it("by a SecretSync that merged and now writes the whole is given up", () => {
+    const merged = observed({ target: synced(observed()).target }, merge);
+    const step = applied(plan(merged, fetched(merged, found("one"))));
+    const target = { ...afterApply(step), owner: "orders" };
+    const now = observed({ target });
+    expect(left(plan(now, fetched(now, found("one"))))).toEqual(["orders secretsync-merge-uid-1"]);
+  });
+
+  it("by SecretSyncs that are gone is given up, and takes no key from those that live", () => {
+    const base = synced(observed()).target!;
+    const dead = "secretsync-merge-dead";
+    const target = { ...base, owned: { ...base.owned, [dead]: "x" }, dataKeys: { [dead]: ["password"] } };
+    const now = observed({ target, otherManagers: ["secretsync-merge-alive"] });
+    const made = plan(now, fetched(now, found("two", "v2")));
+    expect(applied(made).data.has("password")).toBe(true);
+    expect(left(made)).toEqual([`orders ${dead}`]);
+    const alive = { ...now, otherManagers: [dead] };
+    expect(left(plan(alive, fetched(alive, found("two", "v2"))))).toEqual([]);
+  });
+
+  it("is nothing of another SecretSync's", () => {
+    const { target } = synced(observed());
+    const now = observed({ target: { ...target!, owner: "other" }, otherManagers: ["secretsync"] }, merge);
+    expect(left(planUnchanged(now))).toEqual([]);
+  });
+
+  it("under a name that was merged into before is given up", () => {
+    const base = synced(observed()).target!;
+    const abandoned = { ...base, name: "old", owner: undefined, owned: { "secretsync-merge-uid-1": "x" } };
+    const now = observed({ abandoned, target: base }, merge);
+    expect(left(plan(now, fetched(now, found("one"))))).toContain("old secretsync-merge-uid-1");
+  });
+});
+
+describe("a Secret that gives power", () => {
+  it("is never merged into", () => {
+    const { target } = synced(observed());
+    const need = needs(observed({ target, targetRefused: true }, { target: { creationPolicy: "Merge" } }));
+    expect(need.kind === "nothing" && need.plan.verdict.reason).toBe("TargetConflict");
+  });
+
+  it.each(["Owner", "Merge"])("is never made of a Helm release's name, by policy %s", (creationPolicy) => {
+    const now = observed({}, { target: { creationPolicy } });
+    const named = { ...now, metadata: { ...now.metadata, name: "sh.helm.release.v1.app.v2" } };
+    const need = needs(named);
+    expect(need.kind === "nothing" && need.plan.verdict.message).toContain("Helm");
+  });
+});
+
+describe("notes of another SecretSync on the target", () => {
+  it("are none of ours: they tell no change and restart nothing", () => {
+    const { target } = synced(observed());
+    const now = observed({ target: { ...target!, owner: "other" } });
+    expect(planFailure(now, { reason: "TargetConflict", message: "m" }).record).toBeUndefined();
+  });
+});
+
+describe("a find that may no longer see everything", () => {
+  const spec = { data: undefined, dataFrom: [{ find: { tags: { team: "a" } } }] };
+  const matches = (names: readonly string[], forbidden: number): FetchedValues =>
+    new Map(
+      observed({}, spec).sources.map(({ id }) => [
+        id,
+        {
+          kind: "matches" as const,
+          forbidden,
+          secrets: new Map(
+            names.map((name) => [name, { value: value(name), versionId: "v", versionStages: [] }]),
+          ),
+        },
+      ]),
+    );
+  const before = observed({}, spec);
+  const now = {
+    ...before,
+    target: afterApply(applied(plan(before, matches(["a", "b"], 0)))),
+    status: { observedGeneration: 1 },
+  };
+
+  it("removes no key for that", () => {
+    const made = plan(now, matches(["a"], 1));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict).toMatchObject({ reason: "KeyNotAllowed", message: expect.stringContaining('"b"') });
+  });
+
+  it("removes keys of secrets that are gone, and may miss what it never saw", () => {
+    expect([...applied(plan(now, matches(["a"], 0))).data.keys()]).toEqual(["a"]);
+    expect([...applied(plan(now, matches(["a", "b", "c"], 1))).data.keys()]).toEqual(["a", "b", "c"]);
+  });
+});
+
+describe("a new spec", () => {
+  it("that changes what isn't content is no change and no repair", () => {
+    const before = synced(observed());
+    const now = observed(
+      { target: before.target, status: before.status, metadata: { ...before.metadata, generation: 2 } },
+      { target: { creationPolicy: "Orphan" } },
+    );
+    const made = plan(now, fetched(now, found("one")));
+    expect(applied(made).ownerReferences).toEqual([]);
+    expect(made.change).toBeUndefined();
   });
 });
 

@@ -320,6 +320,20 @@ describe("a Secret of several SecretSyncs", () => {
     expect(recordedSecrets(state.now)).toEqual(["db", "db"]);
   });
 
+  it("restarts for a key that it newly writes, or no longer does", () => {
+    const uses = workload({ consumes: { db: ["a", "b"] } });
+    const step = (now: Workload, data: Record<string, string>) => {
+      const write = planRestart(now, merger, policy(), record(data), digestKey);
+      return { restart: write?.restart, now: write ? { ...now, consumed: write.consumed } : now };
+    };
+    const adopted = step(uses, { a: "1" });
+    expect(adopted.restart).toBe(false);
+    const gained = step(adopted.now, { a: "1", b: "1" });
+    expect(gained.restart).toBe(true);
+    expect(step(gained.now, { b: "1" }).restart).toBe(true);
+    expect(step(gained.now, { a: "1", b: "1", c: "new" }).restart).toBeUndefined();
+  });
+
   it("leaves a workload alone that consumes only keys of others", () => {
     const consumer = workload({ consumes: { db: ["password"] } });
     expect(planRestart(consumer, merger, policy(), record({ extra: "1" }), digestKey)).toBeUndefined();

@@ -39,6 +39,8 @@ export function observed(parts: Partial<Observed> = {}, spec: Record<string, unk
     sources: sourcesOf(parsed),
     status: {},
     target: undefined,
+    targetRefused: false,
+    otherManagers: [],
     targetUnseen: false,
     rivals: [],
     abandoned: undefined,
@@ -103,6 +105,7 @@ export function appliedObject(step: Step & { kind: "applySecret" }, before?: Liv
       managedFields: [
         {
           manager: step.fieldManager,
+          operation: "Apply",
           fieldsV1: {
             "f:data": fields(step.data.keys()),
             "f:metadata": {

@@ -14,6 +14,19 @@ interface AwsError {
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
 }
 
+const IDENTITY_REFUSED = "IdentityRefused";
+
+/**
+ * Errors of STS come through the same door as those of the service, and mean something else: that the pod's identity may
+ * not become the role. What isn't an answer, such as a time-out, stays as it is.
+ */
+export function identityError(error: unknown): unknown {
+  const { name = "", $metadata } = error as AwsError;
+  const status = $metadata?.httpStatusCode ?? 0;
+  if (status < 400 || status >= 500 || /Thrott|TooManyRequests/.test(name)) return error;
+  return Object.assign(new Error("no credentials", { cause: error }), { name: IDENTITY_REFUSED });
+}
+
 const failures: Readonly<Record<string, Omit<ProviderFailure, "retryAfterMs">>> = {};
 const define = (failure: Omit<ProviderFailure, "retryAfterMs">, ...names: readonly string[]) => {
   for (const name of names) (failures as Record<string, typeof failure>)[name] = failure;
@@ -91,6 +104,16 @@ define(
   "InvalidRequestException",
   "ValidationException",
   "InvalidNextTokenException",
+);
+
+define(
+  {
+    reason: "AuthenticationFailed",
+    scope: "provider",
+    message:
+      "AWS gives no credentials to the operator's identity; check the trust policy of its role, and what its ServiceAccount is annotated or associated with",
+  },
+  IDENTITY_REFUSED,
 );
 
 const unreachable = (message: string): ProviderFailure => ({

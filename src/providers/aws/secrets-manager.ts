@@ -17,7 +17,7 @@ import type {
   VersionResult,
 } from "../provider.ts";
 import { SecretValue } from "../secret-value.ts";
-import { classify } from "./failure.ts";
+import { classify, identityError } from "./failure.ts";
 
 /** AWS Secrets Manager: https://docs.aws.amazon.com/secretsmanager/latest/apireference/ */
 
@@ -32,6 +32,8 @@ export interface AwsConnection {
   /** Absent: the SDK's default chain. */
   readonly credentials?: AwsCredentials | undefined;
   readonly endpoint?: string | undefined;
+  /** Calls at once; each needs a connection of its own. */
+  readonly maxConcurrent: number;
 }
 
 const CURRENT = "AWSCURRENT";
@@ -39,11 +41,13 @@ const CURRENT = "AWSCURRENT";
 const BATCH = 20;
 const PAGE = 100;
 
-export function openSecretsManager({ region, credentials, endpoint }: AwsConnection): SecretReader {
+export function openSecretsManager(connection: AwsConnection): SecretReader {
+  const { region, credentials, endpoint, maxConcurrent } = connection;
   const config: SecretsManagerClientConfig = {
     region,
     // Retries are the fetch layer's: it knows who else is calling.
     maxAttempts: 1,
+    requestHandler: { httpAgent: { maxSockets: maxConcurrent }, httpsAgent: { maxSockets: maxConcurrent } },
     ...(endpoint ? { endpoint } : {}),
     ...(credentials
       ? {
@@ -56,6 +60,16 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
       : {}),
   };
   const client = new SecretsManagerClient(config);
+  if (!credentials) {
+    const chain = client.config.credentials;
+    client.config.credentials = async (...args) => {
+      try {
+        return await chain(...args);
+      } catch (error) {
+        throw identityError(error);
+      }
+    };
+  }
 
   return {
     currentStage: CURRENT,
@@ -74,6 +88,8 @@ export function openSecretsManager({ region, credentials, endpoint }: AwsConnect
           for (const name of [secret.Name, secret.ARN]) if (name) values.set(name, result);
         }
         for (const { SecretId = "", ErrorCode = "", Message = "" } of answer.Errors ?? []) {
+          // A failure of AWS's own is one of this moment: the single read below tells.
+          if (/^Internal|Unavailable/.test(ErrorCode)) continue;
           values.set(
             SecretId,
             classify({ name: ErrorCode, message: Message, $metadata: { httpStatusCode: 400 } }),

@@ -1,0 +1,47 @@
+import { ApiError } from "../kube/kube-api.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+/**
+ * What keeps the operator from its work and only an admin can mend: rights that it lacks, CRDs that aren't there.
+ * Readiness tells all of it; the log tells each once, however often it is tried again.
+ */
+export class Health {
+  readonly #log: Logger;
+  readonly #problems = new Map<string, string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  get problems(): readonly string[] {
+    return [...this.#problems.values()];
+  }
+
+  works(part: string): void {
+    this.#problems.delete(part);
+  }
+
+  /** Something that will be tried again failed. `needsCrd`: not found means that the kind isn't there. */
+  failed(
+    part: string,
+    error: unknown,
+    message: string,
+    { needsCrd = false, ...fields }: { needsCrd?: boolean; [field: string]: unknown } = {},
+  ): void {
+    const problem = problemOf(error, needsCrd);
+    const isNews = problem === undefined || this.#problems.get(part) !== problem;
+    if (problem !== undefined) this.#problems.set(part, problem);
+    const detail = problem === undefined ? { err: error } : { detail: problem };
+    if (isNews) this.#log.warn({ ...fields, ...detail }, message);
+    else this.#log.debug({ ...fields, ...detail }, message);
+  }
+}
+
+/** undefined for what passes by itself. */
+function problemOf(error: unknown, needsCrd: boolean): string | undefined {
+  if (!(error instanceof ApiError)) return undefined;
+  if (error.status === 403) return error.message;
+  if (error.status === 404 && needsCrd)
+    return "a CRD is not installed; run: kubectl apply --server-side -f crds/";
+  return undefined;
+}
