@@ -4,6 +4,7 @@ import type { Clock, Random } from "./runtime/clock.ts";
 import { WorkQueue } from "./runtime/work-queue.ts";
 import { runWorkers } from "./runtime/workers.ts";
 import { newApplier } from "./controller/apply.ts";
+import { newDecider } from "./controller/decide.ts";
 import { newEventRecorder } from "./controller/events.ts";
 import { newFetcher } from "./controller/fetch.ts";
 import { Freshness, GRACE_MS } from "./controller/freshness.ts";
@@ -158,7 +159,7 @@ export function wire(parts: Parts): Operator {
     log,
     freshness,
     gatherer: newGatherer({ api, views, clock, digestKey: currentDigestKey }),
-    fetcher: newFetcher(accessTo, clock),
+    decide: newDecider({ fetcher: newFetcher(accessTo, clock), freshness, clock }),
     apply: newApplier(writer, views, clock, onWrite),
     ...newRestarter({
       api: writer,

@@ -4,34 +4,16 @@ import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
 import type { ContentRecord } from "../plan/digest.ts";
 import { merges, recordAnnotation, targetName, type Observed } from "../plan/observed.ts";
-import {
-  isStalled,
-  isUnchanged,
-  needs,
-  plan,
-  planFailure,
-  planUnchanged,
-  refreshMs,
-  type Plan,
-  type Step,
-  type Verdict,
-} from "../plan/plan.ts";
-import {
-  newlyRestarted,
-  report,
-  reportInvalid,
-  tellsChange,
-  tellsVersions,
-  type Outcome,
-} from "../plan/report.ts";
+import { isStalled, refreshMs, type Plan, type Step, type Verdict } from "../plan/plan.ts";
+import { newlyRestarted, report, reportInvalid, type Outcome } from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
-import { newestChange, providerName, type FetchedValues } from "../plan/sources.ts";
-import { requestOf, triggerOf, type Trigger } from "../plan/trigger.ts";
-import type { Clock, TimeLimit } from "../runtime/clock.ts";
+import { newestChange, providerName } from "../plan/sources.ts";
+import { triggerOf, type Trigger } from "../plan/trigger.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
+import { freshFor, type Decision, type Due, type newDecider, type Task } from "./decide.ts";
 import type { EventNote } from "./events.ts";
-import type { newFetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
 import { TargetExistsError, type Problem } from "./apply.ts";
@@ -52,7 +34,7 @@ export interface ReconcilerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly gatherer: ReturnType<typeof newGatherer>;
-  readonly fetcher: ReturnType<typeof newFetcher>;
+  readonly decide: ReturnType<typeof newDecider>;
   readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Problem | undefined>;
   /** Before a write: who consumes the Secret as it is gets that recorded, so that the change is one for it. */
   readonly adopt: (
@@ -83,24 +65,6 @@ export interface ReconcilerOptions {
   ) => void;
 }
 
-/** Why it is reconciled. */
-export interface Due {
-  /** Its time has come, give or take a moment: the sources must be looked at. */
-  readonly refresh: boolean;
-  /** Monotonic: what was observed since then is fresh enough. */
-  readonly freshAfter: number;
-}
-
-interface Decision {
-  readonly plan: Plan;
-  readonly fetched?: FetchedValues;
-  /** Monotonic; present when the sources needed no look. */
-  readonly freshUntil?: number;
-  readonly nextRotation?: number | undefined;
-  /** Who was asked. */
-  readonly clients?: ReadonlySet<object>;
-}
-
 /** When to come back. */
 export type Next =
   | { readonly kind: "gone" }
@@ -108,19 +72,6 @@ export type Next =
   | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
   | { readonly kind: "never"; readonly result: ReconcileResult }
   | { readonly kind: "backoff"; readonly atLeastMs: number };
-
-/** What a reconcile has of its worker. */
-export interface Task {
-  /** Ends what takes too long; paused while a provider is waited for. */
-  readonly limit: Pick<TimeLimit, "signal" | "pause" | "resume">;
-  /**
-   * The worker takes the next key: only the status is left to write (in a burst, the Secrets of others come first), or a
-   * provider takes its time.
-   */
-  readonly free: () => void;
-}
-
-const PATIENCE_MS = 2_000;
 
 /** A stalled object is looked at again so often: what a person mends may not show in the cluster. */
 const STALLED_MS = 5 * 60_000;
@@ -131,7 +82,7 @@ export function newReconciler(options: ReconcilerOptions) {
     clock,
     log,
     gatherer,
-    fetcher,
+    decide,
     apply,
     adopt,
     restart,
@@ -196,62 +147,6 @@ export function newReconciler(options: ReconcilerOptions) {
     await Promise.all(notes.map((note) => recordEvent(object.metadata, note, object.status, signal)));
     await writeStatus(object, status, signal);
     return next;
-  }
-
-  async function decide(
-    key: string,
-    observed: Observed,
-    trigger: Trigger,
-    { refresh, freshAfter }: Due,
-    task: Task,
-  ): Promise<Decision> {
-    const need = needs(observed);
-    if (need.kind === "nothing") return { plan: need.plan };
-    const { sources, metadata } = observed;
-    if (need.kind === "versions" && trigger !== "Request") {
-      const freshUntil = refresh ? undefined : settledUntil(key, observed);
-      const unchanged = planUnchanged(observed);
-      if (freshUntil !== undefined && tellsChange(observed, unchanged.record))
-        return { plan: unchanged, freshUntil };
-      const versions = await waitFor(task, (signal) =>
-        fetcher.versions(sources, metadata.namespace, freshAfter, signal),
-      );
-      if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
-      const { value } = versions;
-      if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
-        return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
-    }
-    const values = await waitFor(task, (signal) =>
-      fetcher.values(sources, metadata.namespace, freshAfter, signal),
-    );
-    if (!values.ok) return { plan: planFailure(observed, values.failure) };
-    const { value: fetched, nextRotation } = values;
-    // The change is as of now, and not of the time before the provider answered.
-    const now = new Date(clock.now()).toISOString();
-    return { plan: plan({ ...observed, now }, fetched), fetched, nextRotation, clients: values.clients };
-  }
-
-  /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */
-  async function waitFor<T>({ limit, free }: Task, fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const cancel = clock.after(PATIENCE_MS, free);
-    limit.pause();
-    try {
-      return await fetch(limit.signal);
-    } finally {
-      limit.resume();
-      cancel();
-    }
-  }
-
-  /** Until when the sources need no look: something else made the object due, such as a workload. */
-  function settledUntil(key: string, observed: Observed): number | undefined {
-    const { metadata, status } = observed;
-    const until = freshness.freshUntil(key, freshFor(observed));
-    if (until !== undefined) return until;
-    if (freshness.mustLook(key)) return undefined;
-    const ready = status.conditions?.find(({ type }) => type === "Ready")?.status === "True";
-    const isOnce = refreshMs(observed) === undefined;
-    return isOnce && ready && status.observedGeneration === metadata.generation ? Infinity : undefined;
   }
 
   async function restartDue(
@@ -358,13 +253,6 @@ const isFailure = (reason: Reason): boolean => !["Synced", "Suspended", "Deleted
 /** Somebody else's Secret was in the way, so look before anything is fetched. */
 const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
   conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");
-
-/** What must be the same for a look at the sources to stay good. */
-const freshFor = ({ metadata }: Observed) => ({
-  uid: metadata.uid,
-  generation: metadata.generation,
-  requestedAt: requestOf(metadata),
-});
 
 /** Objects that are refreshed together: same provider, same interval. */
 const groupOf = ({ sources }: Observed): string =>

@@ -75,7 +75,7 @@ export class Limiter {
     this.#refill();
     for (let served = true; served;) {
       served = false;
-      for (const [operation, line] of [...this.#lines]) {
+      for (const [operation, line] of Array.from(this.#lines)) {
         if (!this.#mayServe(operation, line)) continue;
         this.#tokens--;
         this.#running++;

@@ -96,7 +96,7 @@ describe("requests to the apiserver", () => {
     const asked = newKubeApi(transport).get(resources.secret, "a", "ns", signal);
     const failed = expect(asked).rejects.toThrow("in time");
     await until("it was asked", () => requests.length === 1);
-    clock.advance(30_001);
+    await clock.advance(30_001);
     await failed;
   });
 

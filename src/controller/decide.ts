@@ -1,0 +1,112 @@
+import type { Observed } from "../plan/observed.ts";
+import { isUnchanged, needs, plan, planFailure, planUnchanged, refreshMs, type Plan } from "../plan/plan.ts";
+import { tellsChange, tellsVersions } from "../plan/report.ts";
+import type { FetchedValues } from "../plan/sources.ts";
+import { requestOf, type Trigger } from "../plan/trigger.ts";
+import type { Clock, TimeLimit } from "../runtime/clock.ts";
+import type { newFetcher } from "./fetch.ts";
+import type { Freshness } from "./freshness.ts";
+
+/** Steps 2 and 3 of a reconcile: asks the providers for no more than is needed, and plans. */
+
+/** Why it is reconciled. */
+export interface Due {
+  /** Its time has come, give or take a moment: the sources must be looked at. */
+  readonly refresh: boolean;
+  /** Monotonic: what was observed since then is fresh enough. */
+  readonly freshAfter: number;
+}
+
+export interface Decision {
+  readonly plan: Plan;
+  readonly fetched?: FetchedValues;
+  /** Monotonic; present when the sources needed no look. */
+  readonly freshUntil?: number;
+  readonly nextRotation?: number | undefined;
+  /** Who was asked. */
+  readonly clients?: ReadonlySet<object>;
+}
+
+/** What a reconcile has of its worker. */
+export interface Task {
+  /** Ends what takes too long; paused while a provider is waited for. */
+  readonly limit: Pick<TimeLimit, "signal" | "pause" | "resume">;
+  /**
+   * The worker takes the next key: only the status is left to write (in a burst, the Secrets of others come first), or a
+   * provider takes its time.
+   */
+  readonly free: () => void;
+}
+
+const PATIENCE_MS = 2_000;
+
+export function newDecider(options: {
+  readonly fetcher: ReturnType<typeof newFetcher>;
+  readonly freshness: Freshness;
+  readonly clock: Clock;
+}) {
+  const { fetcher, freshness, clock } = options;
+
+  return async function decide(
+    key: string,
+    observed: Observed,
+    trigger: Trigger,
+    { refresh, freshAfter }: Due,
+    task: Task,
+  ): Promise<Decision> {
+    const need = needs(observed);
+    if (need.kind === "nothing") return { plan: need.plan };
+    const { sources, metadata } = observed;
+    if (need.kind === "versions" && trigger !== "Request") {
+      const freshUntil = refresh ? undefined : settledUntil(key, observed);
+      const unchanged = planUnchanged(observed);
+      if (freshUntil !== undefined && tellsChange(observed, unchanged.record))
+        return { plan: unchanged, freshUntil };
+      const versions = await waitFor(task, (signal) =>
+        fetcher.versions(sources, metadata.namespace, freshAfter, signal),
+      );
+      if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
+      const { value } = versions;
+      if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
+        return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
+    }
+    const values = await waitFor(task, (signal) =>
+      fetcher.values(sources, metadata.namespace, freshAfter, signal),
+    );
+    if (!values.ok) return { plan: planFailure(observed, values.failure) };
+    const { value: fetched, nextRotation } = values;
+    // The change is as of now, and not of the time before the provider answered.
+    const now = new Date(clock.now()).toISOString();
+    return { plan: plan({ ...observed, now }, fetched), fetched, nextRotation, clients: values.clients };
+  };
+
+  /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */
+  async function waitFor<T>({ limit, free }: Task, fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const cancel = clock.after(PATIENCE_MS, free);
+    limit.pause();
+    try {
+      return await fetch(limit.signal);
+    } finally {
+      limit.resume();
+      cancel();
+    }
+  }
+
+  /** Until when the sources need no look: something else made the object due, such as a workload. */
+  function settledUntil(key: string, observed: Observed): number | undefined {
+    const { metadata, status } = observed;
+    const until = freshness.freshUntil(key, freshFor(observed));
+    if (until !== undefined) return until;
+    if (freshness.mustLook(key)) return undefined;
+    const ready = status.conditions?.find(({ type }) => type === "Ready")?.status === "True";
+    const isOnce = refreshMs(observed) === undefined;
+    return isOnce && ready && status.observedGeneration === metadata.generation ? Infinity : undefined;
+  }
+}
+
+/** What must be the same for a look at the sources to stay good. */
+export const freshFor = ({ metadata }: Observed) => ({
+  uid: metadata.uid,
+  generation: metadata.generation,
+  requestedAt: requestOf(metadata),
+});
