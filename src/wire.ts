@@ -67,6 +67,7 @@ export function wire(parts: Parts): Operator {
     version: parts.version,
     lanes,
     kinds: watchedKinds,
+    providers: ["aws"],
     perObject: options["metrics-per-object"],
     defaults: true,
   });
@@ -159,7 +160,7 @@ export function wire(parts: Parts): Operator {
     log,
     freshness,
     gatherer: newGatherer({ api, views, clock, digestKey: currentDigestKey }),
-    decide: newDecider({ fetcher: newFetcher(accessTo, clock), freshness, clock }),
+    decide: newDecider({ fetcher: newFetcher(accessTo), freshness, clock }),
     apply: newApplier(writer, views, clock, onWrite),
     ...newRestarter({
       api: writer,

@@ -110,7 +110,14 @@ const reasonTable = (): string =>
   );
 
 function metricTable(): string {
-  const { registry } = newMetrics({ version: "", lanes, kinds: [], perObject: true, defaults: false });
+  const { registry } = newMetrics({
+    version: "",
+    lanes,
+    kinds: [],
+    providers: [],
+    perObject: true,
+    defaults: false,
+  });
   const rows = registry.getMetricsAsArray().map((metric) => {
     const {
       name,

@@ -1,9 +1,10 @@
+import { buildContent, type Content } from "../plan/content.ts";
 import type { Observed } from "../plan/observed.ts";
 import { isUnchanged, needs, plan, planFailure, planUnchanged, refreshMs, type Plan } from "../plan/plan.ts";
 import { tellsChange, tellsVersions } from "../plan/report.ts";
 import type { FetchedValues } from "../plan/sources.ts";
 import { requestOf, type Trigger } from "../plan/trigger.ts";
-import type { Clock, TimeLimit } from "../runtime/clock.ts";
+import { sleep, type Clock, type TimeLimit } from "../runtime/clock.ts";
 import type { newFetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
 
@@ -39,6 +40,8 @@ export interface Task {
 }
 
 const PATIENCE_MS = 2_000;
+
+const LARGE_BYTES = 64 * 1024;
 
 export function newDecider(options: {
   readonly fetcher: ReturnType<typeof newFetcher>;
@@ -77,8 +80,22 @@ export function newDecider(options: {
     const { value: fetched, nextRotation } = values;
     // The change is as of now, and not of the time before the provider answered.
     const now = new Date(clock.now()).toISOString();
-    return { plan: plan({ ...observed, now }, fetched), fetched, nextRotation, clients: values.clients };
+    const made = plan({ ...observed, now }, fetched, await contentOf(observed, fetched));
+    return { plan: made, fetched, nextRotation, clients: values.clients };
   };
+
+  /** Reading very much has taken its time, as will each step that follows; others get a turn between. */
+  async function contentOf({ spec }: Observed, fetched: FetchedValues): Promise<Content> {
+    const isLarge = [...fetched.values()].some(
+      (result) => result.kind === "matches" || (result.kind === "found" && result.value.length > LARGE_BYTES),
+    );
+    if (!isLarge) return buildContent(spec, fetched);
+    const { signal } = new AbortController();
+    await sleep(clock, 0, signal);
+    const content = buildContent(spec, fetched);
+    await sleep(clock, 0, signal);
+    return content;
+  }
 
   /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */
   async function waitFor<T>({ limit, free }: Task, fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -10,7 +10,6 @@ import {
 } from "../plan/sources.ts";
 import type { ProviderClient } from "../fetch/provider-client.ts";
 import type { ReadResult } from "../providers/provider.ts";
-import { sleep, type Clock } from "../runtime/clock.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
 
 /** Step 2 of a reconcile: asks the providers for versions or values of all sources. */
@@ -33,7 +32,7 @@ interface Opened {
 
 export type AccessTo = (ref: ProviderRef, namespace: string, signal: AbortSignal) => Promise<AccessResult>;
 
-export function newFetcher(accessTo: AccessTo, clock: Clock) {
+export function newFetcher(accessTo: AccessTo) {
   /** Who is asked for each source; the first refusal ends it, before anything is asked. */
   async function open(
     sources: readonly Source[],
@@ -76,8 +75,6 @@ export function newFetcher(accessTo: AccessTo, clock: Clock) {
           return [source.id, await answer];
         }),
       );
-      // Reading so much has taken its time already, and planning with it will; others get a turn between.
-      if (results.some(([, result]) => isLarge(result))) await sleep(clock, 0, signal);
       return { ...opened, value: new Map(results) };
     },
 
@@ -104,10 +101,6 @@ export function newFetcher(accessTo: AccessTo, clock: Clock) {
     },
   };
 }
-
-const LARGE_BYTES = 64 * 1024;
-const isLarge = (result: ReadResult | FindResult): boolean =>
-  result.kind === "found" && result.value.length > LARGE_BYTES;
 
 function firstRotation(opened: readonly Opened[]): number | undefined {
   let first: number | undefined;

@@ -3,7 +3,7 @@ import { reasons, type Failure, type Reason } from "../api/reasons.ts";
 import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
-import { buildContent } from "./content.ts";
+import { buildContent, type Content } from "./content.ts";
 import {
   ALL_KEYS,
   digestContent,
@@ -111,8 +111,12 @@ export function planUnchanged(observed: Observed): Plan {
 /** No fetch gave an answer, for a reason that concerns the whole object. */
 export const planFailure = (observed: Observed, failure: Failure): Plan => failed(observed, failure);
 
-export function plan(observed: Observed, fetched: FetchedValues): Plan {
-  const content = buildContent(observed.spec, fetched);
+/** `content` may be given, so that a caller can let others have a turn between the two when there is very much of it. */
+export function plan(
+  observed: Observed,
+  fetched: FetchedValues,
+  content: Content = buildContent(observed.spec, fetched),
+): Plan {
   switch (content.kind) {
     case "failure":
       return failed(observed, content.failure, content.retryAfterMs);

@@ -11,6 +11,18 @@ const slow = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 export const reconcileResults = ["success", "retry", "stalled", "error"] as const;
 export type ReconcileResult = (typeof reconcileResults)[number];
 
+/** How a call to a provider may end: the failures are reasons of the Ready condition. */
+const callResults = [
+  "success",
+  "missing",
+  "AccessDenied",
+  "AuthenticationFailed",
+  "RateLimited",
+  "DecryptionFailed",
+  "ProviderRefused",
+  "ProviderUnreachable",
+] as const;
+
 /** How often the event loop's lag is sampled. Twice as often would cost an idle operator a fifth of its CPU more. */
 export const LAG_INTERVAL_MS = 20;
 
@@ -48,6 +60,7 @@ export function newMetrics(options: {
   lanes: readonly string[];
   /** Kinds of objects that are watched. */
   kinds: readonly string[];
+  providers: readonly string[];
   perObject: boolean;
   defaults: boolean;
 }) {
@@ -257,6 +270,12 @@ export function newMetrics(options: {
   for (const kind of options.kinds) {
     watchErrors.inc({ kind }, 0);
     lists.inc({ kind }, 0);
+  }
+  for (const provider of options.providers) {
+    for (const operation of ["read", "readBatch", "describe", "list"]) {
+      providerSeconds.zero({ provider, operation });
+      for (const result of callResults) providerCalls.inc({ provider, operation, result }, 0);
+    }
   }
   for (const lane of options.lanes) queueWaitSeconds.zero({ lane });
   for (const stage of ["source_to_secret", "secret_to_rollout"]) propagationSeconds.zero({ stage });

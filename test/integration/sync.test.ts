@@ -272,10 +272,16 @@ describe("a failure", () => {
   }, 30_000);
 
   it.each([
-    ["text that is not JSON", "not json", "InvalidValue"],
-    ["JSON that is too deep", "[".repeat(50_000), "InvalidValue"],
-    ["hostile names", JSON.stringify({ "../../etc": "x" }), "InvalidValue"],
-    ["more than a Secret can hold", JSON.stringify({ big: "x".repeat(1_100_000) }), "TooLarge"],
+    ["text that is not JSON", `not json ${canary("text")}`, "InvalidValue"],
+    ["JSON that is too deep", `["${canary("deep")}",${"[".repeat(50_000)}`, "InvalidValue"],
+    ["hostile names", JSON.stringify({ "../../etc": canary("hostile") }), "InvalidValue"],
+    ["nothing in it", "{}", "PropertyNotFound"],
+    [
+      "invalid UTF-8",
+      Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(canary("bytes"))]),
+      "InvalidValue",
+    ],
+    ["more than a Secret can hold", JSON.stringify({ big: canary("x").repeat(80_000) }), "TooLarge"],
   ])("of a payload with %s keeps the Secret", async (_case, payload, reason) => {
     const name = unique("bad");
     aws.put(name, JSON.stringify({ a: canary("good") }));
@@ -417,6 +423,65 @@ describe("walls between namespaces", () => {
   }, 30_000);
 });
 
+describe("identities", () => {
+  const keysOf = (name: string, accessKeyID: string, more: Record<string, string> = {}, space = namespace) =>
+    api.create(
+      resources.secret,
+      {
+        metadata: { name, namespace: space },
+        stringData: { accessKeyID, secretAccessKey: canary("key"), ...more },
+      } as KubeObject,
+      signal,
+    );
+  const providerWith = (name: string, secretRef: Record<string, string>) =>
+    api.create(
+      resources.secretProvider,
+      {
+        metadata: { name, namespace },
+        spec: { aws: { regions: ["eu-west-1"], auth: { secretRef } } },
+      } as KubeObject,
+      signal,
+    );
+
+  it("share nothing: two that read one key make a call each, and each gets what it may", async () => {
+    const key = unique("shared");
+    aws.put(key, canary("shared"));
+    const [may, mayNot] = [unique("AKIAMAY"), unique("AKIANOT")];
+    aws.mayRead = (accessKeyId, name) => accessKeyId !== mayNot || name !== key;
+    const names: Record<string, string> = {};
+    for (const id of [may, mayNot]) {
+      const name = unique("tenant");
+      names[id] = name;
+      await keysOf(name, id);
+      await providerWith(name, { name });
+      await ns.sync(name, { ...spec(key, { refreshInterval: "1h" }), providerRef: { name } });
+    }
+    await ns.untilReason(names[may]!, "Synced");
+    await ns.untilReason(names[mayNot]!, "AccessDenied");
+    expect(await ns.getSecret(names[mayNot]!)).toBeUndefined();
+    expect(aws.identities.get(may)).toBeGreaterThan(0);
+    expect(aws.identities.get(mayNot)).toBeGreaterThan(0);
+    aws.mayRead = () => true;
+  }, 40_000);
+
+  it("may have session tokens, other names of keys, and for cluster providers another namespace", async () => {
+    const key = unique("k");
+    aws.put(key, canary("one"));
+    const elsewhere = await newTenant(api, "keys", "");
+    const [name, id, token] = [unique("cluster"), unique("AKIA"), unique("token")];
+    await keysOf(name, id, { session: token }, elsewhere.namespace);
+    const secretRef = { name, namespace: elsewhere.namespace, sessionTokenKey: "session" };
+    await api.create(
+      resources.clusterSecretProvider,
+      clusterProvider(name, [namespace], { aws: { regions: ["eu-west-1"], auth: { secretRef } } }),
+      signal,
+    );
+    await ns.sync(name, { ...spec(key), providerRef: { kind: "ClusterSecretProvider", name } });
+    await ns.untilReason(name, "Synced");
+    expect(aws.identities.get(`${id} ${token}`)).toBeGreaterThan(0);
+  });
+});
+
 describe("the target", () => {
   it("of somebody else stays as it is", async () => {
     const name = unique("foreign");
@@ -486,9 +551,64 @@ describe("the target", () => {
     expect(await ns.values(target)).toEqual({ base: "x", password: canary("one"), second: canary("other") });
   }, 40_000);
 
+  it("that is merged into first and owned then, or the other way round, is written on, and never taken along", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const rotate = async (value: string, target: Record<string, unknown>) => {
+      aws.put(name, canary(value));
+      await ns.sync(name, spec(name, { refreshInterval: "1h", target }), request());
+      await untilValue(name, "password", canary(value));
+      await ns.untilReason(name, "Synced");
+    };
+    const theirs = { metadata: { name, namespace }, data: { theirs: "eA==" } };
+    await api.apply(resources.secret, theirs, { fieldManager: "somebody", force: true }, signal);
+    await rotate("two", { creationPolicy: "Merge" });
+    await rotate("three", { creationPolicy: "Merge" });
+    expect((await ns.getSecret(name))?.metadata.ownerReferences).toBeUndefined();
+    const { uid = "" } = (await ns.getSync(name))!.metadata;
+    await api.delete(resources.secretSync, name, namespace, { uid }, signal);
+    // Another SecretSync of the name takes the key over from the one that is gone.
+    await ns.sync(name, spec(name, { refreshInterval: "1h", target: { creationPolicy: "Merge" } }));
+    await ns.untilReason(name, "Synced");
+    await rotate("four", { creationPolicy: "Merge" });
+    expect(await ns.values(name)).toEqual({ theirs: "x", password: canary("four") });
+    const managers = (await ns.getSecret(name))?.metadata.managedFields?.map(({ manager }) => manager) ?? [];
+    expect(managers.filter((manager) => manager.startsWith("secretsync"))).toHaveLength(1);
+  }, 40_000);
+
+  it("of a type that gives power is never merged into", async () => {
+    const name = unique("token");
+    const token = {
+      metadata: { name, namespace },
+      type: "bootstrap.kubernetes.io/token",
+      data: { "token-id": "eA==" },
+    };
+    await api.create(resources.secret, token as KubeObject, signal);
+    aws.put(name, canary("one"));
+    await ns.sync(name, spec(name, { target: { creationPolicy: "Merge" } }));
+    expect((await ns.untilReason(name, "TargetConflict")).message).toContain("gives power");
+    expect(await ns.values(name)).toEqual({ "token-id": "x" });
+  });
+
+  it("that the apiserver refuses for its content says so, and not that it is immutable", async () => {
+    const name = unique("tls");
+    aws.put(name, canary("one"));
+    await ns.sync(name, spec(name, { target: { type: "kubernetes.io/tls" } }));
+    const { message } = await ns.untilReason(name, "WriteFailed");
+    expect(message).toContain("tls.crt");
+    expect(message).not.toContain("immutable");
+  });
+
   it("of creationPolicy Orphan outlives its SecretSync", async () => {
     const name = await synced({ target: { creationPolicy: "Orphan" } });
+    const owned = await synced();
     expect((await ns.getSecret(name))?.metadata.ownerReferences).toBeUndefined();
+    for (const each of [name, owned]) {
+      const { metadata } = (await ns.getSync(each))!;
+      await api.delete(resources.secretSync, each, namespace, { uid: metadata.uid ?? "" }, signal);
+    }
+    // The garbage collector has come by.
+    await until("the owned one is gone", async () => (await ns.getSecret(owned)) === undefined);
+    expect(await ns.values(name)).toEqual({ password: canary("one") });
   });
 
   it("that is immutable is written once", async () => {
@@ -582,6 +702,7 @@ describe("what is read", () => {
     const tag = unique("f");
     aws.put(`${tag}/app/a`, canary("a"), { team: tag, tier: "1" });
     aws.put(`${tag}/app/b`, canary("b"), { team: `${tag}-more`, tier: "1" });
+    aws.put(`${tag}/app/x`, canary("x"), { team: tag, tier: "1" });
     aws.put(`${tag}/other`, canary("c"), { team: tag, tier: "11" });
     const name = unique("find");
     await ns.sync(
@@ -590,7 +711,7 @@ describe("what is read", () => {
         data: undefined,
         dataFrom: [
           {
-            find: { path: `${tag}/`, tags: { team: tag, tier: "1" } },
+            find: { path: `${tag}/`, name: { regexp: "/[ad]$" }, tags: { team: tag, tier: "1" } },
             rewrite: [{ regexp: { source: `^${tag}/`, target: "" } }],
           },
         ],
@@ -669,6 +790,39 @@ describe("restarts", () => {
       workloads: [`Deployment/${deployment}`],
     });
   });
+
+  it("come for a listed workload that nobody knew before the change, and for one that was replaced", async () => {
+    const name = await synced({ refreshInterval: "1h" });
+    const deployment = unique("listed");
+    const template = {
+      metadata: { labels: { app: deployment } },
+      spec: { containers: [{ name: "c", image: "busybox" }] },
+    };
+    const object = {
+      metadata: { name: deployment, namespace },
+      spec: { replicas: 0, selector: { matchLabels: { app: deployment } }, template },
+    };
+    const restart = { policy: "Listed", targets: [{ kind: "Deployment", name: deployment }] };
+    await ns.sync(name, spec(name, { refreshInterval: "1h", restart }));
+    await ns.untilReason(name, "Synced");
+    await api.create(resources.Deployment, object as KubeObject, signal);
+    const get = async () =>
+      (await api.get<WorkloadObject>(resources.Deployment, deployment, namespace, signal)) as WorkloadObject;
+    for (const value of ["two", "three"]) {
+      const before = restartedFor(await get());
+      aws.put(name, canary(value));
+      await ns.sync(name, spec(name, { refreshInterval: "1h", restart }), request());
+      await until(
+        `it restarts for ${value}`,
+        async () => ![before, undefined].includes(restartedFor(await get())),
+      );
+      // As kubectl replace and others do: everything that isn't in their file is gone.
+      const consumed = {
+        metadata: { name: deployment, namespace, annotations: { "secretsync.dev/consumed": "{}" } },
+      };
+      await api.apply(resources.Deployment, consumed, { fieldManager: "replacer", force: true }, signal);
+    }
+  }, 40_000);
 
   it("leave alone who doesn't consume the key that changed", async () => {
     const name = unique("keys");

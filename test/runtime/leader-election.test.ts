@@ -13,6 +13,8 @@ class FakeLease implements LeaseLock {
   #version = 0;
   broken = false;
   hanging = false;
+  /** Writes go through, and their answers get lost. */
+  losesAnswers = false;
   writes = 0;
 
   async read(): Promise<StoredLease | undefined> {
@@ -31,7 +33,9 @@ class FakeLease implements LeaseLock {
       );
     this.#check();
     if (version !== this.stored?.version) throw new Error("conflict");
-    return this.#put(record);
+    const stored = this.#put(record);
+    if (this.losesAnswers) throw new Error("lost");
+    return stored;
   }
   #check(): void {
     if (this.broken) throw new Error("unreachable");
@@ -212,5 +216,33 @@ describe("leader election", () => {
     const { acquiredAt } = lease.stored!.record;
     await clock.advance(20_000);
     expect(lease.stored?.record.acquiredAt).toBe(acquiredAt);
+  });
+
+  it("gives the lease back also when a renewal is under way that goes through", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    lease.losesAnswers = true;
+    await clock.advance(2_000);
+    a.stop.abort();
+    lease.losesAnswers = false;
+    await clock.advance(0);
+    await a.ended;
+    expect(lease.stored?.record.holder).toBe("");
+  });
+
+  it("gives back no lease that somebody else holds", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    lease.losesAnswers = true;
+    await clock.advance(2_000);
+    lease.losesAnswers = false;
+    const { record } = lease.stored!;
+    await lease.update({ ...record, holder: "b" }, lease.stored!.version, a.stop.signal);
+    a.stop.abort();
+    await clock.advance(0);
+    await a.ended;
+    expect(lease.stored?.record.holder).toBe("b");
   });
 });

@@ -1,0 +1,131 @@
+import { afterEach, describe, expect, it } from "@jest/globals";
+import { Registry } from "prom-client";
+import { parseOptions } from "../src/options.ts";
+import { newOperator, type OperatorParts } from "../src/run.ts";
+import type { Logger } from "../src/telemetry/logger.ts";
+import { FakeClock } from "./support/fake-clock.ts";
+import { until } from "./support/wait.ts";
+
+/** The life of the process, with parts that the test moves. */
+
+const ends: (() => Promise<unknown>)[] = [];
+afterEach(() => Promise.all(ends.splice(0).map((end) => end())));
+
+async function start(more: Partial<OperatorParts> = {}) {
+  const parsed = parseOptions(
+    ["--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=127.0.0.1:0"],
+    {},
+  );
+  if (parsed.kind !== "options") throw new Error("bad options");
+  const said: Record<string, unknown>[] = [];
+  const write = (fields: Readonly<Record<string, unknown>>, msg: string) =>
+    void said.push({ ...fields, msg });
+  const log: Logger = { trace: write, debug: write, info: write, warn: write, error: write, fatal: write };
+  const state = { silentMs: 0, stillMs: 0, problems: [] as string[], closed: false, working: false };
+  const synced = Promise.withResolvers<void>();
+  const work = Promise.withResolvers<void>();
+  const clock = new FakeClock();
+  const stop = new AbortController();
+  const operator = newOperator({
+    options: parsed.options,
+    version: "test",
+    identity: "me",
+    clock,
+    log,
+    registry: new Registry(),
+    health: {
+      get problems() {
+        return state.problems;
+      },
+    },
+    reflectors: [
+      {
+        name: "Secret",
+        synced: synced.promise,
+        silentMs: () => state.silentMs,
+        run: (signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
+      },
+    ],
+    queue: { close: () => void (state.closed = true), stillMs: () => state.stillMs },
+    elector: undefined,
+    prepare: () => Promise.resolve(),
+    work: () => {
+      state.working = true;
+      return work.promise;
+    },
+    ...more,
+  });
+  const ended = operator.run(stop.signal);
+  ends.push(() => {
+    stop.abort();
+    work.resolve();
+    return ended;
+  });
+  const started = await until("it started", () => said.find(({ msg }) => msg === "started"));
+  const probe = async (path: string) => {
+    const answer = await fetch(`http://127.0.0.1:${String(started["probesPort"])}${path}`);
+    return `${answer.status} ${(await answer.text()).trim()}`;
+  };
+  return { clock, stop, ended, probe, state, synced, work };
+}
+
+describe("readiness", () => {
+  it("waits for the caches, and tells what an admin must mend until it is mended", async () => {
+    const { probe, state, synced } = await start();
+    expect(await probe("/readyz")).toBe("503 the caches are not filled yet");
+    synced.resolve();
+    await until("it is ready", async () => (await probe("/readyz")) === "200 ok");
+    state.problems.push("may not patch leases");
+    expect(await probe("/readyz")).toBe("503 may not patch leases");
+    state.problems.length = 0;
+    expect(await probe("/readyz")).toBe("200 ok");
+  });
+});
+
+describe("liveness", () => {
+  it("ends an operator whose watch or queue stands still, and none that waits for something", async () => {
+    const { probe, state, synced } = await start();
+    expect(await probe("/healthz")).toBe("200 ok");
+    // Nobody works yet, so the queue may wait.
+    state.stillMs = 3_600_000;
+    expect(await probe("/healthz")).toBe("200 ok");
+    synced.resolve();
+    await until("the queue counts", async () => (await probe("/healthz")) === "503 the queue stands still");
+    state.stillMs = 0;
+    expect(await probe("/healthz")).toBe("200 ok");
+    state.silentMs = 3_600_000;
+    expect(await probe("/healthz")).toBe("503 the watch of Secret stands still");
+  });
+});
+
+describe("a stop", () => {
+  it("takes nothing new, and waits for what is under way", async () => {
+    const { stop, ended, state, synced, work } = await start();
+    synced.resolve();
+    await until("it works", () => state.working);
+    stop.abort();
+    await until("the queue is closed", () => state.closed);
+    let isOver = false;
+    void ended.then(() => (isOver = true));
+    await new Promise(setImmediate);
+    expect(isOver).toBe(false);
+    work.resolve();
+    expect(await ended).toBe(true);
+  });
+
+  it("waits 20 s at most", async () => {
+    const { clock, stop, ended, state, synced } = await start();
+    synced.resolve();
+    await until("it works", () => state.working);
+    stop.abort();
+    await until("the queue is closed", () => state.closed);
+    await clock.advance(20_000);
+    expect(await ended).toBe(true);
+  });
+
+  it("needs no caches", async () => {
+    const { stop, ended } = await start();
+    stop.abort();
+    expect(await ended).toBe(true);
+  });
+});
