@@ -80,7 +80,7 @@ async function main(): Promise<void> {
 /** A fresh cluster for each size, so that one can't slow the next. */
 async function benchSize(folder: string, size: number): Promise<void> {
   process.stderr.write(`\n▸ ${size} objects\n`);
-  const cluster = await startCluster({ node: false });
+  const cluster = await startCluster({ node: false, builtin: true });
   const aws = new AwsStandIn();
   aws.latencyMs = LATENCY_MS;
   const endpoint = await aws.start();

@@ -11,6 +11,7 @@ import { newKubeApi } from "../src/kube/rest-kube-api.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
+import { atEnd, end } from "../test/support/at-end.ts";
 import { awsEnvironment, awsUser } from "../test/support/aws.ts";
 import { startMinistack } from "../test/support/ministack.ts";
 import { startOperator, sumOf } from "../test/support/operator.ts";
@@ -25,34 +26,20 @@ const paint = (format: Parameters<typeof styleText>[0], text: string) => styleTe
 const title = (text: string) => out(`\n${paint(["bold", "cyan"], text)}`);
 const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(2)} s`.padStart(8);
 
-const cleanUps: (() => Promise<unknown> | void)[] = [];
-let ending = false;
-async function end(code: number): Promise<never> {
-  if (!ending) {
-    ending = true;
-    for (const cleanUp of cleanUps.toReversed()) await Promise.resolve(cleanUp()).catch(() => undefined);
-  }
-  process.exit(code);
-}
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    out(paint("dim", "\nstopping, nothing is left behind …"));
-    void end(signal === "SIGINT" ? 0 : 143);
-  });
-}
+process.once("SIGINT", () => out(paint("dim", "\nstopping, nothing is left behind …")));
 
 async function story(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-demo-"));
-  cleanUps.push(() => rmSync(folder, { recursive: true, force: true }));
+  atEnd(() => rmSync(folder, { recursive: true, force: true }));
   title("1  A real cluster, an AWS, and the operator");
   const cluster = await startCluster();
-  cleanUps.push(() => cluster.stop());
+  atEnd(() => cluster.stop());
   const kubectl = async (...args: string[]) =>
     (await run(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, ...args], { cwd: root })).stdout;
   const ministack = await step("start ministack, an emulator of AWS", () =>
     startMinistack(path.join(folder, "aws.log")),
   );
-  cleanUps.push(() => ministack.stop());
+  atEnd(() => ministack.stop());
   const aws = awsUser(ministack.endpoint);
   await aws.create("prod/shop/orders", secret("correct-horse"));
   await kubectl("apply", "--server-side", "-f", "crds/");
@@ -66,7 +53,7 @@ async function story(): Promise<void> {
       args: ["--watch-namespaces=shop"],
     }),
   );
-  cleanUps.push(() => operator.stop());
+  atEnd(() => operator.stop());
 
   title(`2  kubectl apply -f ${manifest}`);
   const latency = timeToSecret(cluster.kubeconfig);

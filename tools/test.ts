@@ -2,10 +2,12 @@
  * Runs the test suites that are named, one after the other, and ends with the line that counts all of them, from
  * Jest's own results. `node tools/test.ts unit integration e2e [-- jest arguments]`
  */
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { atEnd } from "../test/support/at-end.ts";
 import { styleText } from "node:util";
 
 const cluster = [
@@ -56,7 +58,7 @@ for (const name of names) {
     ...suite,
     ...extra,
   ];
-  const { status } = spawnSync(process.execPath, args, {
+  const jest = spawn(process.execPath, args, {
     stdio: ["ignore", process.stderr.fd, process.stderr.fd],
     env: {
       ...process.env,
@@ -64,12 +66,25 @@ for (const name of names) {
       SECRETSYNC_TEST_SUITE: name,
     },
   });
+  // Whoever ends this run ends its tests, and they clean up.
+  const forget = atEnd(async () => {
+    jest.kill("SIGTERM");
+    await gone;
+  });
+  const gone = once(jest, "exit") as Promise<[number | null]>;
+  const [status] = await gone;
+  forget();
   const result = resultOf(file);
   total.passed += result.numPassedTests;
   total.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
   total.skipped += result.numPendingTests;
   // Jest fails for more than tests, such as too little coverage.
-  if (status !== 0 && result.numFailedTests + result.numRuntimeErrorTestSuites === 0) total.failed++;
+  if (status !== 0 && result.numFailedTests + result.numRuntimeErrorTestSuites === 0) {
+    process.stderr.write(
+      `the ${name} tests pass, but Jest ended with ${status}: see above, such as coverage\n`,
+    );
+    total.failed++;
+  }
 }
 rmSync(folder, { recursive: true, force: true });
 

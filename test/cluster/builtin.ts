@@ -1,9 +1,18 @@
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { atEnd } from "../support/at-end.ts";
 import { step } from "../support/progress.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
-import { ensureSystemPackages, nodeObstacle, removeLeftovers, startNode, type Node } from "./node.ts";
+import {
+  ensureSystemPackages,
+  nodeObstacle,
+  removeLeftover,
+  removeLeftovers,
+  startNode,
+  type Node,
+} from "./node.ts";
+import { whoIs } from "./cache.ts";
 import { ensureTools } from "./tools.ts";
 
 /** The cluster that needs no Docker: real control plane, and a real node where this machine can run one. */
@@ -25,29 +34,26 @@ export async function startBuiltinCluster({ node = true } = {}): Promise<Builtin
   }
   if (!noNode) await removeLeftovers();
   const folder = realpathSync(mkdtempSync(path.join(tmpdir(), "secretsync-cluster-")));
-  writeFileSync(path.join(folder, "pid"), String(process.pid));
-  const controlPlane = await step("start etcd and the control plane", () =>
-    startControlPlane({ folder, scheduler: !noNode }),
-  );
-  const remove = () => rmSync(folder, { recursive: true, force: true });
+  writeFileSync(path.join(folder, "pid"), whoIs(process.pid) ?? "");
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async () => {
+    for (const part of started.splice(0).toReversed()) await part.stop();
+    await removeLeftover(folder);
+    forget();
+  };
+  const forget = atEnd(stop);
   try {
+    const controlPlane = await step("start etcd and the control plane", () =>
+      startControlPlane({ folder, scheduler: !noNode }),
+    );
+    started.push(controlPlane);
     const joined = noNode
       ? undefined
       : await step("start containerd and a kubelet", () => startNode(controlPlane));
-    return {
-      controlPlane,
-      kubeconfig: controlPlane.kubeconfig,
-      node: joined,
-      noNode,
-      async stop() {
-        await joined?.stop();
-        await controlPlane.stop();
-        remove();
-      },
-    };
+    if (joined) started.push(joined);
+    return { controlPlane, kubeconfig: controlPlane.kubeconfig, node: joined, noNode, stop };
   } catch (error) {
-    await controlPlane.stop();
-    remove();
+    await stop();
     throw error;
   }
 }

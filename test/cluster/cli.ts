@@ -5,83 +5,86 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { until } from "../support/wait.ts";
-import { cacheFolder } from "./cache.ts";
+import { atEnd, end } from "../support/at-end.ts";
+import { Fatal, until } from "../support/wait.ts";
+import { cacheFolder, isAlive, livingProcess, whoIs, withLock } from "./cache.ts";
 import { startCluster } from "./cluster.ts";
+import { removeLeftovers } from "./node.ts";
 
 const stateFile = path.join(cacheFolder, "cluster.json");
+const holderFile = path.join(cacheFolder, "cluster.pid");
 const logFile = path.join(cacheFolder, "cluster.log");
 interface State {
-  pid: number;
   kubeconfig?: string;
   problem?: string;
 }
 
-const readState = (): State | undefined =>
-  existsSync(stateFile) ? (JSON.parse(readFileSync(stateFile, "utf8")) as State) : undefined;
-const isRunning = (state: State | undefined): state is State => {
-  if (!state) return false;
-  try {
-    process.kill(state.pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
+const readState = (): State =>
+  existsSync(stateFile) ? (JSON.parse(readFileSync(stateFile, "utf8")) as State) : {};
+const writeState = (state: State): void => writeFileSync(stateFile, JSON.stringify(state));
 
 const commands: Record<string, () => Promise<void>> = {
   async up() {
-    mkdirSync(cacheFolder, { recursive: true });
-    if (!isRunning(readState())) {
-      rmSync(stateFile, { force: true });
-      // Progress of long builds belongs on this terminal.
-      const log = process.stderr.isTTY ? "inherit" : openSync(logFile, "a");
-      const child = spawn(process.execPath, [import.meta.filename, "supervise"], {
-        detached: true,
-        stdio: ["ignore", log, log],
-      });
-      child.unref();
-    }
-    const state = await until(
-      "the cluster is up",
-      () => {
-        const now = readState();
-        return now?.kubeconfig !== undefined || now?.problem !== undefined ? now : false;
-      },
-      { timeoutMs: 45 * 60_000, everyMs: 200 },
-    );
-    if (state.problem !== undefined) throw new Error(state.problem);
-    process.stdout.write(`${state.kubeconfig}\n`);
+    const kubeconfig = await withLock("cluster-up", async () => {
+      if (!isAlive(holderFile)) supervisor();
+      return until("the cluster is up", started, { timeoutMs: 45 * 60_000, everyMs: 200 });
+    });
+    process.stdout.write(`${kubeconfig}\n`);
   },
 
   async down() {
-    const state = readState();
-    if (!isRunning(state)) {
+    const pid = livingProcess(holderFile);
+    // Also what one that was killed has left behind.
+    if (process.platform === "linux" && process.getuid?.() === 0) await removeLeftovers();
+    if (pid === undefined) {
       process.stderr.write("no cluster is up\n");
       return;
     }
-    process.kill(state.pid, "SIGTERM");
-    await until("the cluster is down", () => !isRunning(state), { timeoutMs: 60_000 });
-    rmSync(stateFile, { force: true });
+    process.kill(pid, "SIGTERM");
+    await until("the cluster is down", () => !isAlive(holderFile), { timeoutMs: 60_000 });
+    for (const file of [stateFile, holderFile]) rmSync(file, { force: true });
   },
 
   async supervise() {
-    writeFileSync(stateFile, JSON.stringify({ pid: process.pid }));
     try {
       const cluster = await startCluster();
-      const stop = () => {
-        void cluster.stop().finally(() => process.exit(0));
-      };
-      for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, stop);
-      writeFileSync(stateFile, JSON.stringify({ pid: process.pid, kubeconfig: cluster.kubeconfig }));
+      atEnd(() => cluster.stop());
+      writeState({ kubeconfig: cluster.kubeconfig });
       setInterval(() => undefined, 1 << 30);
     } catch (error) {
-      writeFileSync(stateFile, JSON.stringify({ pid: process.pid, problem: (error as Error).message }));
+      writeState({ problem: (error as Error).message });
       process.exitCode = 1;
     }
   },
 };
 
+/** In the background; progress of long builds belongs on this terminal. */
+function supervisor(): void {
+  mkdirSync(cacheFolder, { recursive: true });
+  rmSync(stateFile, { force: true });
+  const log = process.stderr.isTTY ? "inherit" : openSync(logFile, "a");
+  const child = spawn(process.execPath, [import.meta.filename, "supervise"], {
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
+  writeFileSync(holderFile, whoIs(child.pid ?? 0) ?? "");
+  // Who gives up waiting wants no cluster.
+  atEnd(() => child.kill("SIGTERM"));
+  child.unref();
+}
+
+function started(): string | false {
+  const { kubeconfig, problem } = readState();
+  if (problem !== undefined) throw new Fatal(problem);
+  if (kubeconfig === undefined && !isAlive(holderFile)) throw new Fatal(`it ended; ${logFile} tells why`);
+  return kubeconfig ?? false;
+}
+
 const command = commands[process.argv[2] ?? ""];
 if (!command) throw new Error("usage: cli.ts up | down");
-await command();
+try {
+  await command();
+} catch (error) {
+  process.stderr.write(`${(error as Error).message}\n`);
+  await end(1);
+}

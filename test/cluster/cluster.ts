@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { OPERATOR_IMAGE, packOperatorImage } from "../../tools/image/operator-image.ts";
+import { atEnd } from "../support/at-end.ts";
 import { onPath } from "../support/children.ts";
 import { step } from "../support/progress.ts";
 import { startBuiltinCluster } from "./builtin.ts";
@@ -42,7 +43,8 @@ const foreign = {
   auditLog: undefined,
 };
 
-export async function startCluster({ node = true } = {}): Promise<Cluster> {
+/** `builtin`: not kind, where only the built-in one will do. */
+export async function startCluster({ node = true, builtin = false } = {}): Promise<Cluster> {
   const given = process.env["SECRETSYNC_TEST_KUBECONFIG"];
   if (given) {
     const stop = () => Promise.resolve();
@@ -55,25 +57,25 @@ export async function startCluster({ node = true } = {}): Promise<Cluster> {
       stop,
     };
   }
-  if (node && onPath("kind") && dockerAnswers()) return startKind();
-  const builtin = await startBuiltinCluster({ node });
+  if (!builtin && onPath("kind") && dockerAnswers()) return startKind();
+  const own = await startBuiltinCluster({ node });
   return {
-    kubeconfig: builtin.kubeconfig,
+    kubeconfig: own.kubeconfig,
     origin: "built-in",
     kubectl: toolPath("kubectl"),
-    noPods: builtin.noNode,
+    noPods: own.noNode,
     operatorImage: async () => {
-      if (!builtin.node) return { missing: "there are no pods" };
+      if (!own.node) return { missing: "there are no pods" };
       const image = await step("pack the operator's image", () => Promise.resolve(packOperatorImage()));
-      await builtin.node.importImage(image);
+      await own.node.importImage(image);
       return { image: OPERATOR_IMAGE };
     },
     async forPods(port) {
-      await builtin.node?.relay.forward(port, port);
-      return builtin.node && `http://${builtin.node.relay.address}:${port}`;
+      await own.node?.relay.forward(port, port);
+      return own.node && `http://${own.node.relay.address}:${port}`;
     },
-    auditLog: builtin.controlPlane.auditLog,
-    stop: () => builtin.stop(),
+    auditLog: own.controlPlane.auditLog,
+    stop: () => own.stop(),
   };
 }
 
@@ -98,6 +100,11 @@ async function startKind(): Promise<Cluster> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-kind-"));
   const kubeconfig = path.join(folder, "kubeconfig");
   const options = { maxBuffer: 1 << 26 };
+  const remove = async () => {
+    await run("kind", ["delete", "cluster", "--name", name, "--kubeconfig", kubeconfig], options);
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const forget = atEnd(remove);
   await step(`create the kind cluster ${name}`, () =>
     run("kind", ["create", "cluster", "--name", name, "--kubeconfig", kubeconfig, "--wait", "120s"], options),
   );
@@ -116,8 +123,8 @@ async function startKind(): Promise<Cluster> {
       return { image: OPERATOR_IMAGE };
     },
     async stop() {
-      await run("kind", ["delete", "cluster", "--name", name, "--kubeconfig", kubeconfig], options);
-      rmSync(folder, { recursive: true, force: true });
+      await remove();
+      forget();
     },
   };
 }

@@ -1,10 +1,10 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { onPath } from "../support/children.ts";
 import { step } from "../support/progress.ts";
-import { cacheFolder, withLock } from "./cache.ts";
+import { cacheFolder, makeWhole, withLock } from "./cache.ts";
 
 const run = promisify(execFile);
 
@@ -21,20 +21,18 @@ export async function debianPrograms(name: string, programs: readonly string[]):
     throw new Error(`install ${programs.join(" and ")}: they are in the Debian package ${name}`);
   await withLock(`debian-${name}`, async () => {
     if (existsSync(folder)) return;
-    const partial = `${folder}.partial`;
-    rmSync(partial, { recursive: true, force: true });
-    mkdirSync(partial, { recursive: true });
-    await step(`download ${name}`, async () => {
-      const download = () => run("apt-get", ["download", name], { cwd: partial });
-      await download().catch(async () => {
-        await run("apt-get", ["update"], { maxBuffer: 1 << 26 });
-        await download();
-      });
-      const [archive = ""] = readdirSync(partial);
-      await run("dpkg-deb", ["-x", archive, "."], { cwd: partial });
-      rmSync(path.join(partial, archive));
-      renameSync(partial, folder);
-    });
+    await step(`download ${name}`, () =>
+      makeWhole(folder, async (partial) => {
+        const download = () => run("apt-get", ["download", name], { cwd: partial });
+        await download().catch(async () => {
+          await run("apt-get", ["update"], { maxBuffer: 1 << 26 });
+          await download();
+        });
+        const [archive = ""] = readdirSync(partial);
+        await run("dpkg-deb", ["-x", archive, "."], { cwd: partial });
+        rmSync(path.join(partial, archive));
+      }),
+    );
   });
   return bin;
 }

@@ -10,7 +10,7 @@ import { until } from "../support/wait.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { isAlive } from "./cache.ts";
 import { packImage, type PackedImage } from "../../tools/image/oci.ts";
-import { startRelay, type Relay } from "./relay.ts";
+import { releaseAddress, startRelay, type Relay } from "./relay.ts";
 import { toolPath } from "./tools.ts";
 
 const run = promisify(execFile);
@@ -46,6 +46,9 @@ const systemPackages: readonly { package: string; present: () => boolean }[] = [
   { package: "busybox-static", present: () => onPath("busybox") !== undefined },
 ];
 
+/** In a cluster's folder: the address that it has on the loopback interface. */
+const ADDRESS_FILE = "address";
+
 const exists = (file: string) => {
   try {
     readFileSync(file, { flag: "r" });
@@ -72,7 +75,7 @@ export async function ensureSystemPackages(): Promise<void> {
     await run("apt-get", ["install", "-y", "--no-install-recommends", ...missing()], {
       env,
       maxBuffer: 1 << 26,
-    });
+    }).catch(() => undefined);
   }
   if (missing().length > 0)
     throw new Error(`install these system packages for a node: ${missing().join(", ")}`);
@@ -111,6 +114,7 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
     rmSync(file);
   };
   const children: Child[] = [];
+  writeFileSync(path.join(controlPlane.folder, ADDRESS_FILE), controlPlane.serviceAddress);
   const relay = await startRelay(controlPlane.serviceAddress);
   const stop = async () => {
     await relay.stop();
@@ -253,10 +257,17 @@ async function removeContainers(ctr: Ctr): Promise<void> {
 export async function removeLeftovers(): Promise<void> {
   for (const folder of globSync(path.join(realpathSync(tmpdir()), "secretsync-cluster-*"))) {
     if (isAlive(path.join(folder, "pid"))) continue;
-    killShims(folder);
-    await unmountBelow(folder);
-    rmSync(folder, { recursive: true, force: true });
+    await removeLeftover(folder);
   }
+}
+
+/** What outlives the processes of a cluster, whether they ended well or not. */
+export async function removeLeftover(folder: string): Promise<void> {
+  killShims(folder);
+  await unmountBelow(folder);
+  const address = readText(path.join(folder, ADDRESS_FILE));
+  if (address) await releaseAddress(address);
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** And what they run: a container that was just being made when the node stopped is in no list. */

@@ -38,7 +38,10 @@ export async function startRelay(address: string): Promise<Relay> {
     },
     async stop() {
       for (const server of servers) server.close();
-      await run("ip", ["address", "delete", `${address}/32`, "dev", "lo"]).catch(() => undefined);
+      await releaseAddress(address);
     },
   };
 }
+
+export const releaseAddress = async (address: string): Promise<void> =>
+  void (await run("ip", ["address", "delete", `${address}/32`, "dev", "lo"]).catch(() => undefined));

@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
-import { onPath } from "../support/children.ts";
+import { onPath, withParent } from "../support/children.ts";
 import { step } from "../support/progress.ts";
-import { cacheFolder, withLock } from "./cache.ts";
+import { cacheFolder, makeWhole, withLock } from "./cache.ts";
 
 const run = promisify(execFile);
 
@@ -87,18 +87,21 @@ export async function ensureTools(...tools: readonly Tool[]): Promise<void> {
       }
       const { module, programs, flags = [] }: Build = builds[tool];
       await step(`build ${Object.keys(programs).join(", ")}`, async () => {
-        const partial = `${folder}.partial`;
-        rmSync(partial, { recursive: true, force: true });
-        mkdirSync(partial, { recursive: true });
         const [[name, target] = ["", ""], ...more] = Object.entries(programs);
-        // One command for many programs links them side by side; it names each after its package.
-        const output = more.length > 0 ? `${partial}/` : path.join(partial, name);
         const packages = more.length > 0 ? Object.values(programs) : [target];
-        await run("go", ["build", "-trimpath", ...flags, "-o", output, ...packages], {
-          cwd: moduleFolder(module),
-          maxBuffer: 1 << 26,
+        await makeWhole(folder, async (partial) => {
+          // One command for many programs links them side by side; it names each after its package.
+          const output = more.length > 0 ? `${partial}/` : path.join(partial, name);
+          const [command, args] = withParent("go", [
+            "build",
+            "-trimpath",
+            ...flags,
+            "-o",
+            output,
+            ...packages,
+          ]);
+          await run(command, args, { cwd: moduleFolder(module), maxBuffer: 1 << 26 });
         });
-        renameSync(partial, folder);
       });
     });
   }

@@ -452,8 +452,8 @@ describe("identities", () => {
     for (const id of [may, mayNot]) {
       const name = unique("tenant");
       names[id] = name;
-      await keysOf(name, id);
-      await providerWith(name, { name });
+      await keysOf(`${name}-keys`, id);
+      await providerWith(name, { name: `${name}-keys` });
       await ns.sync(name, { ...spec(key, { refreshInterval: "1h" }), providerRef: { name } });
     }
     await ns.untilReason(names[may]!, "Synced");
@@ -582,7 +582,7 @@ describe("the target", () => {
       type: "bootstrap.kubernetes.io/token",
       data: { "token-id": "eA==" },
     };
-    await api.create(resources.secret, token as KubeObject, signal);
+    await api.create(resources.secret, token, signal);
     aws.put(name, canary("one"));
     await ns.sync(name, spec(name, { target: { creationPolicy: "Merge" } }));
     expect((await ns.untilReason(name, "TargetConflict")).message).toContain("gives power");
@@ -805,7 +805,7 @@ describe("restarts", () => {
     const restart = { policy: "Listed", targets: [{ kind: "Deployment", name: deployment }] };
     await ns.sync(name, spec(name, { refreshInterval: "1h", restart }));
     await ns.untilReason(name, "Synced");
-    await api.create(resources.Deployment, object as KubeObject, signal);
+    await api.create(resources.Deployment, object, signal);
     const get = async () =>
       (await api.get<WorkloadObject>(resources.Deployment, deployment, namespace, signal)) as WorkloadObject;
     for (const value of ["two", "three"]) {

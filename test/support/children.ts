@@ -35,6 +35,10 @@ export function onPath(command: string): string | undefined {
 
 const setpriv = process.platform === "linux" ? onPath("setpriv") : undefined;
 
+/** A command line whose process the kernel ends with this one, where it can. */
+export const withParent = (command: string, args: readonly string[]): [string, string[]] =>
+  setpriv ? [setpriv, ["--pdeathsig", "KILL", command, ...args]] : [command, [...args]];
+
 export function startChild(
   name: string,
   command: string,
@@ -42,7 +46,7 @@ export function startChild(
   options: { logFile: string; env?: NodeJS.ProcessEnv; cwd?: string },
 ): Child {
   const log = openSync(options.logFile, "a");
-  const [file, argv] = setpriv ? [setpriv, ["--pdeathsig", "KILL", command, ...args]] : [command, [...args]];
+  const [file, argv] = withParent(command, args);
   const child = spawn(file, argv, {
     stdio: ["ignore", log, log],
     env: options.env ?? process.env,

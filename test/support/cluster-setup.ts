@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { startCluster } from "../cluster/cluster.ts";
+import { atEnd } from "./at-end.ts";
 import { startMinistack } from "./ministack.ts";
 import { run } from "./kubectl.ts";
 
@@ -16,6 +17,7 @@ export const teardown: { run: () => Promise<void> } = ((globalThis as Record<str
 // oxlint-disable-next-line import/no-default-export -- Jest asks for one.
 export default async function setup(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-suite-"));
+  const forget = atEnd(() => rmSync(folder, { recursive: true, force: true }));
   const cluster = await startCluster({ node: process.env["SECRETSYNC_TEST_SUITE"] !== "integration" });
   mkdirSync(path.join(folder, "logs"));
   const ministack = await startMinistack(path.join(folder, "ministack.log"));
@@ -46,5 +48,6 @@ export default async function setup(): Promise<void> {
     await ministack.stop();
     await cluster.stop();
     rmSync(folder, { recursive: true, force: true });
+    forget();
   };
 }

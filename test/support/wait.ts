@@ -1,5 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Waiting longer is of no use. */
+export class Fatal extends Error {}
+
 /** Polls until the check gives a value other than undefined or false; the last error or value explains a time-out. */
 export async function until<T>(
   what: string,
@@ -14,6 +17,7 @@ export async function until<T>(
       if (value !== undefined && value !== false) return value;
       last = value;
     } catch (error) {
+      if (error instanceof Fatal) throw error;
       last = error;
     }
     if (performance.now() > deadline) {

@@ -88,7 +88,7 @@ describe("metrics", () => {
 
   it("carry labels of closed sets only, but for names of objects", async () => {
     const labels = [...(await newTestMetrics([sample("a")]).registry.metrics()).matchAll(/[{,](\w+)="/g)];
-    expect([...new Set(labels.map(([, label]) => label))].sort()).toEqual([
+    expect([...new Set(labels.map(([, label]) => String(label)))].sort()).toEqual([
       "kind",
       "lane",
       "le",
