@@ -1,9 +1,27 @@
+import { readFileSync } from "node:fs";
 import * as z from "zod";
 
 /**
  * The chart's values, once: values.yaml, values.schema.json and the table of its README are made from this. Names are
  * those of cert-manager and External Secrets Operator where they have the same thing.
  */
+
+interface Figure {
+  readonly name: string;
+  readonly size?: number;
+  readonly value: number;
+}
+
+/** What the last benchmark says. */
+function measuredMemory(): string {
+  const { figures } = JSON.parse(readFileSync("docs/benchmarks.json", "utf8")) as { figures: Figure[] };
+  const mib = (name: string, size?: number) => {
+    const figure = figures.find((each) => each.name === name && (size === undefined || each.size === size));
+    if (!figure) throw new Error(`docs/benchmarks.json has no ${name}`);
+    return `${Math.round(figure.value)} MiB`;
+  };
+  return `${mib("memory, idle")} idle, ${mib("memory", 1_000)} with 1,000 objects, ${mib("memory", 10_000)} with 10,000`;
+}
 
 const text = (description: string, fallback = "") => z.string().default(fallback).meta({ description });
 const name = (description: string) =>
@@ -25,15 +43,69 @@ const group = <S extends z.core.$ZodLooseShape>(description: string, shape: S) =
     .prefault({} as never)
     .meta({ description });
 
+const quantity = z
+  .union([z.string().regex(/^[0-9]+(\.[0-9]+)?([EPTGMk]i?|m)?$/), z.number().min(0)])
+  .meta({ description: "A quantity such as 100m or 128Mi." });
+const quantities = z
+  .strictObject({
+    cpu: quantity.optional(),
+    memory: quantity.optional(),
+    "ephemeral-storage": quantity.optional(),
+  })
+  .optional();
+const variable = z.strictObject({
+  name: z.string().min(1),
+  value: z.string().optional(),
+  valueFrom: z.record(z.string(), z.unknown()).optional(),
+});
+const toleration = z.strictObject({
+  key: z.string().optional(),
+  operator: z.enum(["Exists", "Equal"]).optional(),
+  value: z.string().optional(),
+  effect: z.enum(["NoSchedule", "PreferNoSchedule", "NoExecute"]).optional(),
+  tolerationSeconds: z.int().optional(),
+});
+const mount = z.strictObject({
+  name: z.string().min(1),
+  mountPath: z.string().min(1),
+  subPath: z.string().optional(),
+  readOnly: z.boolean().optional(),
+});
+const named = z.looseObject({ name: z.string().min(1) });
+const listOf = <S extends z.ZodType>(item: S, description: string) =>
+  z.array(item).default([]).meta({ description });
+const duration = (description: string, fallback: string) =>
+  z
+    .string()
+    .regex(/^([0-9]+(ms|s|m|h))*$/, "must be a duration such as 30s")
+    .default(fallback)
+    .meta({ description });
+const probe = (what: string, periodSeconds: number, failureThreshold: number) =>
+  group(what, {
+    periodSeconds: z.int().min(1).default(periodSeconds).meta({ description: "Seconds between two." }),
+    timeoutSeconds: z.int().min(1).default(1).meta({ description: "Seconds that one may take." }),
+    failureThreshold: z
+      .int()
+      .min(1)
+      .default(failureThreshold)
+      .meta({ description: "So many in a row count." }),
+  });
+
+const budget = (description: string) =>
+  z
+    .union([z.int().min(0), z.string().regex(/^([0-9]+%)?$/)])
+    .default("")
+    .meta({ description });
+
 const monitor = (kind: string) =>
   group(`${kind} of the Prometheus Operator.`, {
     enabled: flag("Create it.", false),
-    interval: z
-      .string()
-      .regex(/^([0-9]+(ms|s|m|h))+$/)
-      .default("30s")
-      .meta({ description: "How often it is scraped." }),
+    namespace: text("Where it is created. Default: the release's namespace."),
+    interval: duration("How often it is scraped.", "30s"),
+    scrapeTimeout: duration("How long a scrape may take. Default: Prometheus' own.", ""),
     labels: strings("Labels that your Prometheus selects by."),
+    relabelings: rawList("Relabelings of targets."),
+    metricRelabelings: rawList("Relabelings of series."),
   });
 
 export const chartValues = z.strictObject({
@@ -46,7 +118,7 @@ export const chartValues = z.strictObject({
     description: "How many operators. One of them works, the others stand by.",
   }),
   image: group("The operator's image.", {
-    repository: z.string().min(1).default("docker.io/secretsync/secretsync").meta({
+    repository: z.string().min(1).default("ghcr.io/secretsync/secretsync").meta({
       description: "Registry and name.",
     }),
     tag: text("Tag. Default: the chart's appVersion."),
@@ -60,7 +132,7 @@ export const chartValues = z.strictObject({
       .default("IfNotPresent")
       .meta({ description: "When it is pulled." }),
   }),
-  imagePullSecrets: rawList("Secrets with which it is pulled."),
+  imagePullSecrets: listOf(named, "Secrets with which it is pulled."),
 
   crds: group("The CustomResourceDefinitions.", {
     enabled: flag("Install and upgrade them. False for a second install in the same cluster.", true),
@@ -109,9 +181,9 @@ export const chartValues = z.strictObject({
     .array(z.string().startsWith("--"))
     .default([])
     .meta({ description: "More flags; docs/reference/flags.md lists them." }),
-  extraEnv: rawList("More environment variables, for example AWS_REGION."),
-  extraVolumes: rawList("More volumes of the pod."),
-  extraVolumeMounts: rawList("More mounts of the container."),
+  extraEnv: listOf(variable, "More environment variables, for example AWS_REGION."),
+  extraVolumes: listOf(named, "More volumes of the pod."),
+  extraVolumeMounts: listOf(mount, "More mounts of the container."),
   extraObjects: rawList(
     "More objects to install, as they are. Kinds of this chart's own CRDs only once those are installed.",
   ),
@@ -120,6 +192,7 @@ export const chartValues = z.strictObject({
     create: flag("Create it. False: serviceAccount.name must exist.", true),
     name: text("Its name. Default: the name of the release."),
     annotations: strings("For example eks.amazonaws.com/role-arn: the AWS identity of the operator."),
+    labels: strings("More labels."),
   }),
   rbac: group("Rights.", {
     create: flag("Create the operator's Roles and bindings.", true),
@@ -154,6 +227,17 @@ export const chartValues = z.strictObject({
       }),
   }),
 
+  deploymentAnnotations: strings("Annotations of the Deployment."),
+  strategy: raw("How an upgrade replaces pods. Default: Kubernetes' own."),
+  revisionHistoryLimit: z.int().min(0).default(10).meta({ description: "Old ReplicaSets that are kept." }),
+  dnsPolicy: z
+    .enum(["", "ClusterFirst", "Default", "None", "ClusterFirstWithHostNet"])
+    .default("")
+    .meta({ description: "DNS policy of the pods." }),
+  dnsConfig: raw("DNS configuration of the pods."),
+  startupProbe: probe("Until the operator answers.", 1, 60),
+  livenessProbe: probe("Whether the operator must be restarted.", 20, 3),
+  readinessProbe: probe("Whether the operator has all that it needs.", 5, 3),
   podAnnotations: strings("Annotations of the pods."),
   podLabels: strings("Labels of the pods."),
   podSecurityContext: raw(
@@ -170,19 +254,26 @@ export const chartValues = z.strictObject({
     readOnlyRootFilesystem: true,
     capabilities: { drop: ["ALL"] },
   }),
-  resources: raw("Measured: 80 MiB idle, 110 MiB with 1,000 objects, 200 MiB with 10,000.", {
-    requests: { cpu: "50m", memory: "128Mi" },
-    limits: { memory: "384Mi" },
-  }),
+  resources: z
+    .strictObject({ requests: quantities, limits: quantities })
+    .default({ requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "384Mi" } })
+    .meta({ description: `CPU and memory. Measured: ${measuredMemory()}.` }),
   nodeSelector: strings("Nodes that may run it."),
-  tolerations: rawList("Taints that it tolerates."),
+  tolerations: listOf(toleration, "Taints that it tolerates."),
   affinity: raw("Affinity of the pods."),
-  topologySpreadConstraints: rawList(
+  topologySpreadConstraints: listOf(
+    z.looseObject({
+      maxSkew: z.int().min(1),
+      topologyKey: z.string().min(1),
+      whenUnsatisfiable: z.enum(["DoNotSchedule", "ScheduleAnyway"]),
+    }),
     "How pods are spread. Default: over nodes and zones, where that is possible.",
   ),
   priorityClassName: text("Priority class of the pods."),
   podDisruptionBudget: group("PodDisruptionBudget, with two replicas or more.", {
     enabled: flag("Create it: one pod at a time may be evicted.", true),
+    minAvailable: budget("So many pods stay, instead of maxUnavailable."),
+    maxUnavailable: budget("So many pods may be evicted at once. Default: 1."),
   }),
   networkPolicy: group(
     "NetworkPolicy: nothing comes in but scrapes and probes; DNS and these ports go out.",
@@ -192,6 +283,11 @@ export const chartValues = z.strictObject({
         .array(z.int().min(1).max(65535))
         .default([443, 6443])
         .meta({ description: "TCP ports of the apiserver and of AWS." }),
+      egressTo: rawList("Peers that these ports lead to, such as an ipBlock for each. Empty: anywhere."),
+      cloudIdentity: flag(
+        "Let out what asks the node for an identity: EKS Pod Identity, and instance metadata.",
+        true,
+      ),
     },
   ),
 

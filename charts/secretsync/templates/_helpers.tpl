@@ -12,6 +12,9 @@
 {{- end }}
 
 {{- define "secretsync.serviceAccountName" -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) }}
+{{- fail "serviceAccount.name: name the ServiceAccount that exists, or set serviceAccount.create to true" }}
+{{- end -}}
 {{ .Values.serviceAccount.name | default (include "secretsync.fullname" .) }}
 {{- end }}
 
@@ -31,6 +34,11 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: secretsync
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- range $key, $_ := merge (dict) .Values.commonLabels .Values.podLabels }}
+{{- if has $key (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component") }}
+{{- fail (printf "commonLabels, podLabels: %s is what the chart selects its pods by; use another label" $key) }}
+{{- end }}
+{{- end }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
