@@ -110,7 +110,6 @@ export function wire(parts: Parts): Operator {
   };
   const onList = (kind: string, items: number) => {
     metrics.lists.inc({ kind });
-    health.works(`watch ${kind}`);
     log.debug({ kind, items }, "listed");
   };
 
@@ -207,6 +206,7 @@ export function wire(parts: Parts): Operator {
     views,
     onError: onWatchError,
     onList,
+    onWatch: (kind) => health.works(`watch ${kind}`),
   });
   const loadKey = async (signal: AbortSignal) => {
     try {

@@ -23,6 +23,7 @@ export interface WatchOptions {
   readonly watchIdleMs?: number;
   readonly onError: (kind: string, error: unknown, retryInMs: number) => void;
   readonly onList: (kind: string, items: number) => void;
+  readonly onWatch: (kind: string) => void;
 }
 
 /** What a reflector is to those who only run and watch it. */
@@ -62,6 +63,7 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       ...(options.watchIdleMs === undefined ? {} : { idleMs: options.watchIdleMs }),
       onError: (error, retryInMs) => options.onError(type.kind, error, retryInMs),
       onList: (items) => options.onList(type.kind, items),
+      onWatch: () => options.onWatch(type.kind),
     });
   };
   const each = <T extends Stored>(

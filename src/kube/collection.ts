@@ -14,7 +14,10 @@ export function collectionOf<T>(
       return { items: (items ?? []).map(project), ...metadata };
     },
 
-    async *watch(options: { resourceVersion: string; timeoutSeconds: number }, signal: AbortSignal) {
+    async *watch(
+      options: { resourceVersion: string; timeoutSeconds: number; onOpen?: () => void },
+      signal: AbortSignal,
+    ) {
       for await (const { type: kind, object } of api.watch(type, { ...selection, ...options }, signal)) {
         if (kind === "BOOKMARK")
           yield { type: "bookmark" as const, resourceVersion: object.metadata.resourceVersion ?? "" };
@@ -48,7 +51,8 @@ export function namedObjects<T>(
       resourceVersion: "0",
     }),
 
-    async *watch(_options: unknown, signal: AbortSignal) {
+    async *watch({ onOpen }: { onOpen?: () => void }, signal: AbortSignal) {
+      onOpen?.();
       for (;;) {
         await pause(signal);
         if (signal.aborted) return;

@@ -78,10 +78,10 @@ export interface KubeApi {
     options: Selection & { limit: number; continue?: string },
     signal: AbortSignal,
   ): Promise<ObjectList<T>>;
-  /** Ends when the server ends it; throws ApiError for an error in the stream. Bookmarks are asked for. */
+  /** `onOpen`: the server has begun to answer. Ends when the server ends it; throws ApiError for an error in the stream. Bookmarks are asked for. */
   watch<T extends KubeObject>(
     type: ResourceType,
-    options: Selection & { resourceVersion: string; timeoutSeconds: number },
+    options: Selection & { resourceVersion: string; timeoutSeconds: number; onOpen?: () => void },
     signal: AbortSignal,
   ): AsyncIterable<WatchEvent<T>>;
   /**

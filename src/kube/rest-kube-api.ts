@@ -80,8 +80,9 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       {
         resourceVersion,
         timeoutSeconds,
+        onOpen,
         ...selection
-      }: Selection & { resourceVersion: string; timeoutSeconds: number },
+      }: Selection & { resourceVersion: string; timeoutSeconds: number; onOpen?: () => void },
       signal: AbortSignal,
     ): AsyncIterable<WatchEvent<T>> {
       const query = selectionQuery(selection);
@@ -99,6 +100,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
         signal,
       );
       if ((response.statusCode ?? 0) >= 300) throw toError(response, await readAll(response));
+      onOpen?.();
       try {
         for await (const line of lines(response)) {
           const event = JSON.parse(line) as WatchEvent<T> | { type: "ERROR"; object: Status };

@@ -13,8 +13,9 @@ import type { Store, Stored } from "./store.ts";
  */
 export interface Collection<T> {
   list(options: { limit: number; continue?: string }, signal: AbortSignal): Promise<Page<T>>;
+  /** `onOpen`: called when the server has begun to answer; changes may be long in coming. */
   watch(
-    options: { resourceVersion: string; timeoutSeconds: number },
+    options: { resourceVersion: string; timeoutSeconds: number; onOpen?: () => void },
     signal: AbortSignal,
   ): AsyncIterable<Change<T>>;
 }
@@ -48,6 +49,8 @@ export interface ReflectorOptions<T extends Stored> {
   readonly onError: (error: unknown, retryInMs: number) => void;
   /** Called for every list, with the number of items: relists should be rare. */
   readonly onList?: (items: number) => void;
+  /** Called when a watch is open: then all is well. */
+  readonly onWatch?: () => void;
   /** A watch without an event or a bookmark for so long is cut. Bookmarks come about once a minute. */
   readonly idleMs?: number;
 }
@@ -126,14 +129,14 @@ export class Reflector<T extends Stored> {
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { clock, collection, random, idleMs = IDLE_MS } = this.#options;
+    const { clock, collection, random, onWatch = () => undefined, idleMs = IDLE_MS } = this.#options;
     const cut = new AbortController();
     const timeoutSeconds = Math.round(300 + 300 * random());
     const started = clock.monotonic();
     let cancelIdle = clock.after(idleMs, () => cut.abort(new Error("the watch was silent for too long")));
     try {
       const changes = collection.watch(
-        { resourceVersion: this.#version as string, timeoutSeconds },
+        { resourceVersion: this.#version as string, timeoutSeconds, onOpen: onWatch },
         AbortSignal.any([signal, cut.signal]),
       );
       for await (const change of changes) {

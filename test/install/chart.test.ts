@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
@@ -7,9 +10,11 @@ import { ensureTools } from "../cluster/tools.ts";
 import { awsUser, TEST_CREDENTIALS, TEST_REGION } from "../support/aws.ts";
 import {
   asOperator,
-  audited,
-  granted,
+  accounts,
+  allows,
+  grantsOf,
   newRelease,
+  requestsOf,
   restrictedNamespace,
   testValues,
   type Helm,
@@ -44,7 +49,14 @@ beforeAll(async () => {
   ({ api, transport } = newAdmin());
   await ensureTools("helm", "helm4");
 }, 900_000);
-afterAll(() => transport.close());
+afterAll(() => {
+  transport.close();
+  if (!suiteVariable("AUDIT")) return;
+  const refused = [...accounts].flatMap((account) =>
+    requestsOf(account).filter((request) => request.refused),
+  );
+  expect(refused.filter(({ uri }) => !uri.includes("fieldManager=test"))).toEqual([]);
+});
 
 const restricted = {
   allowPrivilegeEscalation: false,
@@ -185,6 +197,44 @@ async function helmTest({ name, namespace, call }: ReturnType<typeof newRelease>
   }
 }
 
+/** Helm 4 waits by kstatus, as Flux does: for a SecretSync until it is synced, and not for what only was applied. */
+async function helmWaits(
+  { call, namespace }: ReturnType<typeof newRelease>,
+  shop: string,
+  spec: (key: string) => Record<string, unknown>,
+): Promise<void> {
+  const folder = mkdtempSync(path.join(tmpdir(), "secretsync-app-"));
+  mkdirSync(path.join(folder, "templates"));
+  writeFileSync(path.join(folder, "Chart.yaml"), "apiVersion: v2\nname: app\nversion: 0.1.0\n");
+  const write = (name: string, key: string) => {
+    const sync = {
+      apiVersion: "secretsync.dev/v1alpha1",
+      kind: "SecretSync",
+      metadata: { name, namespace: shop },
+      spec: spec(key),
+    };
+    writeFileSync(path.join(folder, "templates/sync.yaml"), JSON.stringify(sync));
+  };
+  const key = unique("waited");
+  try {
+    write(unique("missing"), `${key}-missing`);
+    await expect(call("install", unique("app"), folder, "--wait", "--timeout=5s")).rejects.toThrow();
+    await aws.create(key, canary("waited"));
+    write(key, key);
+    await call("install", unique("app"), folder, "--wait", "--timeout=60s");
+    await inNamespace(api, shop).untilReason(key, "Synced", 1_000);
+    // Without an operator nothing is synced, and so nothing is ready.
+    await run("scale", "deployment", "-n", namespace, "--all", "--replicas=0");
+    await run("wait", "--for=delete", "pod", "-n", namespace, "--all", "--timeout=60s");
+    write(`${key}-late`, key);
+    await expect(call("install", unique("app"), folder, "--wait", "--timeout=5s")).rejects.toThrow();
+    await run("scale", "deployment", "-n", namespace, "--all", "--replicas=2");
+    await run("rollout", "status", "deployment", "-n", namespace, "--timeout=60s");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** The next release brings its own. */
 const deleteCrds = async () => {
   for (const crd of ["secretsyncs", "secretproviders", "clustersecretproviders"])
@@ -217,6 +267,7 @@ withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed 
     await sync(name, spec(name), request());
     await untilPodSees(shop, name, canary("two"));
 
+    if (helm === "helm4") await helmWaits(release, shop, spec);
     await helmTest(release);
     await release.upgrade(testValues({ podAnnotations: { upgraded: "once" }, crds: { enabled: true } }));
     await release.rollback(1);
@@ -245,16 +296,19 @@ withImage("rights", () => {
   }, 60_000);
 
   const modes = [
-    { mode: "the whole cluster", scoped: false, clusterProviders: true },
-    { mode: "listed namespaces", scoped: true, clusterProviders: true },
-    { mode: "listed namespaces and nothing beyond", scoped: true, clusterProviders: false },
+    { mode: "the whole cluster", scoped: 0, clusterProviders: true },
+    { mode: "listed namespaces", scoped: 2, clusterProviders: true },
+    { mode: "one namespace", scoped: 1, clusterProviders: false },
+    { mode: "listed namespaces and nothing beyond", scoped: 2, clusterProviders: false },
   ] as const;
 
   withAudit.each(modes)(
     "for $mode are those that are used, and enough",
     async ({ scoped, clusterProviders }) => {
       const system = await restrictedNamespace("system");
-      const namespaces = [await restrictedNamespace("team"), await restrictedNamespace("team")];
+      const namespaces = await Promise.all(
+        Array.from({ length: scoped || 2 }, () => restrictedNamespace("team")),
+      );
       const release = newRelease("helm", unique("secretsync"), system);
       await release.install(
         testValues({
@@ -265,9 +319,28 @@ withImage("rights", () => {
       );
       for (const namespace of namespaces)
         await mainJob(clusterProviders ? "ClusterSecretProvider" : "SecretProvider", namespace);
-      const { used, refused } = audited(release.account);
-      expect(refused).toEqual([]);
-      expect([...used].sort()).toEqual([...(await granted(release.name))].sort());
+      // Whatever is granted was used, where and on what it is granted; and nothing else was asked for.
+      const requests = requestsOf(release.account);
+      const grants = await grantsOf(release.name);
+      expect(requests.filter((request) => request.refused)).toEqual([]);
+      expect(grants.filter((grant) => !requests.some((request) => allows(grant, request)))).toEqual([]);
+      expect(requests.filter((request) => !grants.some((grant) => allows(grant, request)))).toEqual([]);
+      const cluster = grants
+        .filter(({ namespace }) => namespace === undefined)
+        .map(({ verb, what }) => `${verb} ${what}`);
+      if (scoped > 0)
+        expect(cluster.sort()).toEqual(
+          clusterProviders
+            ? ["list", "watch"].map((verb) => `${verb} secretsync.dev/clustersecretproviders`)
+            : [],
+        );
+      // Nobody lists Secrets but those of the operator, or one by its name.
+      const lists = requests.filter(({ verb, what }) => what === "/secrets" && /list|watch/.test(verb));
+      expect(lists.length).toBeGreaterThan(0);
+      for (const { uri } of lists)
+        expect(decodeURIComponent(uri)).toMatch(
+          /labelSelector=secretsync\.dev\/managed=true|fieldSelector=metadata\.name=/,
+        );
       if (!clusterProviders) {
         const narrow = {
           rbac: { aggregateClusterRoles: false },
@@ -315,7 +388,7 @@ withImage("rights", () => {
         const { sync, spec, untilReason } = await tenant("ClusterSecretProvider", own);
         const name = unique("k");
         await aws.create(name, canary("one"));
-        await sync(name, spec(name));
+        await sync(name, spec(name, { refreshInterval: "1s" }));
         await untilReason(name, "Synced", 40_000);
       }
       for (const { release, own, other } of installs) {
@@ -325,7 +398,19 @@ withImage("rights", () => {
         await expect(
           run("auth", "can-i", "get", "secrets", "-n", other, "--as", release.account),
         ).rejects.toThrow();
-        expect(audited(release.account).refused).toEqual([]);
+        const requests = requestsOf(release.account);
+        expect(requests.filter((request) => request.refused)).toEqual([]);
+        expect(requests.filter(({ namespace }) => namespace === other)).toEqual([]);
+        const writes = () =>
+          requestsOf(release.account).filter(
+            ({ verb, what }) => verb === "patch" && !what.includes("leases"),
+          );
+        const before = writes().length;
+        await until("it has looked again", async () => {
+          const leases = requestsOf(release.account).filter(({ what }) => what.includes("leases")).length;
+          return leases > requests.filter(({ what }) => what.includes("leases")).length + 2;
+        });
+        expect(writes()).toHaveLength(before);
         await release.uninstall();
       }
     },
@@ -348,13 +433,27 @@ withImage("rights", () => {
         .create(resources.secret, { metadata: { name: unique("s"), namespace: shop } }, signal)
         .then(
           () => false,
-          (error: Error) => error.message.includes("refused the object") || error.message.includes("label"),
+          (error: Error) => error.message.includes(`${release.name}.${system}.secrets denies it`),
         ),
     );
     await operator.api.create(resources.secret, secret({ type: "Opaque" }), signal);
-    await expect(
-      operator.api.create(resources.secret, secret({ type: "helm.sh/release.v1" }), signal),
-    ).rejects.toThrow();
+    for (const [type, annotations] of [
+      ["helm.sh/release.v1", {}],
+      ["bootstrap.kubernetes.io/token", {}],
+      ["kubernetes.io/service-account-token", { "kubernetes.io/service-account.name": "default" }],
+      ["Opaque", { "kubernetes.io/service-account.name": "default" }],
+    ] as const) {
+      const { metadata } = secret({});
+      const wrong = { metadata: { ...metadata, annotations }, type } as KubeObject;
+      await expect(operator.api.create(resources.secret, wrong, signal)).rejects.toThrow("denies it");
+    }
+    for (const metadata of [
+      { name: "sh.helm.release.v1.app.v2", labels: { "secretsync.dev/managed": "true" } },
+      { name: unique("s"), labels: { "secretsync.dev/managed": "true", owner: "helm" } },
+    ])
+      await expect(
+        operator.api.create(resources.secret, { metadata: { namespace: shop, ...metadata } }, signal),
+      ).rejects.toThrow("denies it");
     await consumer("Deployment", shop, "web", 0);
     const patch = (spec: Record<string, unknown>, annotations: Record<string, string> = {}) =>
       operator.api.apply(
@@ -365,17 +464,22 @@ withImage("rights", () => {
       );
     const foreign = unique("theirs");
     await run("create", "secret", "generic", foreign, "-n", shop, "--from-literal=theirs=x");
-    const write = (data: Record<string, string>) => {
+    const write = (data: Record<string, string>, digests = Object.keys(data)) => {
       const labels = { "secretsync.dev/managed": "true" };
+      const notes = JSON.stringify({ digests: Object.fromEntries(digests.map((key) => [key, "d"])) });
+      const annotations = { "secretsync.dev/digests-uid": notes };
       return operator.api.apply(
         resources.secret,
-        { metadata: { name: foreign, namespace: shop, labels }, data } as KubeObject,
+        { metadata: { name: foreign, namespace: shop, labels, annotations }, data } as KubeObject,
         { fieldManager: "test", force: true },
         signal,
       );
     };
-    await expect(write({ theirs: "aGFja2Vk" })).rejects.toThrow();
+    await expect(write({ theirs: "aGFja2Vk" })).rejects.toThrow("denies it");
     await write({ ours: "eA==" });
+    // What was added may change, and nothing else, also once the Secret carries our label.
+    await write({ ours: "eQ==" });
+    await expect(write({ ours: "eQ==", theirs: "aGFja2Vk" })).rejects.toThrow("denies it");
     const digestKey = { metadata: { name: "secretsync-digest-key", namespace: system, labels: {} } };
     await expect(
       operator.api.apply(resources.secret, digestKey, { fieldManager: "test", force: true }, signal),

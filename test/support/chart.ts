@@ -30,6 +30,9 @@ export const testValues = (more: Record<string, unknown> = {}): Record<string, u
   };
 };
 
+/** Of all releases of this file of tests. */
+export const accounts = new Set<string>();
+
 export function newRelease(helm: Helm, name: string, namespace: string) {
   const call = async (...args: string[]): Promise<string> => {
     const { stdout } = await promisify(execFile)(
@@ -44,6 +47,9 @@ export function newRelease(helm: Helm, name: string, namespace: string) {
     writeFileSync(file, stringify(values));
     return ["--values", file];
   };
+  const logs = () =>
+    run("logs", "--namespace", namespace, "--selector", `app.kubernetes.io/instance=${name}`, "--tail=-1");
+  accounts.add(`system:serviceaccount:${namespace}:${name}`);
   return {
     name,
     namespace,
@@ -54,7 +60,11 @@ export function newRelease(helm: Helm, name: string, namespace: string) {
     upgrade: (values: Record<string, unknown>) =>
       call("upgrade", name, chart, "--wait", "--timeout=120s", ...withValues(values)),
     rollback: (revision: number) => call("rollback", name, String(revision), "--wait", "--timeout=120s"),
-    uninstall: () => call("uninstall", name, "--wait", "--timeout=120s"),
+    async uninstall(): Promise<void> {
+      // For the scan that comes after the tests.
+      writeFileSync(logFile(unique(name)), await logs());
+      await call("uninstall", name, "--wait", "--timeout=120s");
+    },
     template: (values: Record<string, unknown>) => call("template", name, chart, ...withValues(values)),
     /** The pod that leads. */
     async leader(): Promise<string> {
@@ -69,8 +79,7 @@ export function newRelease(helm: Helm, name: string, namespace: string) {
       );
       return holder.split("_")[0] ?? "";
     },
-    logs: () =>
-      run("logs", "--namespace", namespace, "--selector", `app.kubernetes.io/instance=${name}`, "--tail=-1"),
+    logs,
   };
 }
 
@@ -82,25 +91,39 @@ export async function restrictedNamespace(prefix: string): Promise<string> {
   return namespace;
 }
 
-/** verb group/resource of every request that the account made, and those that were refused. */
-export function audited(account: string): {
-  readonly used: ReadonlySet<string>;
-  readonly refused: readonly string[];
-} {
-  const used = new Set<string>();
-  const refused: string[] = [];
+/** A request of the operator, as the apiserver's audit log has it. */
+export interface Request {
+  readonly verb: string;
+  /** group/resource, with the subresource. */
+  readonly what: string;
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+  readonly uri: string;
+  readonly refused: boolean;
+}
+
+/** Every request that the account made. */
+export function requestsOf(account: string): readonly Request[] {
+  const requests: Request[] = [];
   for (const line of readFileSync(suiteVariable("AUDIT"), "utf8").split("\n")) {
     if (!line.includes(`"${account}"`)) continue;
     const { verb, objectRef, responseStatus, requestURI } = JSON.parse(line) as AuditEvent;
     if (!objectRef) continue;
-    const { apiGroup = "", resource, subresource } = objectRef;
-    const what = `${apiGroup}/${resource}${subresource ? `/${subresource}` : ""}`;
-    used.add(`${verb} ${what}`);
-    // Server-side apply of what doesn't exist yet needs the right to create it.
-    if (verb === "patch" && responseStatus?.code === 201) used.add(`create ${what}`);
-    if (responseStatus?.code === 403) refused.push(`${verb} ${requestURI}`);
+    const { apiGroup = "", resource, subresource, namespace, name } = objectRef;
+    const request = {
+      verb,
+      what: `${apiGroup}/${resource}${subresource ? `/${subresource}` : ""}`,
+      namespace,
+      name,
+      uri: requestURI,
+      refused: responseStatus?.code === 403,
+    };
+    requests.push(request);
+    // Server-side apply of what doesn't exist yet needs the right to create it, of any name.
+    if (verb === "patch" && responseStatus?.code === 201)
+      requests.push({ ...request, verb: "create", name: undefined });
   }
-  return { used, refused };
+  return requests;
 }
 
 interface AuditEvent {
@@ -110,38 +133,53 @@ interface AuditEvent {
     readonly apiGroup?: string;
     readonly resource: string;
     readonly subresource?: string;
+    readonly namespace?: string;
+    readonly name?: string;
   };
   readonly responseStatus?: { readonly code?: number };
 }
 
-/** verb group/resource of every rule that is bound to the account by the release's Roles. */
-export async function granted(release: string): Promise<ReadonlySet<string>> {
+/** One verb on one resource, where and on what. */
+export interface Grant {
+  readonly verb: string;
+  readonly what: string;
+  /** undefined: everywhere. */
+  readonly namespace: string | undefined;
+  /** Empty: all. */
+  readonly names: readonly string[];
+}
+
+/** Whether the grant is what allows the request. */
+export const allows = (grant: Grant, { verb, what, namespace, name }: Request): boolean =>
+  grant.verb === verb &&
+  grant.what === what &&
+  (grant.namespace === undefined || grant.namespace === namespace) &&
+  (grant.names.length === 0 || grant.names.includes(name ?? ""));
+
+/** Everything that the release's Roles and ClusterRoles grant to the operator. */
+export async function grantsOf(release: string): Promise<readonly Grant[]> {
+  const selector = `app.kubernetes.io/instance=${release}`;
   const { items } = JSON.parse(
-    await run(
-      "get",
-      "clusterroles,roles",
-      "--all-namespaces",
-      "--selector",
-      `app.kubernetes.io/instance=${release}`,
-      "-o",
-      "json",
-    ),
+    await run("get", "clusterroles,roles", "--all-namespaces", "--selector", selector, "-o", "json"),
   ) as {
     items: {
-      metadata: { labels: Record<string, string> };
-      rules: { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+      metadata: { labels: Record<string, string>; namespace?: string };
+      rules: { apiGroups: string[]; resources: string[]; verbs: string[]; resourceNames?: string[] }[];
     }[];
   };
-  const rules = items
-    // Those for people.
-    .filter(({ metadata }) => !Object.keys(metadata.labels).some((label) => label.includes("aggregate-to")))
-    .flatMap((role) => role.rules);
-  return new Set(
-    rules.flatMap(({ apiGroups, resources, verbs }) =>
-      verbs.flatMap((verb) =>
-        apiGroups.flatMap((group) => resources.map((resource) => `${verb} ${group}/${resource}`)),
-      ),
-    ),
+  return (
+    items
+      // Those for people.
+      .filter(({ metadata }) => !Object.keys(metadata.labels).some((label) => label.includes("aggregate-to")))
+      .flatMap(({ metadata: { namespace }, rules }) =>
+        rules.flatMap(({ apiGroups, resources, verbs, resourceNames: names = [] }) =>
+          verbs.flatMap((verb) =>
+            apiGroups.flatMap((group) =>
+              resources.map((resource) => ({ verb, what: `${group}/${resource}`, namespace, names })),
+            ),
+          ),
+        ),
+      )
   );
 }
 
