@@ -196,6 +196,7 @@ export function wire(parts: Parts): Operator {
     queueStillSeconds: () => (leads() ? queue.stillMs() / 1000 : 0),
     watchSilence: () => reflectors.map((reflector) => [reflector.name, reflector.silentMs() / 1000] as const),
     isLeader: leads,
+    now: () => clock.now() / 1000,
   });
 
   const reflectors = newWatches({

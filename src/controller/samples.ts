@@ -1,5 +1,5 @@
 import { parseDuration } from "../api/duration.ts";
-import type { ObjectSample } from "../telemetry/metrics.ts";
+import type { ObjectSample } from "../telemetry/object-metrics.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Views } from "./views.ts";
 
@@ -18,8 +18,13 @@ export function* objectSamples(views: Views, leads: boolean, freshness: Freshnes
       ready: ready?.status === "True",
       reason: ready?.reason ?? "",
       refreshInterval: (interval ?? 0) / 1000,
-      lastSuccess: freshness.lastSuccess(key),
+      // Before the operator has looked, what failed already was in step when it began to fail at the latest.
+      lastSuccess:
+        freshness.lastSuccess(key) ?? (ready?.status === "False" ? failingSince(ready) : undefined),
       nextRotation: freshness.nextRotation(key),
     };
   }
 }
+
+const failingSince = ({ lastTransitionTime }: { lastTransitionTime: string }): number | undefined =>
+  Date.parse(lastTransitionTime) / 1000 || undefined;

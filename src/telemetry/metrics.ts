@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { objectMetrics, type ObjectSample } from "./object-metrics.ts";
 
 /**
  * Prometheus metrics: base units, bounded labels, every series of a closed set there from the start. No label ever
@@ -26,20 +27,6 @@ const callResults = [
 /** How often the event loop's lag is sampled. Twice as often would cost an idle operator a fifth of its CPU more. */
 export const LAG_INTERVAL_MS = 20;
 
-export interface ObjectSample {
-  readonly namespace: string;
-  readonly name: string;
-  readonly ready: boolean;
-  /** Reason of its Ready condition; empty before the first reconcile. */
-  readonly reason: string;
-  /** Seconds between refreshes; 0 for none. */
-  readonly refreshInterval: number;
-  /** Seconds since 1970; undefined when there was none since the operator started. */
-  readonly lastSuccess: number | undefined;
-  /** Milliseconds since 1970 by when a provider wants to have rotated the first of its sources. */
-  readonly nextRotation: number | undefined;
-}
-
 /** Asked at each scrape, so that nothing can go stale and no series outlives its object. */
 export interface MetricSources {
   readonly objects: () => Iterable<ObjectSample>;
@@ -51,6 +38,8 @@ export interface MetricSources {
   /** Seconds since each watch last gave a sign of life, by kind. */
   readonly watchSilence: () => Iterable<readonly [kind: string, seconds: number]>;
   readonly isLeader: () => boolean;
+  /** Seconds since 1970. */
+  readonly now: () => number;
 }
 
 export type Metrics = ReturnType<typeof newMetrics>;
@@ -186,65 +175,7 @@ export function newMetrics(options: {
       this.set(sources?.overdueObjects() ?? 0);
     },
   });
-  new Gauge({
-    name: "secretsync_objects",
-    help: "SecretSyncs by readiness.",
-    labelNames: ["ready"],
-    registers,
-    collect() {
-      const counts = { true: 0, false: 0 };
-      for (const { ready } of sources?.objects() ?? []) counts[`${ready}`]++;
-      for (const ready of ["true", "false"] as const) this.set({ ready }, counts[ready]);
-    },
-  });
-  if (options.perObject) {
-    new Gauge({
-      name: "secretsync_object_ready",
-      help: "1 when the SecretSync is Ready, else 0; the label tells the reason of its condition.",
-      labelNames: ["namespace", "name", "reason"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, ready, reason } of sources?.objects() ?? [])
-          this.set({ namespace, name, reason }, ready ? 1 : 0);
-      },
-    });
-    new Gauge({
-      name: "secretsync_object_refresh_interval_seconds",
-      help: "How often the SecretSync is refreshed; 0 for not at all.",
-      labelNames: ["namespace", "name"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, refreshInterval } of sources?.objects() ?? [])
-          this.set({ namespace, name }, refreshInterval);
-      },
-    });
-    new Gauge({
-      name: "secretsync_object_last_success_timestamp_seconds",
-      help: "When the SecretSync was last found or made up to date.",
-      labelNames: ["namespace", "name"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, lastSuccess } of sources?.objects() ?? []) {
-          if (lastSuccess !== undefined) this.set({ namespace, name }, lastSuccess);
-        }
-      },
-    });
-    new Gauge({
-      name: "secretsync_object_next_rotation_timestamp_seconds",
-      help: "By when the provider wants to have rotated the first of its sources; only for those that rotate by schedule.",
-      labelNames: ["namespace", "name"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, nextRotation } of sources?.objects() ?? []) {
-          if (nextRotation !== undefined) this.set({ namespace, name }, nextRotation / 1000);
-        }
-      },
-    });
-  }
+  objectMetrics(registers, () => sources, options.perObject);
   new Gauge({
     name: "secretsync_leader",
     help: "1 when this replica leads.",

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { newMetrics, type ObjectSample } from "../../src/telemetry/metrics.ts";
+import { newMetrics } from "../../src/telemetry/metrics.ts";
+import type { ObjectSample } from "../../src/telemetry/object-metrics.ts";
 import { newCallObserver } from "../../src/telemetry/provider-calls.ts";
 import { noTracing } from "../../src/telemetry/tracing.ts";
 import { sumOf } from "../support/operator.ts";
@@ -32,6 +33,7 @@ function newTestMetrics(samples: readonly ObjectSample[] = [], perObject = true)
     queueStillSeconds: () => 5,
     watchSilence: () => [["Secret", 6]],
     isLeader: () => true,
+    now: () => 1_700_001_000,
   });
   return metrics;
 }
@@ -78,6 +80,19 @@ describe("metrics", () => {
     // An object that is gone takes its series along.
     samples.pop();
     expect(await registry.metrics()).not.toContain('name="b"');
+  });
+
+  it("count what is stale, and what wasn't rotated in time", async () => {
+    const samples = [
+      sample("fine", { refreshInterval: 600 }),
+      sample("stale", { refreshInterval: 60 }),
+      sample("once", { refreshInterval: 0 }),
+      sample("new", { lastSuccess: undefined }),
+      sample("unrotated", { refreshInterval: 3_600, nextRotation: 1_600_000_000_000 }),
+    ];
+    const text = await newTestMetrics(samples, false).registry.metrics();
+    expect(sumOf(text, "secretsync_stale_objects", {})).toBe(1);
+    expect(sumOf(text, "secretsync_rotation_overdue_objects", {})).toBe(1);
   });
 
   it("name no object where that is switched off", async () => {
