@@ -1,3 +1,4 @@
+import { reasons } from "../../src/api/reasons.ts";
 import { describe, expect, it } from "@jest/globals";
 import { globSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -65,5 +66,14 @@ describe("a target of the Makefile that the docs name", () => {
 
   it.each(named.filter(({ target }) => target !== "up"))("$file: make $target exists", ({ target }) => {
     expect(targets).toContain(target);
+  });
+});
+
+describe("troubleshooting", () => {
+  const text = readFileSync("docs/troubleshooting.md", "utf8");
+
+  it.each(Object.keys(reasons))("has a chapter for %s, with commands", (reason) => {
+    const [, chapter = ""] = text.split(`\n## ${reason}\n`);
+    expect(chapter.split("\n## ")[0]).toContain("```sh\n");
   });
 });

@@ -19,7 +19,7 @@ const execute = promisify(execFile);
 const aws = awsUser(awsEndpoint);
 
 /** Run elsewhere: by CI itself, by test/e2e/demo.test.ts, or by the tests of the builds. */
-const elsewhere = /^make (demo|test|build|verify|bench|image|generate|cluster-up|cluster-down)\b/;
+const elsewhere = /^(make (demo|test|build|verify|bench|image|sbom|generate|cluster-up|cluster-down)|kind)\b/;
 
 interface Block {
   readonly file: string;
@@ -109,6 +109,29 @@ withImage("the docs", () => {
 });
 
 withImage("an example", () => {
+  /** What each leaves in the cluster. */
+  const gives: Readonly<
+    Record<
+      string,
+      { secret?: string; keys: readonly string[]; type?: string; immutable?: boolean; says?: string }
+    >
+  > = {
+    "docker-registry": {
+      secret: "registry",
+      keys: [".dockerconfigjson"],
+      type: "kubernetes.io/dockerconfigjson",
+    },
+    env: { keys: ["password"], says: "password=p" },
+    "env-from": { keys: ["DB_PASSWORD", "DB_USERNAME"], says: "user=db" },
+    immutable: { keys: ["password"], immutable: true },
+    "many-sources": { keys: ["password", "region", "registry"] },
+    merge: { secret: "theirs", keys: ["password", "theirs"] },
+    statefulset: { keys: ["password"], says: "password=p" },
+    tags: { keys: ["db"] },
+    "tenant-provider": { secret: "tenant", keys: ["password"] },
+    tls: { keys: ["tls.crt", "tls.key"], type: "kubernetes.io/tls" },
+    volume: { keys: ["password", "username"], says: "db" },
+  };
   const examples = globSync("examples/*.yaml").filter((file) => !/gallery|orders|cross-account/.test(file));
 
   beforeAll(async () => {
@@ -134,6 +157,19 @@ withImage("an example", () => {
         if (kind === "Deployment" || kind === "StatefulSet")
           await shell(`kubectl rollout status -n gallery ${kind}/${metadata.name} --timeout=60s`);
       }
+      const example = path.basename(file, ".yaml");
+      const { secret = example, keys, type = "Opaque", immutable, says } = gives[example]!;
+      const live = JSON.parse((await shell(`kubectl get secret -n gallery ${secret} -o json`)).stdout) as {
+        data: Record<string, string>;
+        type: string;
+        immutable?: boolean;
+      };
+      expect(Object.keys(live.data).sort()).toEqual(keys);
+      expect([live.type, live.immutable]).toEqual([type, immutable]);
+      if (says)
+        await until("the pod says what it sees", async () =>
+          (await shell(`kubectl logs -n gallery -l app=${example}`)).stdout.includes(says),
+        );
     },
     120_000,
   );

@@ -30,8 +30,8 @@ export const testValues = (more: Record<string, unknown> = {}): Record<string, u
   };
 };
 
-/** Of all releases of this file of tests. */
-export const accounts = new Set<string>();
+/** What operators of releases were refused while they had their rights. */
+export const refusals: Request[] = [];
 
 export function newRelease(helm: Helm, name: string, namespace: string) {
   const call = async (...args: string[]): Promise<string> => {
@@ -49,11 +49,11 @@ export function newRelease(helm: Helm, name: string, namespace: string) {
   };
   const logs = () =>
     run("logs", "--namespace", namespace, "--selector", `app.kubernetes.io/instance=${name}`, "--tail=-1");
-  accounts.add(`system:serviceaccount:${namespace}:${name}`);
+  const account = `system:serviceaccount:${namespace}:${name}`;
   return {
     name,
     namespace,
-    account: `system:serviceaccount:${namespace}:${name}`,
+    account,
     call,
     install: (values: Record<string, unknown>) =>
       call("install", name, chart, "--wait", "--timeout=120s", ...withValues(values)),
@@ -61,6 +61,8 @@ export function newRelease(helm: Helm, name: string, namespace: string) {
       call("upgrade", name, chart, "--wait", "--timeout=120s", ...withValues(values)),
     rollback: (revision: number) => call("rollback", name, String(revision), "--wait", "--timeout=120s"),
     async uninstall(): Promise<void> {
+      // Helm takes the rights away before the pods have ended.
+      if (suiteVariable("AUDIT")) refusals.push(...requestsOf(account).filter(({ refused }) => refused));
       // For the scan that comes after the tests.
       writeFileSync(logFile(unique(name)), await logs());
       await call("uninstall", name, "--wait", "--timeout=120s");

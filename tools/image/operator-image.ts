@@ -13,7 +13,7 @@ const { version, description } = JSON.parse(readFileSync(path.join(root, "packag
   description: string;
 };
 
-export const OPERATOR_IMAGE = `docker.io/secretsync/secretsync:${version}`;
+export const OPERATOR_IMAGE = `ghcr.io/secretsync/secretsync:${version}`;
 /** The user "nonroot" of distroless images. */
 const USER = "65532:65532";
 const CERTIFICATES = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];

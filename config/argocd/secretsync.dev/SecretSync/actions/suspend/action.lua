@@ -1,0 +1,3 @@
+-- Nothing is read or written until it is resumed.
+obj.spec.suspend = true
+return obj
