@@ -10,7 +10,12 @@ COPY src ./src
 RUN npm run build
 
 FROM gcr.io/distroless/nodejs24-debian12:nonroot
+ARG VERSION=dev
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="secretsync" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.source="https://github.com/secretsync/secretsync" \
       org.opencontainers.image.description="Syncs secrets from AWS Secrets Manager into Kubernetes Secrets and restarts what consumes them" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /src/dist/operator.mjs /operator.mjs

@@ -57,7 +57,8 @@ export async function startCluster({ node = true, builtin = false } = {}): Promi
       stop,
     };
   }
-  if (!builtin && onPath("kind") && dockerAnswers()) return startKind();
+  const mustBeBuiltin = builtin || process.env["SECRETSYNC_TEST_CLUSTER"] === "builtin";
+  if (!mustBeBuiltin && onPath("kind") && dockerAnswers()) return startKind();
   const own = await startBuiltinCluster({ node });
   return {
     kubeconfig: own.kubeconfig,

@@ -73,6 +73,8 @@ function binaryFolder(tool: Tool): string {
   return path.join(cacheFolder, "bin", `${tool}-${hash.digest("hex").slice(0, 16)}`);
 }
 
+export const isBuilt = (tool: Tool): boolean => existsSync(binaryFolder(tool));
+
 /** Builds what isn't in the cache yet. An interrupted build leaves nothing: the folder appears by a rename. */
 export async function ensureTools(...tools: readonly Tool[]): Promise<void> {
   for (const tool of tools) {

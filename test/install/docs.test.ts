@@ -130,7 +130,7 @@ withImage("an example", () => {
     tags: { keys: ["db"] },
     "tenant-provider": { secret: "tenant", keys: ["password"] },
     tls: { keys: ["tls.crt", "tls.key"], type: "kubernetes.io/tls" },
-    volume: { keys: ["password", "username"], says: "db" },
+    volume: { keys: ["password", "username"], says: "user=db" },
   };
   const examples = globSync("examples/*.yaml").filter((file) => !/gallery|orders|cross-account/.test(file));
 

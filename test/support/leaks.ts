@@ -1,4 +1,4 @@
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { CANARY } from "./gen.ts";
 import { run } from "./kubectl.ts";
 
@@ -35,7 +35,9 @@ const kinds = [
 
 /** Places in files (logs, scrapes of metrics, spans) and in the cluster where a secret value shows. */
 export async function leaks(files: string): Promise<readonly string[]> {
-  const found = globSync(files).flatMap((file) => leaksIn(file, readFileSync(file, "utf8")));
+  const found = globSync(files)
+    .filter((file) => statSync(file).isFile())
+    .flatMap((file) => leaksIn(file, readFileSync(file, "utf8")));
   const existing = (await run("api-resources", "-o", "name")).split("\n");
   for (const kind of kinds) {
     if (kind.endsWith(".secretsync.dev") && !existing.includes(kind)) continue;
