@@ -48,8 +48,10 @@ export function selectMembers(
   const parsed = parseJson(payload);
   if (!parsed.ok) return parsed;
   const found = property === undefined ? parsed.value : propertyOf(parsed.value, property);
-  if (found === undefined) return absent(`has no property ${JSON.stringify(property)}`);
-  if (!isObject(found)) return invalid("is not a JSON object, so it has no members to extract");
+  if (found === undefined)
+    return absent(`has no property ${JSON.stringify(property)}; correct the property, or set optional`);
+  if (!isObject(found))
+    return invalid("is not a JSON object, so it has no members to extract; name single keys in data");
   return ok(new Map(Object.entries(found).map(([name, value]) => [name, toValue(value)])));
 }
 
@@ -60,7 +62,9 @@ export function decode(value: SecretValue, strategy: DecodingStrategy): Result<S
   const form = url ? /^[-_A-Za-z0-9]*={0,2}$/ : /^[+/A-Za-z0-9]*={0,2}$/;
   const padded = text.length % 4 === 0 || (!text.includes("=") && text.length % 4 !== 1);
   if (form.test(text) && padded) return ok(new SecretValue(Buffer.from(text, url ? "base64url" : "base64")));
-  return strategy === "Auto" ? ok(value) : invalid(`is not valid ${strategy}`);
+  return strategy === "Auto"
+    ? ok(value)
+    : invalid(`is not valid ${strategy}; correct it, or choose another decodingStrategy`);
 }
 
 export interface RewriteStep {
@@ -99,15 +103,17 @@ function parseJson(payload: SecretValue): Result<Json> {
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(payload.reveal());
   } catch {
-    return invalid("is not valid UTF-8, so it can't be read as JSON");
+    return invalid(
+      "is not valid UTF-8, so it can't be read as JSON; read it whole, by data without property",
+    );
   }
   const { depth, hasNumbers } = scan(text);
-  if (depth > DEEPEST) return invalid(`is nested more than ${DEEPEST} levels deep`);
+  if (depth > DEEPEST) return invalid(`is nested more than ${DEEPEST} levels deep; flatten it`);
   try {
     return ok((hasNumbers ? JSON.parse(text, keepNumbers) : JSON.parse(text)) as Json);
   } catch {
     // The parser's own message would quote the payload.
-    return invalid("is not valid JSON");
+    return invalid("is not valid JSON; correct it, or read it whole, by data without property");
   }
 }
 

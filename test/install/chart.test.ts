@@ -246,6 +246,12 @@ withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed 
     await release.install(testValues({ crds: { enabled: true } })).catch(async (error: unknown) => {
       throw new Error(`${String(error)}\n${await release.logs().catch(String)}`);
     });
+    // What Helm tells to do next.
+    const notes = (await release.call("get", "notes", release.name))
+      .split("\n")
+      .filter((line) => line.startsWith("   kubectl "));
+    expect(notes).toHaveLength(4);
+    for (const command of notes) await run(...command.trim().split(" ").slice(1));
     const shop = await restrictedNamespace("shop");
     const { sync, spec, untilReason, values } = await tenant("ClusterSecretProvider", shop);
     const name = unique("orders");

@@ -8,7 +8,7 @@ import { kustomizeBase } from "../../tools/chart/kustomize.ts";
 import { ensureTools, toolPath } from "../cluster/tools.ts";
 import { awsUser } from "../support/aws.ts";
 import { testValues } from "../support/chart.ts";
-import { run } from "../support/kubectl.ts";
+import { run, runWith } from "../support/kubectl.ts";
 import { awsEndpoint, kubeconfig, logFile, suiteVariable } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
@@ -106,6 +106,30 @@ withImage("the docs", () => {
     },
     120_000,
   );
+});
+
+withImage("the manifests of the docs", () => {
+  const manifests = ["README.md", ...globSync("docs/*.md")].flatMap((file) =>
+    [...readFileSync(file, "utf8").matchAll(/```yaml\n(.*?)```/gs)]
+      .map((block) => ({ file, manifest: block[1] ?? "" }))
+      .filter(({ manifest }) => manifest.includes("secretsync.dev/v1alpha1")),
+  );
+
+  it("are there", () => {
+    expect(manifests.length).toBeGreaterThan(1);
+  });
+
+  it.each(manifests)("$file: the apiserver takes them", async ({ manifest }) => {
+    const namespaces = parseAllDocuments(manifest).map(
+      (document) => (document.toJS() as { metadata: { namespace?: string } }).metadata.namespace,
+    );
+    for (const namespace of namespaces)
+      if (namespace !== undefined)
+        await shell(`kubectl create namespace ${namespace} --dry-run=client -o yaml | kubectl apply -f -`);
+    const { ok, output } = await runWith(manifest, "apply", "--dry-run=server", "-f", "-");
+    expect(output).not.toContain("rror");
+    expect(ok).toBe(true);
+  });
 });
 
 withImage("an example", () => {

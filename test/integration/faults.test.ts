@@ -269,7 +269,10 @@ describe("two replicas", () => {
       1, 0,
     ]);
     await first.stop();
-    await until("the standby leads", async () => (await second.metric("secretsync_leader")) === 1);
+    // The lease was given back: it is not waited for until it expires.
+    await until("the standby leads", async () => (await second.metric("secretsync_leader")) === 1, {
+      timeoutMs: 10_000,
+    });
     const key = unique("k");
     aws.put(key, canary("one"));
     await sync(key, spec(key));
@@ -277,29 +280,55 @@ describe("two replicas", () => {
     await second.stop();
   }, 60_000);
 
-  it("a leader that was paused writes nothing when it wakes up, and ends", async () => {
-    const { sync, spec, startOperator, untilValue, untilReason, untilHandled, getSync } = await arena();
+  it("a leader that was paused in the middle of its work writes nothing when it wakes up, and ends", async () => {
+    const {
+      namespace,
+      sync,
+      spec,
+      startOperator,
+      untilValue,
+      untilReason,
+      untilHandled,
+      getSecret,
+      getSync,
+    } = await arena();
+    const proxy = new ApiProxy(kubeconfig);
+    const config = await proxy.start(logFile(`${namespace}.kubeconfig`));
     const key = unique("k");
     aws.put(key, canary("one"));
     await sync(key, spec(key));
-    const first = await startOperator();
+    const first = await startOperator({ config });
     await untilReason(key, "Synced");
     const second = await startOperator({ leading: false });
+    // It has asked for the new value, and will have it to write when it wakes up.
+    aws.put(key, canary("two"));
+    aws.latencyMs = 2_000;
+    const reads = () => aws.calls.get("GetSecretValue") ?? 0;
+    const before = reads();
+    await sync(key, spec(key), request());
+    await until("it has asked", () => reads() > before, { everyMs: 5 });
     first.child.process.kill("SIGSTOP");
+    const writes = () => proxy.writes.filter(({ path }) => !path.includes("/leases/")).length;
+    const written = writes();
     await until("the other leads", async () => (await second.metric("secretsync_leader")) === 1, {
       timeoutMs: 40_000,
     });
-    aws.put(key, canary("two"));
+    aws.latencyMs = 0;
+    aws.put(key, canary("three"));
     await sync(key, spec(key), request());
-    await untilValue(key, "password", canary("two"));
+    await untilValue(key, "password", canary("three"));
     await untilHandled(key);
-    const { resourceVersion } = (await getSync(key))!.metadata;
+    const versions = async () =>
+      [await getSecret(key), await getSync(key)].map((object) => object?.metadata.resourceVersion);
+    const settled = await versions();
     first.child.process.kill("SIGCONT");
     await until("the first has ended", () => first.child.exited, { timeoutMs: 40_000 });
     expect(first.child.process.exitCode).toBe(1);
     expect(first.logs().some(({ msg }) => String(msg).startsWith("lost the leader lease"))).toBe(true);
-    expect((await getSync(key))?.metadata.resourceVersion).toBe(resourceVersion);
+    expect(writes()).toBe(written);
+    expect(await versions()).toEqual(settled);
     await second.stop();
+    await proxy.stop();
   }, 120_000);
 });
 

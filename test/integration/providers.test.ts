@@ -208,3 +208,44 @@ describe("a web identity", () => {
     });
   });
 });
+
+/** As a pod with EKS Pod Identity has it: https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html */
+describe("an identity from the node's agent", () => {
+  it("is asked for with the pod's token, and reads", async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "secretsync-agent-"));
+    const token = path.join(folder, "token");
+    writeFileSync(token, "pod-token");
+    const asked: (string | undefined)[] = [];
+    const agent = createServer((incoming, answer) => {
+      asked.push(incoming.headers.authorization);
+      answer.writeHead(200, { "content-type": "application/json" }).end(
+        JSON.stringify({
+          AccessKeyId: "AKIAPOD",
+          SecretAccessKey: "secret",
+          Token: "session",
+          Expiration: new Date(Date.now() + 3_600_000).toISOString(),
+        }),
+      );
+    });
+    await new Promise<void>((resolve) => agent.listen(0, "127.0.0.1", resolve));
+    const saved = { ...process.env };
+    Object.assign(process.env, {
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(agent.address() as AddressInfo).port}/v1/credentials`,
+      AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: token,
+      AWS_EC2_METADATA_DISABLED: "true",
+    });
+    for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"])
+      delete process.env[name];
+    const key = unique("f");
+    standIn.put(key, "value");
+    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
+    const result = await reader.read({ key }, AbortSignal.timeout(10_000));
+    reader.close();
+    process.env = saved;
+    agent.close();
+    rmSync(folder, { recursive: true, force: true });
+    expect(result.kind).toBe("found");
+    expect(asked).toEqual(["pod-token"]);
+    expect(standIn.identities.get("AKIAPOD session")).toBe(1);
+  });
+});
