@@ -3,7 +3,8 @@ import { ApiError } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { Failure } from "../api/reasons.ts";
 import { projectSecret } from "../plan/live-target.ts";
-import { immutableProblem, type Step } from "../plan/plan.ts";
+import { immutableProblem } from "../plan/plan.ts";
+import type { Step } from "../plan/step.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Views } from "./views.ts";
 

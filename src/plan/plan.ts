@@ -1,59 +1,20 @@
-import { annotation, API_VERSION, FIELD_MANAGER, label, mergeFieldManager } from "../api/group.ts";
+import { annotation, API_VERSION, label } from "../api/group.ts";
 import { reasons, type Failure, type Reason } from "../api/reasons.ts";
 import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
+import { changedKeys, changeOf, withheldKeys } from "./change.ts";
+import { cleanUp, deletionOf } from "./clean-up.ts";
 import { buildContent, type Content } from "./content.ts";
-import {
-  ALL_KEYS,
-  digestContent,
-  formatRecord,
-  MOST_KEYS_IN_CHANGE,
-  type Change,
-  type ContentRecord,
-  type KeyDigests,
-} from "./digest.ts";
-import { expectedOwnership, type LiveTarget } from "./live-target.ts";
+import { digestContent, formatRecord, type Change, type ContentRecord } from "./digest.ts";
+import { isIntact, liveRecord } from "./live-record.ts";
+import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
 import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
-import { triggerOf } from "./trigger.ts";
+import type { Step } from "./step.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
-
-export type Step =
-  | {
-      readonly kind: "applySecret";
-      readonly fieldManager: string;
-      readonly name: string;
-      readonly namespace: string;
-      /** The apiserver refuses the write when the Secret is another one by then. */
-      readonly uid?: string;
-      /** The apiserver refuses the write when there is a Secret of that name. */
-      readonly createOnly?: true;
-      readonly type?: string;
-      readonly immutable?: boolean;
-      readonly labels: Readonly<Record<string, string>>;
-      readonly annotations: Readonly<Record<string, string>>;
-      readonly ownerReferences: readonly OwnerReference[];
-      readonly data: ReadonlyMap<string, SecretValue>;
-    }
-  /** Gives up all fields that the manager owns and nobody shares. */
-  | {
-      readonly kind: "releaseSecret";
-      readonly fieldManager: string;
-      readonly name: string;
-      readonly namespace: string;
-      readonly uid: string;
-    }
-  | {
-      readonly kind: "deleteSecret";
-      readonly name: string;
-      readonly namespace: string;
-      readonly uid: string;
-      /** The apiserver refuses when the Secret has changed since: somebody else may have taken it over. */
-      readonly resourceVersion: string;
-    };
 
 export interface Verdict {
   readonly reason: Reason;
@@ -177,32 +138,6 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   };
 }
 
-function changeOf(
-  observed: Observed,
-  before: ContentRecord | undefined,
-  keys: readonly string[],
-): Change | undefined {
-  const kind = kindOfChange(observed, before, keys);
-  if (!kind) return undefined;
-  const trigger = kind === "repaired" ? "Drift" : triggerOf(observed);
-  return { kind, at: observed.now, trigger, keys: keys.slice(0, MOST_KEYS_IN_CHANGE) };
-}
-
-function kindOfChange(
-  observed: Observed,
-  before: ContentRecord | undefined,
-  keys: readonly string[],
-): Change["kind"] | undefined {
-  const { status, target, digestKey, metadata } = observed;
-  // A Secret that we wrote before and that is gone now was deleted by somebody.
-  if (!before) return status.secretRef?.name === targetName(observed) && !target ? "repaired" : "created";
-  if (keys.length > 0) return "updated";
-  // Under another digest key nothing can be told apart, and what a new spec asks for is no repair.
-  if (before.key !== digestKey.id || status.observedGeneration !== metadata.generation) return undefined;
-  if (isIntact(observed, before)) return undefined;
-  return "repaired";
-}
-
 function planDeletion(observed: Observed, failure: Failure): Plan {
   const { target, metadata, status } = observed;
   const ours = target?.owner === metadata.name ? target : undefined;
@@ -222,64 +157,6 @@ function planDeletion(observed: Observed, failure: Failure): Plan {
   };
 }
 
-/** A Secret under the name that an earlier spec gave it goes, once the new one is written. */
-function cleanUp(observed: Observed): readonly Step[] {
-  const { abandoned, metadata } = observed;
-  const merged = mergeFieldManager(metadata.uid);
-  const steps: Step[] = leftManagers(observed).map((manager) => releaseOf(observed.target, manager));
-  if (abandoned && merged in abandoned.owned) steps.push(releaseOf(abandoned, merged));
-  if (abandoned?.owner === metadata.name && abandoned.ownerUids.includes(metadata.uid))
-    steps.push(deletionOf(abandoned));
-  return steps;
-}
-
-/**
- * Managers on the target that write it no more: of this SecretSync from before its creationPolicy changed, and of
- * SecretSyncs that are gone. What they still own nobody would ever change or remove, an owner reference among it.
- */
-function leftManagers(observed: Observed): readonly string[] {
-  const { target, metadata, otherManagers } = observed;
-  if (!target) return [];
-  const ours = targetFieldManager(observed);
-  const isLeft = (manager: string) =>
-    manager.startsWith(mergeFieldManager("")) ||
-    (manager === FIELD_MANAGER && target.owner === metadata.name);
-  return Object.keys(target.owned).filter(
-    (manager) => manager !== ours && !otherManagers.includes(manager) && isLeft(manager),
-  );
-}
-
-const releaseOf = (secret: LiveTarget | undefined, fieldManager: string): Step => ({
-  kind: "releaseSecret",
-  fieldManager,
-  name: secret?.name ?? "",
-  namespace: secret?.namespace ?? "",
-  uid: secret?.uid ?? "",
-});
-
-const deletionOf = ({ name, namespace, uid, resourceVersion }: LiveTarget): Step => ({
-  kind: "deleteSecret",
-  name,
-  namespace,
-  uid,
-  resourceVersion,
-});
-
-/** A find that may no longer see all that it matches must not remove keys: the secrets are there as before. */
-function withheldKeys(
-  before: KeyDigests,
-  data: ReadonlyMap<string, SecretValue>,
-  fetched: FetchedValues,
-): Failure | undefined {
-  const lost = Object.keys(before).find((name) => name !== ALL_KEYS && !data.has(name));
-  const hides = [...fetched.values()].some((result) => result.kind === "matches" && result.forbidden > 0);
-  if (lost === undefined || !hides) return undefined;
-  return {
-    reason: "KeyNotAllowed",
-    message: `spec.dataFrom: key ${JSON.stringify(lost)} would go, since this namespace may no longer read all that a find matches; add it to the provider's spec.access, or narrow the find`,
-  };
-}
-
 const failed = (observed: Observed, failure: Failure, retryAfterMs?: number): Plan => ({
   steps: [],
   verdict: { ...failure, retryAfterMs },
@@ -296,34 +173,6 @@ const synced = (observed: Observed): Verdict => ({
   reason: "Synced",
   message: `Secret ${targetName(observed)} is up to date`,
 });
-
-/** Our notes on the target's content; what another SecretSync noted there is none of our business. */
-function liveRecord(observed: Observed): ContentRecord | undefined {
-  const { target, metadata } = observed;
-  if (!merges(observed) && target?.owner !== metadata.name) return undefined;
-  return target?.records[recordAnnotation(observed)];
-}
-
-/** Nobody changed what we wrote, and it was written for this very SecretSync and digest key. */
-function isIntact(observed: Observed, record: ContentRecord): boolean {
-  const { target, digestKey, metadata, spec } = observed;
-  return (
-    target !== undefined &&
-    record.key === digestKey.id &&
-    target.managed &&
-    (merges(observed) || target.owner === metadata.name) &&
-    record.owned === target.owned[targetFieldManager(observed)] &&
-    target.ownerUids.includes(metadata.uid) === (spec.target.creationPolicy === "Owner")
-  );
-}
-
-function changedKeys(before: KeyDigests, after: KeyDigests): readonly string[] {
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names]
-    .filter((name) => before[name] !== after[name])
-    .sort()
-    .map((name) => (name === ALL_KEYS ? "(many)" : name));
-}
 
 const ownerReference = ({ metadata }: Observed): OwnerReference => ({
   apiVersion: API_VERSION,

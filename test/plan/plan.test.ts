@@ -1,16 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { inspect } from "node:util";
-import {
-  isUnchanged,
-  needs,
-  plan,
-  planFailure,
-  planUnchanged,
-  type Plan,
-  type Step,
-} from "../../src/plan/plan.ts";
+import { isUnchanged, needs, plan, planFailure, planUnchanged, type Plan } from "../../src/plan/plan.ts";
 import type { Observed } from "../../src/plan/observed.ts";
+import type { Step } from "../../src/plan/step.ts";
 import { versionsOf, type FetchedValues } from "../../src/plan/sources.ts";
 import {
   afterApply,

@@ -234,6 +234,24 @@ describe("the queue", () => {
     expect(queue.stillMs()).toBe(10_000);
   });
 
+  it("lets another bulk key be taken when one occupies no worker any more, and hands that one out to nobody", async () => {
+    queue = newQueue(clock, 1);
+    queue.add("slow", "bulk");
+    expect(await takeNow()).toBe("slow");
+    queue.add("next", "bulk");
+    expect(await takeNow()).toBeUndefined();
+    queue.free("slow");
+    await settle();
+    queue.add("slow", "bulk");
+    queue.free("slow");
+    queue.free("never");
+    expect(queue.readyCount).toBe(0);
+    queue.done("next");
+    queue.done("slow");
+    expect(queue.readyCount).toBe(1);
+    expect(await takeNow()).toBe("slow");
+  });
+
   it("tells who has waited long", async () => {
     queue.add("taken", "normal");
     await queue.take();

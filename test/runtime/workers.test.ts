@@ -17,6 +17,39 @@ const newQueue = () =>
     random: () => 0.5,
   });
 
+describe("a worker", () => {
+  it("takes the next key when a handler lets it go, and ends when that handler has", async () => {
+    const queue = newQueue();
+    const handled: string[] = [];
+    const slow = Promise.withResolvers<void>();
+    const ended = runWorkers({
+      queue,
+      concurrency: 1,
+      handle: async ({ key }, free) => {
+        handled.push(key);
+        if (key !== "slow") return;
+        free();
+        await slow.promise;
+      },
+      onBug: () => undefined,
+    });
+    for (const key of ["slow", "next"]) queue.add(key, "one");
+    await settle();
+    expect(handled).toEqual(["slow", "next"]);
+    // It is still taken, so nobody gets it twice.
+    queue.add("slow", "one");
+    await settle();
+    expect(handled).toEqual(["slow", "next"]);
+    queue.close();
+    let isOver = false;
+    void ended.then(() => (isOver = true));
+    await settle();
+    expect(isOver).toBe(false);
+    slow.resolve();
+    await ended;
+  });
+});
+
 describe("workers", () => {
   it("work on so many keys at once, and end when the queue is closed and all are done", async () => {
     const queue = newQueue();

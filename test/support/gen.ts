@@ -4,7 +4,7 @@ import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { newDigestKey, type DigestKey } from "../../src/plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../../src/plan/live-target.ts";
 import type { Observed } from "../../src/plan/observed.ts";
-import type { Step } from "../../src/plan/plan.ts";
+import type { Step } from "../../src/plan/step.ts";
 import { sourcesOf, type FetchedValues } from "../../src/plan/sources.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
 import { SecretValue } from "../../src/providers/secret-value.ts";
