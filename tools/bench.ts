@@ -237,6 +237,7 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
     { timeoutMs: 600_000, everyMs: 500 },
   );
   note("provider calls, cold start", size, aws.callCount, size === 1000 ? 60 : undefined, "calls");
+  process.stderr.write(`    ${[...aws.calls].map(([operation, count]) => `${operation} ${count}`).join(", ")}\n`);
   const writes = await writesOf(operator);
   note("writes for each new object", size, writes / size, 2, "writes");
   if (only === "cold") {
@@ -253,8 +254,10 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
   await drift(bench, size);
   await restarts(bench, operator, size);
   note("memory", size, rss(operator), size === 1000 ? 110 : size === 10_000 ? 200 : undefined, "MiB");
-  if (size === sizes[0]) await badPayloads(bench, operator, size);
-  await outage(bench, operator, size);
+  if (size === sizes[0]) {
+    await badPayloads(bench, operator, size);
+    await outage(bench, operator, size);
+  }
   await operator.stop();
 }
 

@@ -74,6 +74,7 @@ describe("a real Prometheus", () => {
   let api: KubeApi;
   let operator: OperatorProcess;
   let prometheus: Child;
+  let rotating: NodeJS.Timeout;
   let url: string;
 
   beforeAll(async () => {
@@ -127,11 +128,15 @@ describe("a real Prometheus", () => {
     aws.put(good, canary("two"));
     await sync(good, spec(good, { refreshInterval: "2s" }), request());
     await until("the workload restarts", async () => restartedFor(await workload()));
+    // And on and on, so that there are rates at any time.
+    let rotations = 0;
+    rotating = setInterval(() => aws.put(good, canary(`${rotations++}`)), 1_000);
     await sync(slow, spec(slow));
     await untilReason(slow, "RateLimited", 40_000);
   }, 120_000);
 
   afterAll(async () => {
+    clearInterval(rotating);
     await prometheus.stop();
     await operator.stop();
     await aws.stop();
