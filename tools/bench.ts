@@ -237,7 +237,9 @@ async function coldStart(bench: Bench, size: number): Promise<void> {
     { timeoutMs: 600_000, everyMs: 500 },
   );
   note("provider calls, cold start", size, aws.callCount, size === 1000 ? 60 : undefined, "calls");
-  process.stderr.write(`    ${[...aws.calls].map(([operation, count]) => `${operation} ${count}`).join(", ")}\n`);
+  process.stderr.write(
+    `    ${[...aws.calls].map(([operation, count]) => `${operation} ${count}`).join(", ")}\n`,
+  );
   const writes = await writesOf(operator);
   note("writes for each new object", size, writes / size, 2, "writes");
   if (only === "cold") {
