@@ -62,9 +62,10 @@ export function newDecider(options: {
     const { sources, metadata } = observed;
     if (need.kind === "versions" && trigger !== "Request") {
       const freshUntil = refresh ? undefined : settledUntil(key, observed);
-      const unchanged = planUnchanged(observed);
-      if (freshUntil !== undefined && tellsChange(observed, unchanged.record))
-        return { plan: unchanged, freshUntil };
+      if (freshUntil !== undefined) {
+        const unchanged = planUnchanged(observed);
+        if (tellsChange(observed, unchanged.record)) return { plan: unchanged, freshUntil };
+      }
       const versions = await waitFor(task, (signal) =>
         fetcher.versions(sources, metadata.namespace, freshAfter, signal),
       );

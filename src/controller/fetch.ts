@@ -71,7 +71,7 @@ export function newFetcher(accessTo: AccessTo) {
           const answer =
             source.kind === "read"
               ? client.value(source.ref, freshAfter)
-              : client.find(source.criteria, mayRead, freshAfter);
+              : client.finder.find(source.criteria, mayRead, freshAfter);
           return [source.id, await answer];
         }),
       );
@@ -113,7 +113,7 @@ function firstRotation(opened: readonly Opened[]): number | undefined {
 
 async function versionOf(source: Source, { client, mayRead }: ProviderAccess, freshAfter: number) {
   if (source.kind === "find") {
-    const found = await client.findVersions(source.criteria, mayRead, freshAfter);
+    const found = await client.finder.findVersions(source.criteria, mayRead, freshAfter);
     if (!(found instanceof Map)) return undefined;
     return found.size === 0 ? MISSING_VERSION : (found as ReadonlyMap<string, string>);
   }

@@ -1,5 +1,3 @@
-import { compilePattern } from "../api/regular-expression.ts";
-import type { FindCriteria } from "../plan/sources.ts";
 import type {
   Failed,
   ListedSecret,
@@ -125,27 +123,4 @@ export function versionIn(
   if (versionId === undefined) return undefined;
   const versionStages = [...secret.versions].filter(([, id]) => id === versionId).map(([stage]) => stage);
   return { kind: "found", versionId, versionStages };
-}
-
-export const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
-  ...(path === undefined ? {} : { namePrefix: path }),
-  ...(Object.keys(tags).length === 0 ? {} : { tags }),
-});
-
-/**
- * The provider's filters are looser than what the user asked for: prefixes, and tag keys and values apart. undefined for
- * each secret that doesn't match, so that the caller may pause anywhere.
- */
-export function* matches(
-  listing: ReadonlyMap<string, ListedSecret>,
-  { path, nameRegexp, tags }: FindCriteria,
-): Iterable<ListedSecret | undefined> {
-  const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
-  for (const secret of new Set(listing.values())) {
-    const isMatch =
-      (path === undefined || secret.name.startsWith(path)) &&
-      Object.entries(tags).every(([name, value]) => secret.tags[name] === value) &&
-      (nameRegexp === undefined || (pattern?.test(secret.name) ?? false));
-    yield isMatch ? secret : undefined;
-  }
 }

@@ -1,4 +1,3 @@
-import type { FindCriteria, FindResult, FoundSecret } from "../plan/sources.ts";
 import { refId } from "../plan/sources.ts";
 import type {
   Failed,
@@ -8,10 +7,11 @@ import type {
   SecretReader,
   VersionResult,
 } from "../providers/provider.ts";
-import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
-import { EVERYTHING, filterOf, Listings, matches, versionIn } from "./listings.ts";
+import { Finder } from "./finder.ts";
+import { EVERYTHING, Listings, versionIn } from "./listings.ts";
 import { Recent } from "./recent.ts";
 
 /**
@@ -40,9 +40,9 @@ const KEEP_MS = 10_000;
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
 const ROTATIONS_MS = 60 * 60_000;
-const MATCHES_A_TURN = 200;
 
 export class ProviderClient {
+  readonly finder: Finder;
   readonly #options: ProviderClientOptions;
   readonly #values: Recent<ReadResult>;
   readonly #versions: Recent<VersionResult>;
@@ -63,6 +63,12 @@ export class ProviderClient {
     this.#values = new Recent(clock, KEEP_MS);
     this.#versions = new Recent(clock, KEEP_MS);
     this.#listings = new Listings(options);
+    this.finder = new Finder({
+      listings: this.#listings,
+      currentStage: reader.currentStage,
+      value: (key, freshAfter) => this.value({ key }, freshAfter),
+      clock,
+    });
     this.#batches = new Batcher({
       clock,
       moreComing: () => coming.values() > 0,
@@ -113,69 +119,6 @@ export class ProviderClient {
     const answer = this.#sweeps.request({ ref, freshAfter });
     this.#versions.set(id, answer, ({ kind }) => kind === "found");
     return answer;
-  }
-
-  /** Versions of all secrets that match, by name. */
-  async findVersions(
-    criteria: FindCriteria,
-    mayRead: (key: string) => boolean,
-    freshAfter: number,
-  ): Promise<Failed | ReadonlyMap<string, string>> {
-    const matched = await this.#match(criteria, mayRead, freshAfter);
-    return matched.kind === "failed" ? matched : matched.versions;
-  }
-
-  async #match(
-    criteria: FindCriteria,
-    mayRead: (key: string) => boolean,
-    freshAfter: number,
-  ): Promise<Failed | Matched> {
-    const listing = await this.#listings.list(filterOf(criteria), freshAfter);
-    if (listing.kind === "failed") return listing;
-    if (!listing.whole) return tooMany;
-    const stage = this.#options.reader.currentStage;
-    const found = new Map<string, string>();
-    let forbidden = 0;
-    let seen = 0;
-    for (const secret of matches(listing.byName, criteria)) {
-      // Patterns take their time; others get a turn between.
-      if (++seen % MATCHES_A_TURN === 0) await sleep(this.#options.clock, 0, new AbortController().signal);
-      if (secret === undefined) continue;
-      const version = secret.versions.get(stage);
-      if (version === undefined) continue;
-      if (mayRead(secret.name)) found.set(secret.name, version);
-      else forbidden++;
-    }
-    // Access that was taken away must not look as if the secrets were gone.
-    return found.size === 0 && forbidden > 0 ? noneAllowed : { kind: "matched", versions: found, forbidden };
-  }
-
-  /** All secrets that match, with their values. */
-  async find(
-    criteria: FindCriteria,
-    mayRead: (key: string) => boolean,
-    freshAfter: number,
-  ): Promise<FindResult> {
-    const matched = await this.#match(criteria, mayRead, freshAfter);
-    if (matched.kind === "failed") return matched;
-    const names = [...matched.versions.keys()];
-    const results = await Promise.all(names.map((key) => this.value({ key }, freshAfter)));
-    const secrets = new Map<string, FoundSecret>();
-    for (const [index, result] of results.entries()) {
-      const name = names[index] as string;
-      if (result.kind === "failed") {
-        const { failure } = result;
-        return {
-          kind: "failed",
-          failure: { ...failure, message: `${JSON.stringify(name)}: ${failure.message}` },
-        };
-      }
-      // Deleted since it was listed.
-      if (result.kind === "found") secrets.set(name, result);
-    }
-    return secrets.size === 0
-      ? { kind: "missing" }
-      : { kind: "matches", secrets, forbidden: matched.forbidden };
   }
 
   /**
@@ -296,32 +239,6 @@ export class ProviderClient {
     return result;
   }
 }
-
-interface Matched {
-  readonly kind: "matched";
-  /** By name. */
-  readonly versions: ReadonlyMap<string, string>;
-  readonly forbidden: number;
-}
-
-const noneAllowed: Failed = {
-  kind: "failed",
-  failure: {
-    reason: "KeyNotAllowed",
-    scope: "request",
-    message: "this namespace may read nothing of what matches; add it to the provider's spec.access",
-  },
-};
-
-/** What a find doesn't see it would take for deleted. */
-const tooMany: Failed = {
-  kind: "failed",
-  failure: {
-    reason: "TooLarge",
-    scope: "request",
-    message: "path and tags leave more secrets than can be listed; narrow them",
-  },
-};
 
 function firstFailure(
   results: ReadonlyMap<string, ReadResult> | Failed,

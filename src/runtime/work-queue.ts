@@ -1,6 +1,6 @@
 import { backoffDelay, type Backoff } from "./backoff.ts";
 import type { Cancel, Clock, Random } from "./clock.ts";
-import { DelayHeap } from "./delay-heap.ts";
+import { DueTimes } from "./due-times.ts";
 
 /**
  * Keys that need work. Invariants:
@@ -30,9 +30,6 @@ interface Entry<Lane> {
   /** Present while the key is ready. */
   readyLane?: Lane | undefined;
   readySince: number;
-  /** Present while the key waits for a time. */
-  dueAt?: number | undefined;
-  dueLane?: Lane | undefined;
   working: boolean;
   workingLane?: Lane | undefined;
   failures: number;
@@ -45,19 +42,15 @@ export interface Taken<Lane extends string> {
   readonly dueSince: number;
 }
 
-/** So few stale entries cost nothing. */
-const SPARE_ENTRIES = 8;
-
 export class WorkQueue<Lane extends string> {
   readonly #options: WorkQueueOptions<Lane>;
   readonly #entries = new Map<string, Entry<Lane>>();
   readonly #ready: Map<Lane, Set<string>>;
-  readonly #delayed = new DelayHeap();
+  readonly #due: DueTimes<Lane>;
   readonly #takers: ((taken: Taken<Lane> | undefined) => void)[] = [];
   #bulkWorking = 0;
   #handedOut = 0;
   #cancelTurn: Cancel = () => undefined;
-  #timer: { at: number; cancel: Cancel } | undefined;
   /** Monotonic time when a key was last handed out or given back; undefined before anybody asked for one. */
   #movedAt: number | undefined;
   #closed = false;
@@ -65,14 +58,14 @@ export class WorkQueue<Lane extends string> {
   constructor(options: WorkQueueOptions<Lane>) {
     this.#options = options;
     this.#ready = new Map(options.lanes.map((lane) => [lane, new Set<string>()]));
+    this.#due = new DueTimes({ ...options, onDue: (key, lane) => this.add(key, lane) });
   }
 
   /** The key is due now. */
   add(key: string, lane: Lane): void {
     if (this.#closed) return;
     const entry = this.#entry(key);
-    entry.dueAt = undefined;
-    entry.dueLane = undefined;
+    this.#due.delete(key);
     const before = entry.readyLane;
     if (before !== undefined && this.#rank(before) <= this.#rank(lane)) return;
     if (before === undefined) entry.readySince = this.#options.clock.monotonic();
@@ -91,15 +84,8 @@ export class WorkQueue<Lane extends string> {
 
   /** The key is due at that monotonic time, unless it is due sooner already. */
   addAt(key: string, at: number, lane: Lane): void {
-    if (this.#closed) return;
-    const entry = this.#entry(key);
-    if (entry.readyLane !== undefined) return;
-    if (entry.dueAt !== undefined && entry.dueAt <= at) return;
-    entry.dueAt = at;
-    entry.dueLane = lane;
-    this.#delayed.push(key, at);
-    if (this.#delayed.size > 2 * this.#entries.size + SPARE_ENTRIES) this.#dropStale();
-    this.#schedule();
+    if (this.#closed || this.#entries.get(key)?.readyLane !== undefined) return;
+    this.#due.set(key, at, lane);
   }
 
   /** The key failed: due again after a wait that doubles with each failure. Returns the wait in milliseconds. */
@@ -122,11 +108,11 @@ export class WorkQueue<Lane extends string> {
 
   /** The key's object is gone. */
   remove(key: string): void {
+    this.#due.delete(key);
     const entry = this.#entries.get(key);
     if (!entry) return;
     if (entry.readyLane !== undefined) this.#lane(entry.readyLane).delete(key);
     entry.readyLane = undefined;
-    entry.dueAt = undefined;
     entry.failures = 0;
     if (!entry.working) this.#entries.delete(key);
   }
@@ -158,13 +144,13 @@ export class WorkQueue<Lane extends string> {
     if (this.#isBulk(entry.workingLane)) this.#bulkWorking--;
     entry.workingLane = undefined;
     if (entry.readyLane !== undefined) this.#lane(entry.readyLane).add(key);
-    else if (entry.dueAt === undefined && entry.failures === 0) this.#entries.delete(key);
+    else if (entry.failures === 0) this.#entries.delete(key);
     this.#serve();
   }
 
   close(): void {
     this.#closed = true;
-    this.#timer?.cancel();
+    this.#due.close();
     this.#cancelTurn();
     for (const taker of this.#takers.splice(0)) taker(undefined);
   }
@@ -215,7 +201,7 @@ export class WorkQueue<Lane extends string> {
    */
   stillMs(): number {
     const now = this.#options.clock.monotonic();
-    const late = Math.max(0, now - (this.#earliest()?.at ?? Infinity));
+    const late = Math.max(0, now - (this.#due.earliest() ?? Infinity));
     if (this.readyCount === 0 || this.#movedAt === undefined) return late;
     return Math.max(late, Math.min(this.oldestReadyMs(), now - this.#movedAt));
   }
@@ -225,24 +211,6 @@ export class WorkQueue<Lane extends string> {
     const now = this.#options.clock.monotonic();
     this.#movedAt = now;
     for (const keys of this.#ready.values()) for (const key of keys) this.#entry(key).readySince = now;
-  }
-
-  /** The first entry that still counts. */
-  #earliest(): { readonly key: string; readonly at: number } | undefined {
-    for (let next = this.#delayed.peek(); next; next = this.#delayed.peek()) {
-      if (this.#entries.get(next.key)?.dueAt === next.at) return next;
-      this.#delayed.pop();
-    }
-    return undefined;
-  }
-
-  /** Times that were changed or cleared leave entries behind, which else would stay until those times. */
-  #dropStale(): void {
-    const kept = [...this.#entries].flatMap(([key, { dueAt }]) =>
-      dueAt === undefined ? [] : [{ key, at: dueAt }],
-    );
-    this.#delayed.clear();
-    for (const { key, at } of kept) this.#delayed.push(key, at);
   }
 
   #entry(key: string): Entry<Lane> {
@@ -303,26 +271,5 @@ export class WorkQueue<Lane extends string> {
       if (!taken) return;
       this.#takers.shift()?.(taken);
     }
-  }
-
-  /** One timer, for the earliest due time. */
-  #schedule(): void {
-    const next = this.#delayed.peek();
-    if (!next || (this.#timer && this.#timer.at <= next.at)) return;
-    this.#timer?.cancel();
-    const wait = next.at - this.#options.clock.monotonic();
-    this.#timer = { at: next.at, cancel: this.#options.clock.after(wait, () => this.#release()) };
-  }
-
-  #release(): void {
-    this.#timer = undefined;
-    const until = this.#options.clock.monotonic() + this.#options.togetherMs;
-    for (let next = this.#delayed.peek(); next && next.at <= until; next = this.#delayed.peek()) {
-      this.#delayed.pop();
-      const entry = this.#entries.get(next.key);
-      // An entry whose time was changed or cleared meanwhile has left this one behind.
-      if (entry?.dueAt === next.at && entry.dueLane !== undefined) this.add(next.key, entry.dueLane);
-    }
-    this.#schedule();
   }
 }

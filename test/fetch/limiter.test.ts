@@ -85,7 +85,7 @@ describe("the limiter", () => {
     });
     await fc.assert(
       fc.asyncProperty(
-        fc.array(call, { maxLength: 40 }),
+        fc.array(call, { maxLength: 40, size: "max" }),
         fc.integer({ min: 1, max: 20 }),
         fc.integer({ min: 1, max: 5 }),
         async (calls, requestsPerSecond, maxConcurrent) => {

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { Caller } from "../../src/fetch/caller.ts";
 import { ProviderClient } from "../../src/fetch/provider-client.ts";
+import type { FindCriteria } from "../../src/plan/sources.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { failure, FakeReader } from "../support/fake-reader.ts";
@@ -268,11 +269,8 @@ describe("versions", () => {
 });
 
 describe("find", () => {
-  const find = async (
-    criteria: Parameters<ProviderClient["find"]>[0],
-    mayRead: (key: string) => boolean = () => true,
-  ) => {
-    const [result] = await settled(client.find(criteria, mayRead, clock.monotonic()));
+  const find = async (criteria: FindCriteria, mayRead: (key: string) => boolean = () => true) => {
+    const [result] = await settled(client.finder.find(criteria, mayRead, clock.monotonic()));
     return result?.kind === "matches" ? [...result.secrets.keys()] : result?.kind;
   };
 
@@ -297,8 +295,25 @@ describe("find", () => {
     reader.put("b", "2");
     reader.fail = (operation, key) =>
       operation === "item" && key === "b" ? failure("AccessDenied", "request") : undefined;
-    const [result] = await settled(client.find({ path: "", tags: {} }, () => true, clock.monotonic()));
+    const [result] = await settled(client.finder.find({ path: "", tags: {} }, () => true, clock.monotonic()));
     expect(result).toMatchObject({ kind: "failed", failure: { message: '"b": AccessDenied' } });
+  });
+
+  it("fails when something matches and nothing of it may be read: it must not look deleted", async () => {
+    reader.put("prod/a", "1");
+    const [result] = await settled(
+      client.finder.find({ path: "prod/", tags: {} }, () => false, clock.monotonic()),
+    );
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "KeyNotAllowed", scope: "request" } });
+    expect(
+      await settled(client.finder.findVersions({ path: "prod/", tags: {} }, () => false, clock.monotonic())),
+    ).toMatchObject([{ kind: "failed", failure: { reason: "KeyNotAllowed" } }]);
+  });
+
+  it("counts what matches and may not be read", async () => {
+    for (const key of ["a", "b", "c"]) reader.put(key, "v");
+    const [result] = await settled(client.finder.find({ tags: {} }, (key) => key === "a", clock.monotonic()));
+    expect(result).toMatchObject({ kind: "matches", forbidden: 2 });
   });
 
   it("fails when listing does", async () => {
@@ -309,7 +324,9 @@ describe("find", () => {
   it("fails when there is more than can be listed, since what it doesn't see it would take for deleted", async () => {
     for (const key of keys(501)) reader.put(key, "v");
     reader.pageSize = 1;
-    const [result] = await settled(client.find({ path: "k", tags: {} }, () => true, clock.monotonic()));
+    const [result] = await settled(
+      client.finder.find({ path: "k", tags: {} }, () => true, clock.monotonic()),
+    );
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
   });
 });
@@ -421,7 +438,7 @@ describe("a provider that is down", () => {
     reader.put("k", "v");
     reader.fail = (operation) =>
       operation === "list" ? failure("RateLimited", "provider", 60_000) : undefined;
-    void client.find({ path: "k", tags: {} }, () => true, clock.monotonic());
+    void client.finder.find({ path: "k", tags: {} }, () => true, clock.monotonic());
     await clock.advance(100);
     expect(await values(["k"])).toEqual(["v"]);
   });
@@ -458,7 +475,7 @@ describe("everybody who asks", () => {
       changes: fc.boolean(),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(ask, { minLength: 1, maxLength: 60 }), async (asks) => {
+      fc.asyncProperty(fc.array(ask, { minLength: 1, maxLength: 60, size: "max" }), async (asks) => {
         const time = new FakeClock();
         const store = new FakeReader();
         const asker = new ProviderClient({

@@ -139,24 +139,27 @@ describe("a workload", () => {
 
   it("restarts exactly once for each change, over any history", () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 20 }), (values) => {
-        let now = workload();
-        let restarts = 0;
-        const templates = new Set<string | undefined>();
-        for (const password of values) {
-          // Twice, as after a crash.
-          for (let time = 0; time < 2; time++) {
-            const write = planRestart(now, { secretName: "db" }, policy(), record({ password }), digestKey);
-            if (!write) continue;
-            if (write.restart) restarts++;
-            expect(write.restart).toBe(write.restartedFor !== now.restartedFor);
-            now = { ...now, consumed: write.consumed, restartedFor: write.restartedFor };
-            templates.add(now.restartedFor);
+      fc.property(
+        fc.array(fc.constantFrom("a", "b", "c"), { minLength: 1, maxLength: 20, size: "max" }),
+        (values) => {
+          let now = workload();
+          let restarts = 0;
+          const templates = new Set<string | undefined>();
+          for (const password of values) {
+            // Twice, as after a crash.
+            for (let time = 0; time < 2; time++) {
+              const write = planRestart(now, { secretName: "db" }, policy(), record({ password }), digestKey);
+              if (!write) continue;
+              if (write.restart) restarts++;
+              expect(write.restart).toBe(write.restartedFor !== now.restartedFor);
+              now = { ...now, consumed: write.consumed, restartedFor: write.restartedFor };
+              templates.add(now.restartedFor);
+            }
           }
-        }
-        const changes = values.slice(1).filter((each, index) => each !== values[index]).length;
-        expect(restarts).toBe(changes);
-      }),
+          const changes = values.slice(1).filter((each, index) => each !== values[index]).length;
+          expect(restarts).toBe(changes);
+        },
+      ),
     );
   });
 
