@@ -43,7 +43,10 @@ export function sourcesOf(spec: SecretSyncSpec): readonly Source[] {
     ...(spec.data ?? []).map((entry, index) => sourceOfData(spec, entry, index)),
     ...(spec.dataFrom ?? []).map((entry, index) => sourceOfDataFrom(spec, entry, index)),
   ];
-  return [...new Map(all.toReversed().map((source) => [source.id, source])).values()].toReversed();
+  const byId = new Map<string, Source>();
+  // Messages name the first entry that uses it.
+  for (const source of all) if (!byId.has(source.id)) byId.set(source.id, source);
+  return [...byId.values()];
 }
 
 export function sourceOfData(spec: SecretSyncSpec, entry: DataEntry, index: number): Source {

@@ -155,14 +155,48 @@ describe("find", () => {
     secrets: new Map(names.map((name) => [name, { value: value(name), versionId: "v", versionStages: [] }])),
     forbidden: 0,
   });
-  const content = (names: readonly string[]) => {
-    const parsed = specOf(spec);
+  const content = (names: readonly string[], more: Record<string, unknown> = {}, find = {}) => {
+    const parsed = specOf({ ...spec, dataFrom: [{ find: { path: "prod/", ...find }, ...more }] });
     return buildContent(parsed, new Map(sourcesOf(parsed).map(({ id }) => [id, matches(names)])));
   };
 
   it("turns what a Secret key can't hold into _", () => {
     const built = content(["prod/a b", "prod/c"]);
     expect(built.kind === "data" && [...built.data.keys()]).toEqual(["prod_a_b", "prod_c"]);
+  });
+
+  it("renames by rewrite before that, on whole names", () => {
+    const rewrite = [{ regexp: { source: "^prod/(.*)$", target: "$1" } }];
+    const built = content(["prod/a/b", "prod/c"], { rewrite });
+    expect(built.kind === "data" && [...built.data.keys()]).toEqual(["a_b", "c"]);
+  });
+
+  it("decodes each value", () => {
+    const built = content(["cHJvZC9h"], {}, { decodingStrategy: "Base64" });
+    expect(built.kind === "data" && built.data.get("cHJvZC9h")?.reveal().toString()).toBe("prod/a");
+  });
+
+  it("names the match whose value can't be decoded", () => {
+    expect(content(["prod/a b"], {}, { decodingStrategy: "Base64" })).toMatchObject({
+      kind: "failure",
+      failure: {
+        reason: "InvalidValue",
+        message: expect.stringMatching(/^spec\.dataFrom\[0\] .*"prod\/a b" is not valid Base64/),
+      },
+    });
+  });
+
+  it("without a match is a failure that says what to do", () => {
+    const parsed = specOf(spec);
+    const none = new Map(sourcesOf(parsed).map(({ id }) => [id, missing]));
+    expect(buildContent(parsed, none)).toMatchObject({
+      kind: "failure",
+      failure: {
+        reason: "SecretNotFound",
+        message:
+          'spec.dataFrom[0] (find({"path":"prod/"}) from SecretProvider/aws): nothing matches that this namespace may read; create such a secret, or correct path, name and tags',
+      },
+    });
   });
 
   it("refuses names that then are the same", () => {
@@ -205,6 +239,39 @@ describe("a missing secret", () => {
     expect(built({ optional: true }, failing())).toMatchObject({
       kind: "failure",
       failure: { reason: "AccessDenied" },
+    });
+  });
+});
+
+describe("several sources", () => {
+  const entries = ["a", "b"].map((key) => ({ secretKey: key, remoteRef: { key } }));
+  const built = (spec: Record<string, unknown>, ...results: Parameters<typeof fetched>[1][]) => {
+    const now = observed({}, spec);
+    return buildContent(now.spec, fetched(now, ...results));
+  };
+
+  it("of which two are missing name the first", () => {
+    expect(built({ data: entries }, missing)).toMatchObject({
+      kind: "failure",
+      failure: { message: expect.stringMatching(/^spec\.data\[0\] /) },
+    });
+  });
+
+  it.each([
+    ["data", { data: entries.map((entry) => ({ ...entry, default: "fallback" })) }],
+    ["dataFrom", { data: undefined, dataFrom: [{ extract: { key: "k" } }] }],
+    ["an optional dataFrom", { data: undefined, dataFrom: [{ extract: { key: "k" }, optional: true }] }],
+  ])("that failed in %s fail as they did, and no default hides it", (_case, spec) => {
+    const failure = {
+      reason: "RateLimited",
+      message: "slower",
+      scope: "provider",
+      retryAfterMs: 7_000,
+    } as const;
+    expect(built(spec, { kind: "failed", failure })).toMatchObject({
+      kind: "failure",
+      failure: { reason: "RateLimited", message: expect.stringContaining("): slower") },
+      retryAfterMs: 7_000,
     });
   });
 });
