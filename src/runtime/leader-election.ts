@@ -109,7 +109,7 @@ export class LeaderElector {
       const stored = this.#renewedAt === undefined || !this.#stored ? await lock.read(limit) : this.#stored;
       if (stored && stored.version !== this.#seenVersion) {
         this.#seenVersion = stored.version;
-        this.#seenAt = sentAt;
+        this.#seenAt = clock.monotonic();
       }
       const current = stored?.record;
       const ours = current?.holder === identity;

@@ -50,6 +50,53 @@ describe("digests", () => {
     expect(digestOfKeys(digestKey, before, "all")).not.toBe(digestOfKeys(digestKey, after, "all"));
   });
 
+  it("depend on which Secret it is, so that nobody sees who shares a value", () => {
+    const data = content({ a: "same", b: "same" });
+    const here = digestContent({ ...digestKey, scope: "shop/db" }, data);
+    expect(here).not.toEqual(digestContent({ ...digestKey, scope: "shop/other" }, data));
+  });
+
+  it("don't depend on the order of the keys, few or many", () => {
+    for (const count of [3, 300]) {
+      const entries = Array.from({ length: count }, (_, index) => [`k${index}`, value(`${index}`)] as const);
+      const [one, other] = [entries, entries.toReversed()].map((each) =>
+        digestContent(digestKey, new Map(each)),
+      );
+      expect(one).toEqual(other);
+      const names = entries.map(([name]) => name);
+      expect(digestOfKeys(digestKey, one!, names)).toBe(digestOfKeys(digestKey, one!, names.toReversed()));
+    }
+  });
+
+  it("tell apart contents whose names and values run together to the same text, few or many", () => {
+    const many = (more: Record<string, string>) =>
+      content({
+        ...Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`k${index}`, "v"])),
+        ...more,
+      });
+    for (const build of [content, many]) {
+      const all = [{ zab: "c" }, { za: "bc" }, { za: "b", zc: "" }, { za: "", zb: "c" }].map((each) =>
+        digestOfKeys(digestKey, digestContent(digestKey, build(each)), "all"),
+      );
+      expect(new Set(all).size).toBe(all.length);
+    }
+  });
+
+  it("are single ones for up to 256 keys", () => {
+    const some = (count: number) =>
+      content(Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, "v"])));
+    expect(Object.keys(digestContent(digestKey, some(256)))).toHaveLength(256);
+    expect(Object.keys(digestContent(digestKey, some(257)))).toEqual([ALL_KEYS]);
+  });
+
+  it("of a key named like a member of every object is absent until it is there", () => {
+    const none = digestContent(digestKey, content({ a: "1" }));
+    const some = digestContent(digestKey, content({ a: "1", constructor: "1" }));
+    expect(digestOfKeys(digestKey, none, ["constructor"])).not.toBe(
+      digestOfKeys(digestKey, some, ["constructor"]),
+    );
+  });
+
   it("of a key that appears changes", () => {
     const before = digestContent(digestKey, content({ a: "1" }));
     const after = digestContent(digestKey, content({ a: "1", b: "1" }));

@@ -1,8 +1,13 @@
 import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
-import { consumptionOf, type PodSpec, type Workload } from "../../src/restart/consumption.ts";
-import { planRestart, wasRestartedFor, recordedSecrets } from "../../src/restart/plan-restart.ts";
+import {
+  consumptionOf,
+  projectWorkload,
+  type PodSpec,
+  type Workload,
+} from "../../src/restart/consumption.ts";
+import { isAdopted, planRestart, recordedSecrets, wasRestartedFor } from "../../src/restart/plan-restart.ts";
 import { digestKey, otherDigestKey, specOf, value } from "../support/gen.ts";
 
 describe("what a pod consumes", () => {
@@ -287,6 +292,99 @@ describe("a workload", () => {
     },
   );
 
+  /** Another value of the template's annotation is a restart, whatever the plan calls it. */
+  it("keeps the mark of its last restart where it isn't restarted", () => {
+    const part = { secretName: "db" };
+    const restarted = after(after(workload(), { password: "one" }), { password: "two" });
+    expect(restarted.restartedFor).toBeDefined();
+    const { restartedFor } = restarted;
+    const plans = {
+      "consumes other keys": planRestart(
+        { ...restarted, consumes: { db: ["user"] } },
+        part,
+        policy(),
+        record({ password: "3", user: "u" }),
+        digestKey,
+      ),
+      "another digest key": planRestart(
+        restarted,
+        part,
+        policy(),
+        record({ password: "two" }, otherDigestKey),
+        otherDigestKey,
+      ),
+      "no policy": planRestart(
+        restarted,
+        part,
+        policy({ policy: "None" }),
+        record({ password: "3" }),
+        digestKey,
+      ),
+      "adopted anew": planRestart(
+        { ...restarted, consumed: "not json" },
+        part,
+        policy(),
+        record({ password: "3" }),
+        digestKey,
+      ),
+    };
+    for (const [name, write] of Object.entries(plans))
+      expect([name, write?.restart, write?.restartedFor]).toEqual([name, false, restartedFor]);
+  });
+
+  it("that loses policy and record is forgotten, and left alone from then on", () => {
+    const part = { secretName: "db" };
+    const none = policy({ policy: "None" });
+    const adopted = after(workload(), { password: "one" });
+    const forgotten = after(adopted, { password: "two" }, none);
+    expect(isAdopted(adopted, part)).toBe(true);
+    expect(isAdopted(forgotten, part)).toBe(false);
+    expect(planRestart(forgotten, part, none, record({ password: "3" }), digestKey)).toBeUndefined();
+  });
+
+  it("restarts for a change that nobody dated, and says no date", () => {
+    const { change: _change, ...rest } = record({ password: "two" });
+    const adopted = after(workload(), { password: "one" });
+    const part = { secretName: "db" };
+    const write = planRestart(adopted, part, policy(), { ...rest, change: undefined }, digestKey);
+    expect(write?.restart).toBe(true);
+    expect(write?.consumed).not.toContain("@");
+  });
+
+  it("is what the apiserver says", () => {
+    const template = {
+      metadata: { annotations: { "secretsync.dev/restarted-for": "abc" } },
+      spec: { containers: [{ envFrom: [{ secretRef: { name: "db" } }] }] },
+    };
+    const object = {
+      metadata: {
+        name: "orders",
+        namespace: "shop",
+        uid: "w",
+        resourceVersion: "7",
+        deletionTimestamp: "2026-05-01T00:00:00Z",
+        annotations: { "secretsync.dev/consumed": "{}" },
+      },
+      spec: { template },
+    };
+    expect(projectWorkload("StatefulSet", object)).toEqual({
+      key: "shop/orders",
+      kind: "StatefulSet",
+      name: "orders",
+      namespace: "shop",
+      uid: "w",
+      resourceVersion: "7",
+      deleting: true,
+      consumes: { db: "all" },
+      consumed: "{}",
+      restartedFor: "abc",
+    });
+    expect(projectWorkload("DaemonSet", { metadata: { name: "x" } })).toMatchObject({
+      deleting: false,
+      consumes: {},
+    });
+  });
+
   it("that is being deleted is left alone", () => {
     expect(
       planRestart(
@@ -335,6 +433,34 @@ describe("a Secret of several SecretSyncs", () => {
     expect(gained.restart).toBe(true);
     expect(step(gained.now, { b: "1" }).restart).toBe(true);
     expect(step(gained.now, { a: "1", b: "1", c: "new" }).restart).toBeUndefined();
+  });
+
+  it.each([merger, whole])("restarts a workload that takes all of it, by %j", (part) => {
+    const consumer = workload({ consumes: { db: "all" } });
+    const adopted = planRestart(consumer, part, policy(), record({ extra: "1" }), digestKey);
+    expect(adopted?.restart).toBe(false);
+    const now = { ...consumer, consumed: adopted?.consumed };
+    expect(planRestart(now, part, policy(), record({ extra: "2" }), digestKey)?.restart).toBe(true);
+  });
+
+  it("restarts for a merger of so many keys that one digest stands for all", () => {
+    const many = (extra: string) => ({
+      ...Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`k${index}`, "v"])),
+      extra,
+    });
+    const consumer = workload({ consumes: { db: ["extra"] } });
+    const adopted = planRestart(consumer, merger, policy(), record(many("1")), digestKey);
+    const now = { ...consumer, consumed: adopted?.consumed };
+    expect(planRestart(now, merger, policy(), record(many("2")), digestKey)?.restart).toBe(true);
+  });
+
+  it("of its owner restarts a consumer of a key that comes later", () => {
+    const consumer = workload({ consumes: { db: ["later"] } });
+    const adopted = planRestart(consumer, whole, policy(), record({ password: "1" }), digestKey);
+    expect(adopted?.restart).toBe(false);
+    const now = { ...consumer, consumed: adopted?.consumed };
+    const write = planRestart(now, whole, policy(), record({ password: "1", later: "1" }), digestKey);
+    expect(write?.restart).toBe(true);
   });
 
   it("leaves a workload alone that consumes only keys of others", () => {

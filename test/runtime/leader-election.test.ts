@@ -15,11 +15,17 @@ class FakeLease implements LeaseLock {
   hanging = false;
   /** Writes go through, and their answers get lost. */
   losesAnswers = false;
+  /** Answers come so late. */
+  latency: () => Promise<void> = () => Promise.resolve();
+  reads = 0;
   writes = 0;
 
   async read(): Promise<StoredLease | undefined> {
+    this.reads++;
     this.#check();
-    return this.stored;
+    const { stored } = this;
+    await this.latency();
+    return stored;
   }
   async create(record: LeaseRecord): Promise<StoredLease> {
     this.#check();
@@ -34,6 +40,7 @@ class FakeLease implements LeaseLock {
     this.#check();
     if (version !== this.stored?.version) throw new Error("conflict");
     const stored = this.#put(record);
+    await this.latency();
     if (this.losesAnswers) throw new Error("lost");
     return stored;
   }
@@ -46,14 +53,16 @@ class FakeLease implements LeaseLock {
   }
 }
 
-function candidate(lease: FakeLease, clock: FakeClock, identity: string) {
+function candidate(lease: FakeLease, clock: FakeClock, identity: string, random = 0) {
   const errors: unknown[] = [];
+  const answers: number[] = [];
   const elector = new LeaderElector({
     lock: lease,
     identity,
     clock,
-    random: () => 0,
+    random: () => random,
     onError: (error) => errors.push(error),
+    onAnswer: () => answers.push(clock.monotonic()),
   });
   const stop = new AbortController();
   const state = { leads: false, lost: false, released: false };
@@ -64,7 +73,7 @@ function candidate(lease: FakeLease, clock: FakeClock, identity: string) {
     state.lost = !state.released;
     state.leads = false;
   };
-  return { elector, stop, state, errors, ended: run() };
+  return { elector, stop, state, errors, answers, ended: run() };
 }
 
 describe("leader election", () => {
@@ -178,8 +187,112 @@ describe("leader election", () => {
       version: "stolen",
       record: { holder: "b", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 1 },
     };
-    await clock.advance(30_000);
+    // One try that conflicts, one that reads who has it.
+    await clock.advance(2_000);
+    expect(a.elector.holds()).toBe(true);
+    await clock.advance(2_000);
+    expect(a.elector.holds()).toBe(false);
     expect(a.state.lost).toBe(true);
+  });
+
+  it("that was released is taken at once", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    lease.stored = {
+      version: "x",
+      record: { holder: "", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 1 },
+    };
+    const b = candidate(lease, clock, "b");
+    await clock.advance(0);
+    expect(b.elector.holds()).toBe(true);
+    expect(lease.stored?.record).toMatchObject({ holder: "b", transitions: 2 });
+  });
+
+  it("renewed by an answer that comes late is held from when the request was sent", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(1_999);
+    lease.latency = () => new Promise((resolve) => clock.after(4_000, resolve));
+    await clock.advance(4_001);
+    expect(a.answers).toHaveLength(2);
+    lease.broken = true;
+    // Sent at 2 s, answered at 6 s.
+    await clock.advance(12_000 - 6_000 - 1);
+    expect(a.elector.holds()).toBe(true);
+    await clock.advance(1);
+    expect(a.elector.holds()).toBe(false);
+  });
+
+  it("seen in an answer that comes late is waited for from the answer on", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    lease.stored = {
+      version: "x",
+      record: { holder: "a", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 0 },
+    };
+    lease.latency = () => new Promise((resolve) => clock.after(4_000, resolve));
+    const b = candidate(lease, clock, "b");
+    await clock.advance(4_000);
+    lease.latency = () => Promise.resolve();
+    await clock.advance(14_999);
+    expect(b.elector.holds()).toBe(false);
+    await clock.advance(2_001);
+    expect(b.elector.holds()).toBe(true);
+  });
+
+  it("costs its holder one request for each renewal", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    candidate(lease, clock, "a");
+    await clock.advance(20_000);
+    expect([lease.reads, lease.writes]).toEqual([1, 11]);
+  });
+
+  it("is asked for by standbys at times that differ", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    lease.stored = {
+      version: "x",
+      record: { holder: "a", durationSeconds: 15, acquiredAt: 0, renewedAt: 0, transitions: 0 },
+    };
+    const b = candidate(lease, clock, "b", 0.5);
+    await clock.advance(2_199);
+    expect(b.answers).toHaveLength(1);
+    await clock.advance(1);
+    expect(b.answers).toHaveLength(2);
+  });
+
+  it("tells of every answer, and of none when there is none", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    const b = candidate(lease, clock, "b");
+    await clock.advance(5_000);
+    expect([a.answers.length, b.answers.length]).toEqual([3, 3]);
+    lease.broken = true;
+    await clock.advance(5_000);
+    expect([a.answers.length, b.answers.length]).toEqual([3, 3]);
+  });
+
+  it("is left as it is by one whose time ran out before it was told to stop", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(0);
+    lease.hanging = true;
+    await clock.advance(10_500);
+    a.stop.abort();
+    lease.hanging = false;
+    await clock.advance(0);
+    await a.ended;
+    expect(lease.writes).toBe(1);
+    // The request that the stop cut off is no failure to tell of.
+    expect(a.errors.map(String)).toEqual(["Error: the lease request took too long"]);
+  });
+
+  it("leaves no timer behind", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const a = candidate(lease, clock, "a");
+    await clock.advance(5_000);
+    a.stop.abort();
+    await clock.advance(0);
+    await a.ended;
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it("isn't waited for by one who is told to stop", async () => {

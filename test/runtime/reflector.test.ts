@@ -1,5 +1,11 @@
 import { describe, expect, it } from "@jest/globals";
-import { Reflector, type Change, type Collection, type Page } from "../../src/runtime/reflector.ts";
+import {
+  isExpired,
+  Reflector,
+  type Change,
+  type Collection,
+  type Page,
+} from "../../src/runtime/reflector.ts";
 import { Store, type Stored } from "../../src/runtime/store.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 
@@ -10,12 +16,14 @@ const expired = Object.assign(new Error("too old"), { expired: true });
 class Script implements Collection<Stored> {
   lists: (Page<Stored> | Error)[] = [];
   asked: string[] = [];
+  /** Answers a list that was asked for when there was no answer yet. */
+  answer: (page: Page<Stored>) => void = () => undefined;
   #emit: ((change: Change<Stored> | Error | "end") => void) | undefined;
 
   list(options: { limit: number; continue?: string }): Promise<Page<Stored>> {
-    this.asked.push(`list ${options.limit}${options.continue ? ` ${options.continue}` : ""}`);
+    this.asked.push(`list ${options.limit}${"continue" in options ? ` ${options.continue}` : ""}`);
     const next = this.lists.shift();
-    if (!next) return new Promise(() => undefined);
+    if (!next) return new Promise((resolve) => (this.answer = resolve));
     return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
   }
 
@@ -73,6 +81,21 @@ const onePage = (items: readonly Stored[], resourceVersion = "100"): Page<Stored
   resourceVersion,
 });
 
+describe("an expired version", () => {
+  it.each([
+    [expired, true],
+    [{ expired: true }, true],
+    [{ expired: "true" }, false],
+    [{ expired: false }, false],
+    [new Error("expired"), false],
+    ["expired", false],
+    [null, false],
+    [undefined, false],
+  ])("%p is one: %p", (error, expected) => {
+    expect(isExpired(error)).toBe(expected);
+  });
+});
+
 describe("a reflector", () => {
   it("lists page by page, then watches from the list's version", async () => {
     const { script, keys, reflector, clock } = start(
@@ -110,6 +133,27 @@ describe("a reflector", () => {
     await script.emit("end");
     expect(script.asked.at(-1)).toBe("watch 150 450");
     expect(script.asked.filter((each) => each.startsWith("list"))).toHaveLength(1);
+  });
+
+  it.each<[string, Change<Stored>, string]>([
+    ["a change", { type: "set", item: item("b", "101") }, "101"],
+    ["a deletion", { type: "deleted", item: item("a", "102") }, "102"],
+    ["a bookmark", { type: "bookmark", resourceVersion: "150" }, "150"],
+  ])("goes on from the version of %s", async (_case, change, version) => {
+    const { script, clock } = start(onePage([item("a", "1")]));
+    await clock.advance(0);
+    await script.emit(change);
+    await script.emit(new Error("reset"));
+    await clock.advance(800);
+    expect(script.asked.at(-1)).toBe(`watch ${version} 450`);
+  });
+
+  it("takes a watch that ends after a second for a good one", async () => {
+    const { script, clock, errors } = start(onePage([]));
+    await clock.advance(1_000);
+    await script.emit("end");
+    expect(errors).toEqual([]);
+    expect(script.asked).toHaveLength(3);
   });
 
   it("lists again when its version has expired, and drops what is gone", async () => {
@@ -181,15 +225,34 @@ describe("a reflector", () => {
     await script.emit(new Error("reset"));
     expect(reflector.silentMs()).toBe(0);
     expect(reflector.name).toBe("things");
+    await clock.advance(700);
+    await script.emit({ type: "bookmark", resourceVersion: "110" });
+    await clock.advance(30_000);
+    await script.emit({ type: "bookmark", resourceVersion: "120" });
+    expect(reflector.silentMs()).toBe(0);
+    await clock.advance(30_000);
+    await script.emit("end");
+    expect(reflector.silentMs()).toBe(0);
+  });
+
+  it("counts its silence from its making, and each page of a list as a sign", async () => {
+    const { clock, reflector, script } = start();
+    await clock.advance(60_000);
+    expect(reflector.silentMs()).toBe(60_000);
+    script.answer(onePage([]));
+    await clock.advance(0);
+    expect(reflector.silentMs()).toBe(0);
   });
 
   it("ends when it is told to, in the middle of a watch, of a wait or of an error", async () => {
     for (const lists of [[onePage([])], [new Error("down")], [onePage([])]]) {
-      const { stop, ended, clock } = start(...lists);
+      const { stop, ended, clock, errors } = start(...lists);
       await clock.advance(10);
       stop.abort();
       await clock.advance(0);
       await ended;
+      expect(errors).toHaveLength(lists[0] instanceof Error ? 1 : 0);
+      expect(clock.pendingTimers).toBe(0);
     }
   });
 
