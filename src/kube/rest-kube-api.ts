@@ -41,12 +41,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
     );
     const text = await readAll(response);
     if ((response.statusCode ?? 0) >= 300) throw toError(response, text);
-    try {
-      return JSON.parse(text) as T;
-    } catch {
-      // The parser's own message would quote the body.
-      throw new ApiError(0, "BadAnswer", "the apiserver answered with something that is not JSON");
-    }
+    return parse(text) as T;
   };
 
   return {
@@ -103,7 +98,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       onOpen?.();
       try {
         for await (const line of lines(response)) {
-          const event = JSON.parse(line) as WatchEvent<T> | { type: "ERROR"; object: Status };
+          const event = parse(line) as WatchEvent<T> | { type: "ERROR"; object: Status };
           if (event.type === "ERROR") throw statusError(event.object);
           yield event;
         }
@@ -160,6 +155,15 @@ function selectionQuery({ labelSelector, fieldSelector }: Selection): URLSearchP
     ...(labelSelector ? { labelSelector } : {}),
     ...(fieldSelector ? { fieldSelector } : {}),
   });
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // The parser's own message would quote the text.
+    throw new ApiError(0, "BadAnswer", "the apiserver answered with something that is not JSON");
+  }
 }
 
 /** By events, since an iterator costs more than all the rest of a small answer. */

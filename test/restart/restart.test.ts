@@ -432,6 +432,7 @@ describe("a Secret of several SecretSyncs", () => {
     const gained = step(adopted.now, { a: "1", b: "1" });
     expect(gained.restart).toBe(true);
     expect(step(gained.now, { b: "1" }).restart).toBe(true);
+    expect(step(gained.now, { c: "no longer any of them" }).restart).toBe(true);
     expect(step(gained.now, { a: "1", b: "1", c: "new" }).restart).toBeUndefined();
   });
 
@@ -478,5 +479,9 @@ describe("a Secret of several SecretSyncs", () => {
       digestKey,
     );
     expect(write?.restart).toBe(false);
+    const other = workload({ consumes: {} });
+    expect(
+      planRestart(other, { secretName: "constructor" }, policy(), record({ a: "1" }), digestKey),
+    ).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { TimeLimit } from "../../src/runtime/clock.ts";
+import { sleep, systemClock, TimeLimit } from "../../src/runtime/clock.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 describe("a time limit", () => {
@@ -22,6 +22,39 @@ describe("a time limit", () => {
   it("leaves no timer behind while it is paused", () => {
     const clock = new FakeClock();
     new TimeLimit(clock, 1_000, "the work").pause();
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe("the clock", () => {
+  it("of the system runs, calls back and can be cancelled", async () => {
+    expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1_000);
+    const before = systemClock.monotonic();
+    const called: string[] = [];
+    const cancel = systemClock.after(0, () => called.push("cancelled"));
+    // More than setTimeout takes, which would then call at once.
+    const cancelLate = systemClock.after(2 ** 40, () => called.push("in 34 years"));
+    cancel();
+    await new Promise<void>((resolve) => systemClock.after(-5, resolve));
+    await new Promise<void>((resolve) => systemClock.after(20, resolve));
+    cancelLate();
+    expect(called).toEqual([]);
+    expect(systemClock.monotonic()).toBeGreaterThanOrEqual(before + 15);
+  });
+
+  it("sleeps until the time, or until it is told to stop", async () => {
+    const clock = new FakeClock();
+    const stop = new AbortController();
+    let slept = false;
+    void sleep(clock, 1_000, stop.signal).then(() => (slept = true));
+    await clock.advance(999);
+    expect(slept).toBe(false);
+    await clock.advance(1);
+    expect(slept).toBe(true);
+    const stopped = sleep(clock, 1_000, stop.signal);
+    stop.abort();
+    await stopped;
+    await sleep(clock, 1_000, stop.signal);
     expect(clock.pendingTimers).toBe(0);
   });
 });

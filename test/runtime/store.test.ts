@@ -71,6 +71,22 @@ describe("a store", () => {
     store.replace([]);
     expect(store.size).toBe(0);
   });
+
+  it("tells of all that a list brings as the apiserver's doing", () => {
+    const { store, heard } = newStore();
+    store.set(item("a", "1"));
+    store.set(item("b", "1"));
+    heard.length = 0;
+    store.replace([item("a", "2"), item("c", "1")]);
+    expect(heard).toEqual(["1→2 watch", "-→1 watch", "1→- watch"]);
+  });
+
+  it("keeps what a list has under another uid, as the new object that it is", () => {
+    const { store } = newStore();
+    store.set(item("a", "10"));
+    store.replace([item("a", "3", { uid: "new" })]);
+    expect(store.get("a")?.uid).toBe("new");
+  });
 });
 
 describe("resource versions", () => {

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "@jest/globals";
-import { sleep, systemClock } from "../../src/runtime/clock.ts";
 import { backoffDelay } from "../../src/runtime/backoff.ts";
 import { WorkQueue } from "../../src/runtime/work-queue.ts";
 import { runWorkers } from "../../src/runtime/workers.ts";
@@ -95,30 +94,6 @@ describe("workers", () => {
     queue.close();
     await ended;
     expect(bugs).toEqual(["a: bug", "a: bug"]);
-  });
-});
-
-describe("the clock", () => {
-  it("of the system runs, calls back and can be cancelled", async () => {
-    expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1_000);
-    const before = systemClock.monotonic();
-    const cancel = systemClock.after(1 << 40, () => undefined);
-    cancel();
-    await new Promise<void>((resolve) => systemClock.after(-5, resolve));
-    expect(systemClock.monotonic()).toBeGreaterThanOrEqual(before);
-  });
-
-  it("sleeps until the time, or until it is told to stop", async () => {
-    const clock = new FakeClock();
-    const stop = new AbortController();
-    const slept = sleep(clock, 1_000, stop.signal);
-    await clock.advance(1_000);
-    await slept;
-    const stopped = sleep(clock, 1_000, stop.signal);
-    stop.abort();
-    await stopped;
-    await sleep(clock, 1_000, stop.signal);
-    expect(clock.pendingTimers).toBe(0);
   });
 });
 
