@@ -59,7 +59,7 @@ sbom: node_modules/.installed ## Write dist/sbom.cdx.json: what is in the operat
 	npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > dist/sbom.cdx.json
 
 bench: dist/operator.mjs ## Measure the operator on a real control plane against its goals
-	@node tools/bench.ts
+	@node tools/bench/main.ts
 
 cluster-up: node_modules/.installed ## Start a cluster; the last line is its kubeconfig's path
 	@node test/cluster/cli.ts up

@@ -63,17 +63,17 @@ async function story(): Promise<void> {
   const latency = timeToSecret(cluster.kubeconfig);
   out((await kubectl("apply", "-f", manifest)).trim());
   out(`${paint("green", "✔")} the Secret is written ${(await latency).toFixed(0)} ms after its SecretSync`);
-  out(
-    await kubectl(
-      "get",
-      "secret",
-      "-n",
-      "shop",
-      "orders-db",
-      "-o",
-      "custom-columns=SECRET:.metadata.name,KEYS:.data",
-    ),
+  // Its keys only: custom-columns would print the values with them.
+  const keys = await kubectl(
+    "get",
+    "secret",
+    "-n",
+    "shop",
+    "orders-db",
+    "-o",
+    "go-template={{range $key, $_ := .data}} {{$key}}{{end}}",
   );
+  out(`${paint("dim", "  its keys:")}${keys}`);
   if (cluster.noPods) out(paint("yellow", `no pods here: ${cluster.noPods}`));
   else await showPod(kubectl, "correct-horse");
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { durationPattern, parseDuration } from "./duration.ts";
 import { compilePattern, isModest, MODEST_REPETITION } from "./regular-expression.ts";
-import { withRules, type Rule } from "./rule.ts";
+import { formed, matches, withRules, type Rule } from "./rule.ts";
 
 /** Field types that several kinds share. Bounds keep the CEL cost of the CRDs within the apiserver's budget. */
 
@@ -9,7 +9,11 @@ const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
 export const objectName = (description: string) =>
-  z.string().min(1).max(253).regex(DNS_SUBDOMAIN).meta({ description });
+  formed(
+    z.string().min(1).max(253).meta({ description }),
+    DNS_SUBDOMAIN,
+    "a name consists of lower-case letters, digits, '-' and '.', and starts and ends with a letter or digit",
+  );
 
 /** A key of Secret.data: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data */
 const SECRET_KEY = /^[-._a-zA-Z0-9]+$/;
@@ -20,11 +24,18 @@ export const isSecretKey = (text: string): boolean =>
   text.length <= SECRET_KEY_MAX && SECRET_KEY.test(text) && text !== "." && !text.startsWith("..");
 
 export const secretKey = (description: string) =>
-  withRules(z.string().min(1).max(SECRET_KEY_MAX).regex(SECRET_KEY).meta({ description }), {
-    cel: "self != '.' && !self.startsWith('..')",
-    check: (key) => key !== "." && !key.startsWith(".."),
-    message: "a Secret key can't be '.' or start with '..'",
-  });
+  withRules(
+    formed(
+      z.string().min(1).max(SECRET_KEY_MAX).meta({ description }),
+      SECRET_KEY,
+      "a Secret key consists of letters, digits, '-', '_' and '.'",
+    ),
+    {
+      cel: "self != '.' && !self.startsWith('..')",
+      check: (key) => key !== "." && !key.startsWith(".."),
+      message: "a Secret key can't be '.' or start with '..'",
+    },
+  );
 
 export const regularExpression = (description: string) =>
   withRules(
@@ -43,15 +54,24 @@ export const regularExpression = (description: string) =>
     },
   );
 
+const DURATION = new RegExp(durationPattern);
+
 export const goDuration = (description: string) =>
-  withRules(z.string().max(32).regex(new RegExp(durationPattern)).meta({ description }), {
-    cel: "duration(self) == duration('0s') || duration(self) >= duration('1s')",
-    check: (text) => {
-      const milliseconds = parseDuration(text);
-      return milliseconds !== undefined && (milliseconds === 0 || milliseconds >= 1_000);
+  withRules(
+    formed(
+      z.string().max(32).meta({ description }),
+      DURATION,
+      "must be a duration such as 30s, 15m or 1h30m",
+    ),
+    {
+      cel: `!${matches("self", DURATION)} || duration(self) == duration('0s') || duration(self) >= duration('1s')`,
+      check: (text) => {
+        const milliseconds = parseDuration(text);
+        return milliseconds === undefined || milliseconds === 0 || milliseconds >= 1_000;
+      },
+      message: "must be 0s, or a second or more",
     },
-    message: "must be 0s, or a duration of a second or more such as 30s, 15m or 1h",
-  });
+  );
 
 /** Names of labels and annotations: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ */
 const QUALIFIED_NAME = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
@@ -94,8 +114,14 @@ const metadataMap = <V extends z.ZodType>(
     ...more,
   );
 
+const labelValue = formed(
+  z.string().max(63),
+  LABEL_VALUE,
+  "a label's value consists of letters, digits, '-', '_' and '.', and starts and ends with a letter or digit",
+);
+
 export const labels = (description: string) =>
-  metadataMap(z.string().max(63).regex(LABEL_VALUE), description, {
+  metadataMap(labelValue, description, {
     cel: "!('owner' in self) || self['owner'] != 'helm'",
     check: (map) => !Object.hasOwn(map, "owner") || map["owner"] !== "helm",
     message: "owner=helm would turn the Secret into a Helm release",

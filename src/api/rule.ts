@@ -18,6 +18,23 @@ export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rul
   for (const { check, message } of rules) checked = checked.refine((value) => check(value), { message });
   return checked.meta({
     ...schema.meta(),
-    "x-kubernetes-validations": rules.map(({ cel, message }) => ({ rule: cel, message })),
+    "x-kubernetes-validations": [
+      ...((schema.meta()?.["x-kubernetes-validations"] ?? []) as readonly unknown[]),
+      ...rules.map(({ cel, message }) => ({ rule: cel, message })),
+    ],
   });
 }
+
+/**
+ * A text of a certain form, told in words: of a pattern alone the apiserver would print the bare expression. The pattern
+ * stays in the schema for the tools that check manifests without an apiserver.
+ */
+export const formed = (schema: z.ZodString, pattern: RegExp, message: string): z.ZodString =>
+  schema.regex(pattern, { message }).meta({
+    ...schema.meta(),
+    "x-kubernetes-validations": [{ rule: matches("self", pattern), message }],
+  });
+
+/** CEL for: the text matches the pattern. */
+export const matches = (text: string, { source }: RegExp): string =>
+  `${text}.matches('${source.replaceAll("\\", "\\\\")}')`;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { mapOf, objectName } from "./fields.ts";
-import { withRules } from "./rule.ts";
+import { formed, withRules } from "./rule.ts";
 
 /** The kinds SecretProvider and ClusterSecretProvider: where secrets are, and who may read which. */
 
@@ -43,11 +43,11 @@ const awsFields = {
     .meta({ description: "The AWS service to read." }),
   regions: z
     .array(
-      z
-        .string()
-        .max(32)
-        .regex(/^[a-z]{2}(-[a-z]+)+-[0-9]+$/)
-        .meta({ description: "An AWS region such as eu-west-1." }),
+      formed(
+        z.string().max(32).meta({ description: "An AWS region such as eu-west-1." }),
+        /^[a-z]{2}(-[a-z]+)+-[0-9]+$/,
+        "must be an AWS region such as eu-west-1",
+      ),
     )
     .min(1)
     .max(1)

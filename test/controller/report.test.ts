@@ -3,10 +3,10 @@ import type { SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
 import { newEventRecorder } from "../../src/controller/events.ts";
 import { notesOf } from "../../src/controller/report.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
-import { plan, planUnchanged } from "../../src/plan/plan.ts";
+import { planUnchanged } from "../../src/plan/plan.ts";
 import { report, type Outcome } from "../../src/plan/report.ts";
 import type { Observed } from "../../src/plan/observed.ts";
-import { afterApply, failing, fetched, found, observed } from "../support/gen.ts";
+import { afterApply, failing, fetched, found, observed, outcomeOf } from "../support/gen.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 const LATER = "2026-05-01T01:00:00.000Z";
@@ -14,18 +14,9 @@ const LATER = "2026-05-01T01:00:00.000Z";
 /** What a reconcile ends with, and what is told of it. */
 function reconciled(now: Observed, result = found("one"), more: Partial<Outcome> = {}) {
   const values = fetched(now, result);
-  const made = plan(now, values);
-  const outcome: Outcome = {
-    plan: made,
-    verdict: made.verdict,
-    record: made.record,
-    fetched: values,
-    restarted: [],
-    restartProblem: undefined,
-    ...more,
-  };
+  const outcome = outcomeOf(now, values, more);
   const status = report(now, outcome);
-  const [step] = made.steps;
+  const [step] = outcome.plan.steps;
   const target = step?.kind === "applySecret" ? afterApply(step, now.target) : now.target;
   const told = notesOf(now, outcome, status).map(
     ({ type, reason, message }) => `${type} ${reason}: ${message}`,

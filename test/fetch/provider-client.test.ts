@@ -347,6 +347,18 @@ describe("a provider that is down", () => {
     expect(reader.calls.length).toBeLessThanOrEqual(11);
   });
 
+  it("tells each who waits for a batch that it is down, and nobody that the secret is missing", async () => {
+    reader.fail = () => failure("ProviderUnreachable", "provider", 60_000);
+    await settled(...keys(3).map(pinned));
+    for (const key of keys(3)) reader.put(key, "v");
+    reader.calls.length = 0;
+    more = 1;
+    const waiting = keys(3).map((key) => client.value({ key }, clock.monotonic()));
+    await clock.advance(200);
+    expect((await Promise.all(waiting)).map(textOf)).toEqual(keys(3).map(() => "ProviderUnreachable"));
+    expect(reader.calls).toEqual([]);
+  });
+
   it("is tried a few times before it counts as down, and tells when it is back", async () => {
     let failures = 2;
     for (const key of keys(3)) reader.put(key, "v");

@@ -60,7 +60,10 @@ onBuiltin("an apiserver that is stopped for 20 s", () => {
 
     await cluster.controlPlane.stopApiserver();
     aws.put(key, canary("two"));
-    await sleep(20_000);
+    await Promise.all([
+      sleep(20_000),
+      until("the leader has ended", () => leader.child.exited, { timeoutMs: 40_000 }),
+    ]);
     expect((await fetch(`${alone.probesUrl}/healthz`)).status).toBe(200);
     expect(leader.child.process.exitCode).toBe(1);
     expect(leader.logs().some(({ msg }) => String(msg).startsWith("lost the leader lease"))).toBe(true);

@@ -4,9 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
+import type { ReadResult, SecretReader } from "../../src/providers/provider.ts";
 import { openSecretsManager } from "../../src/providers/aws/secrets-manager.ts";
 import { describeProviderContract } from "../contract/provider-contract.ts";
-import { AwsStandIn, type Fault } from "../support/aws-stand-in.ts";
+import { AwsStandIn, type Fault, type FaultRule } from "../support/aws-stand-in.ts";
 import { awsUser, TEST_CREDENTIALS, TEST_REGION } from "../support/aws.ts";
 import { awsEndpoint, unique } from "../support/suite.ts";
 
@@ -17,6 +18,34 @@ afterAll(() => standIn.stop());
 
 const open = (endpoint: string) =>
   openSecretsManager({ region: TEST_REGION, endpoint, credentials: TEST_CREDENTIALS, maxConcurrent: 100 });
+
+/** What a reader of the stand-in makes of this fault. */
+async function under<T>(fault: FaultRule, ask: (reader: SecretReader) => Promise<T>): Promise<T> {
+  const reader = open(standInEndpoint);
+  standIn.fault = fault;
+  try {
+    return await ask(reader);
+  } finally {
+    standIn.fault = () => undefined;
+    reader.close();
+  }
+}
+
+/** What a reader of the stand-in finds that has no credentials but those of this environment. */
+async function readWithin(environment: Record<string, string>, key: string): Promise<ReadResult> {
+  const saved = { ...process.env };
+  for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"]) delete process.env[name];
+  Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: "true" }, environment);
+  const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
+  try {
+    return await reader.read({ key }, AbortSignal.timeout(10_000));
+  } finally {
+    reader.close();
+    process.env = saved;
+  }
+}
+
+const never = new AbortController().signal;
 
 for (const [name, endpoint] of Object.entries({ ministack: awsEndpoint, "the stand-in": standInEndpoint })) {
   describeProviderContract({ name, open: () => open(endpoint), seed: awsUser(endpoint), unique });
@@ -44,105 +73,144 @@ describe("faults of AWS", () => {
     ["a reset", { kind: "reset" }, "ProviderUnreachable", "provider"],
     ["half an answer", { kind: "truncate" }, "ProviderUnreachable", "provider"],
     ["a page of a proxy", { kind: "body", body: "<html>" }, "ProviderUnreachable", "provider"],
-    ["an answer without a value", { kind: "body", body: "{}" }, "ProviderRefused", "request"],
   ])("%s is told as what it is, in words that stay the same", async (_case, fault, reason, scope) => {
     const key = unique("f");
     standIn.put(key, "value");
-    standIn.fault = () => fault;
-    const reader = open(standInEndpoint);
-    const result = await reader.read({ key }, new AbortController().signal);
-    standIn.fault = () => undefined;
-    reader.close();
+    const result = await under(
+      () => fault,
+      (reader) => reader.read({ key }, never),
+    );
     expect(result).toMatchObject({ kind: "failed", failure: { reason, scope } });
     expect(JSON.stringify(result)).not.toContain("request id");
   });
 
+  it.each<[string, Fault, string]>([
+    ["a denial", error(400, "AccessDeniedException"), "AccessDenied"],
+    [
+      "an operation that the endpoint doesn't have",
+      error(400, "ResourceNotFoundException"),
+      "ProviderRefused",
+    ],
+  ])("%s of a whole batch says nothing about a key", async (_case, fault, reason) => {
+    const keys = [unique("f"), unique("f")];
+    const results = await under(
+      () => fault,
+      (reader) => reader.readBatch(keys, never),
+    );
+    const failed = expect.objectContaining({
+      kind: "failed",
+      failure: expect.objectContaining({ reason, scope: "batch" }),
+    });
+    expect(keys.map((key) => results.get(key))).toEqual([failed, failed]);
+  });
+
+  it("a listing that isn't there is no empty listing", async () => {
+    const result = await under(
+      () => error(400, "ResourceNotFoundException"),
+      (reader) => reader.list({}, undefined, never),
+    );
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "ProviderRefused" } });
+  });
+
+  it.each([
+    ["a value", { VersionId: "v1" }],
+    ["a version", { SecretString: "x" }],
+  ])("an answer without %s is a failure, never an empty secret", async (_case, body) => {
+    const result = await under(
+      () => ({ kind: "body", body: JSON.stringify(body) }),
+      (reader) => reader.read({ key: "k" }, never),
+    );
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "ProviderRefused" } });
+  });
+
+  it("an empty text is a value", async () => {
+    const key = unique("f");
+    standIn.put(key, "");
+    const result = await under(
+      () => undefined,
+      (reader) => reader.read({ key }, never),
+    );
+    expect(result.kind === "found" && result.value.reveal().length).toBe(0);
+  });
+
   it("Retry-After is passed on", async () => {
-    standIn.fault = () => error(400, "ThrottlingException", { "retry-after": "7" });
-    const reader = open(standInEndpoint);
-    const result = await reader.read({ key: "k" }, new AbortController().signal);
-    standIn.fault = () => undefined;
-    reader.close();
+    const result = await under(
+      () => error(400, "ThrottlingException", { "retry-after": "7" }),
+      (reader) => reader.read({ key: "k" }, never),
+    );
     expect(result).toMatchObject({ failure: { retryAfterMs: 7_000 } });
   });
 
   it("a secret that waits for its deletion is missing", async () => {
     const key = unique("f");
     standIn.put(key, "value");
-    standIn.fault = () => ({
-      kind: "error",
-      status: 400,
-      type: "InvalidRequestException",
-      message: "You can't perform this operation on the secret because it was marked for deletion.",
-    });
-    const reader = open(standInEndpoint);
-    expect(await reader.read({ key }, new AbortController().signal)).toEqual({ kind: "missing" });
-    standIn.fault = () => undefined;
-    reader.close();
+    const result = await under(
+      () => ({
+        kind: "error",
+        status: 400,
+        type: "InvalidRequestException",
+        message: "You can't perform this operation on the secret because it was marked for deletion.",
+      }),
+      (reader) => reader.read({ key }, never),
+    );
+    expect(result).toEqual({ kind: "missing" });
   });
 
   it("an answer that never ends is given up", async () => {
     const key = unique("f");
     standIn.put(key, "x".repeat(1000));
-    standIn.fault = () => ({ kind: "slow", millisecondsPerByte: 1000 });
-    const reader = open(standInEndpoint);
-    const result = await reader.read({ key }, AbortSignal.timeout(500));
-    standIn.fault = () => undefined;
-    reader.close();
+    const result = await under(
+      () => ({ kind: "slow", millisecondsPerByte: 1000 }),
+      (reader) => reader.read({ key }, AbortSignal.timeout(500)),
+    );
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "ProviderUnreachable" } });
   });
 
   it("credentials that are nowhere are told as that", async () => {
-    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
-    const saved = { ...process.env };
-    Object.assign(process.env, {
-      AWS_EC2_METADATA_DISABLED: "true",
-      AWS_SHARED_CREDENTIALS_FILE: "/nonexistent",
-      AWS_CONFIG_FILE: "/nonexistent",
-    });
-    const result = await reader.read({ key: "k" }, new AbortController().signal);
-    process.env = saved;
-    reader.close();
+    const nowhere = { AWS_SHARED_CREDENTIALS_FILE: "/nonexistent", AWS_CONFIG_FILE: "/nonexistent" };
+    const result = await readWithin(nowhere, "k");
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "AuthenticationFailed" } });
   });
 
   it("a failure of AWS's own in a batch is asked for once more, alone", async () => {
     const keys = [unique("f"), unique("f")];
     for (const key of keys) standIn.put(key, key);
-    standIn.fault = (operation) =>
-      operation === "BatchGetSecretValue"
-        ? { kind: "partial", keys: [keys[0]!], code: "InternalServiceError" }
-        : undefined;
-    const reader = open(standInEndpoint);
-    const results = await reader.readBatch(keys, new AbortController().signal);
-    standIn.fault = () => undefined;
-    reader.close();
+    const results = await under(
+      (operation) =>
+        operation === "BatchGetSecretValue"
+          ? { kind: "partial", keys: [keys[0]!], code: "InternalServiceError" }
+          : undefined,
+      (reader) => reader.readBatch(keys, never),
+    );
     expect([...results.values()].map(({ kind }) => kind)).toEqual(["found", "found"]);
   });
 
   it("as many calls run at once as are allowed", async () => {
     const keys = Array.from({ length: 100 }, () => unique("f"));
     for (const key of keys) standIn.put(key, key);
-    standIn.latencyMs = 2_000;
-    const reader = open(standInEndpoint);
-    const limit = AbortSignal.timeout(3_500);
-    const results = await Promise.all(keys.map((key) => reader.read({ key }, limit)));
-    standIn.latencyMs = 0;
-    reader.close();
+    let waiting = 0;
+    const { promise: all, resolve: allWait } = Promise.withResolvers<void>();
+    const results = await under(
+      async () => {
+        if (++waiting === keys.length) allWait();
+        await all;
+        return undefined;
+      },
+      (reader) => Promise.all(keys.map((key) => reader.read({ key }, AbortSignal.timeout(20_000)))),
+    );
     expect(results.filter(({ kind }) => kind !== "found")).toEqual([]);
   });
 
   it("a batch leaves nobody out in silence", async () => {
     const keys = [unique("f"), unique("f")];
     for (const key of keys) standIn.put(key, key);
-    standIn.fault = (operation) =>
-      operation === "BatchGetSecretValue"
-        ? { kind: "body", body: '{"SecretValues":[],"Errors":[]}' }
-        : undefined;
-    const reader = open(standInEndpoint);
-    const results = await reader.readBatch(keys, new AbortController().signal);
-    standIn.fault = () => undefined;
-    reader.close();
+    const results = await under(
+      (operation) =>
+        operation === "BatchGetSecretValue"
+          ? { kind: "body", body: '{"SecretValues":[],"Errors":[]}' }
+          : undefined,
+      (reader) => reader.readBatch(keys, never),
+    );
     expect([...results.values()].map(({ kind }) => kind)).toEqual(["found", "found"]);
   });
 });
@@ -155,22 +223,15 @@ describe("a web identity", () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   /** What the operator tells when STS answers like that. */
-  async function read(key: string, sts: { url: string }) {
-    const saved = { ...process.env };
-    Object.assign(process.env, {
-      AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/secretsync",
-      AWS_WEB_IDENTITY_TOKEN_FILE: token,
-      AWS_ENDPOINT_URL_STS: sts.url,
-      AWS_EC2_METADATA_DISABLED: "true",
-    });
-    for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"])
-      delete process.env[name];
-    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
-    const result = await reader.read({ key }, AbortSignal.timeout(10_000));
-    reader.close();
-    process.env = saved;
-    return result;
-  }
+  const read = (key: string, sts: { url: string }) =>
+    readWithin(
+      {
+        AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/secretsync",
+        AWS_WEB_IDENTITY_TOKEN_FILE: token,
+        AWS_ENDPOINT_URL_STS: sts.url,
+      },
+      key,
+    );
 
   const refusing = async (code: string, status: number) => {
     const server = createServer((incoming, answer) => {
@@ -196,8 +257,7 @@ describe("a web identity", () => {
     ["InvalidIdentityToken", 400],
   ])("that STS refuses with %s isn't taken for a secret that may not be read", async (code, status) => {
     const sts = await refusing(code, status);
-    const result = await read("k", sts);
-    sts.server.close();
+    const result = await read("k", sts).finally(() => sts.server.close());
     expect(result).toMatchObject({
       kind: "failed",
       failure: {
@@ -228,20 +288,15 @@ describe("an identity from the node's agent", () => {
       );
     });
     await new Promise<void>((resolve) => agent.listen(0, "127.0.0.1", resolve));
-    const saved = { ...process.env };
-    Object.assign(process.env, {
-      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(agent.address() as AddressInfo).port}/v1/credentials`,
-      AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: token,
-      AWS_EC2_METADATA_DISABLED: "true",
-    });
-    for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"])
-      delete process.env[name];
     const key = unique("f");
     standIn.put(key, "value");
-    const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
-    const result = await reader.read({ key }, AbortSignal.timeout(10_000));
-    reader.close();
-    process.env = saved;
+    const result = await readWithin(
+      {
+        AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://127.0.0.1:${(agent.address() as AddressInfo).port}/v1/credentials`,
+        AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: token,
+      },
+      key,
+    );
     agent.close();
     rmSync(folder, { recursive: true, force: true });
     expect(result.kind).toBe("found");

@@ -6,24 +6,13 @@ import { newlyRestarted, report, reportInvalid, tellsVersions, type Outcome } fr
 import { MISSING_VERSION } from "../../src/plan/sources.ts";
 import type { Observed } from "../../src/plan/observed.ts";
 import { expectKstatus } from "../support/kstatus.ts";
-import { afterApply, failing, fetched, found, observed } from "../support/gen.ts";
+import { afterApply, failing, fetched, found, observed, outcomeOf } from "../support/gen.ts";
 
 const NOW = "2026-05-01T00:00:00.000Z";
 const LATER = "2026-05-01T01:00:00.000Z";
 
-function outcome(observation: Observed, more: Partial<Outcome> = {}): Outcome {
-  const values = fetched(observation, found("one"));
-  const made = more.plan ?? plan(observation, values);
-  return {
-    plan: made,
-    verdict: made.verdict,
-    record: made.record,
-    fetched: values,
-    restarted: [],
-    restartProblem: undefined,
-    ...more,
-  };
-}
+const outcome = (observation: Observed, more: Partial<Outcome> = {}): Outcome =>
+  outcomeOf(observation, fetched(observation, found("one")), more);
 
 function firstSync(): Observed {
   const before = observed();

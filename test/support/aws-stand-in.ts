@@ -28,7 +28,11 @@ export type Fault =
   /** A batch in which these keys fail. */
   | { readonly kind: "partial"; readonly keys: readonly string[]; readonly code: string };
 
-export type FaultRule = (operation: string, input: Record<string, unknown>) => Fault | undefined;
+/** A rule that takes its time holds the answer back. */
+export type FaultRule = (
+  operation: string,
+  input: Record<string, unknown>,
+) => Fault | undefined | Promise<Fault | undefined>;
 
 interface Version {
   readonly id: string;
@@ -147,7 +151,7 @@ export class AwsStandIn {
       }
     }
     if (this.latencyMs > 0) await sleep(this.latencyMs);
-    const fault = this.fault(operation, input);
+    const fault = await this.fault(operation, input);
     if (fault?.kind === "reset") {
       request.socket.destroy();
       return;

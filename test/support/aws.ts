@@ -33,5 +33,7 @@ export function awsUser(endpoint: string) {
       client.send(new PutSecretValueCommand({ SecretId: name, SecretString: value })),
     remove: (name: string) =>
       client.send(new DeleteSecretCommand({ SecretId: name, ForceDeleteWithoutRecovery: true })),
+    schedule: (name: string) =>
+      client.send(new DeleteSecretCommand({ SecretId: name, RecoveryWindowInDays: 7 })),
   };
 }

@@ -4,6 +4,8 @@ import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { newDigestKey, type DigestKey } from "../../src/plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../../src/plan/live-target.ts";
 import type { Observed } from "../../src/plan/observed.ts";
+import { plan } from "../../src/plan/plan.ts";
+import type { Outcome } from "../../src/plan/report.ts";
 import type { Step } from "../../src/plan/step.ts";
 import { sourcesOf, type FetchedValues } from "../../src/plan/sources.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
@@ -116,5 +118,19 @@ export function appliedObject(step: Step & { kind: "applySecret" }, before?: Liv
         },
       ],
     },
+  };
+}
+
+/** What a reconcile ends with that got these values, and whose every write succeeded. */
+export function outcomeOf(now: Observed, values: FetchedValues, more: Partial<Outcome> = {}): Outcome {
+  const made = more.plan ?? plan(now, values);
+  return {
+    plan: made,
+    verdict: made.verdict,
+    record: made.record,
+    fetched: values,
+    restarted: [],
+    restartProblem: undefined,
+    ...more,
   };
 }

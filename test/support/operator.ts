@@ -41,6 +41,8 @@ export async function startOperator(options: {
   const logs = () =>
     readFileSync(options.logFile, "utf8")
       .split("\n")
+      // Behind the last newline is nothing, or a line that is only half written.
+      .slice(0, -1)
       .filter((line) => line.startsWith("{"))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   const said = (message: string) => logs().find(({ msg }) => msg === message);
@@ -76,8 +78,10 @@ export async function startOperator(options: {
   };
 }
 
-/** Sum over all series of a metric that carry the labels. */
+/** Sum over all series of a metric that carry the labels; of one that the exposition doesn't have, an error. */
 export function sumOf(exposition: string, name: string, labels: Readonly<Record<string, string>>): number {
+  const family = exposition.includes(`# TYPE ${name} `) ? name : name.replace(/_(count|sum|bucket)$/, "");
+  if (!exposition.includes(`# TYPE ${family} `)) throw new Error(`there is no metric ${name}`);
   return exposition
     .split("\n")
     .filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
