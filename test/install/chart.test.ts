@@ -215,7 +215,9 @@ async function helmWaits(
   const key = unique("waited");
   try {
     write(unique("missing"), `${key}-missing`);
-    await expect(call("install", unique("app"), folder, "--wait", "--timeout=5s")).rejects.toThrow();
+    await expect(call("install", unique("app"), folder, "--wait", "--timeout=5s")).rejects.toThrow(
+      /not ready\. status: InProgress/,
+    );
     await aws.create(key, canary("waited"));
     write(key, key);
     await call("install", unique("app"), folder, "--wait", "--timeout=60s");
@@ -224,7 +226,9 @@ async function helmWaits(
     await run("scale", "deployment", "-n", namespace, "--all", "--replicas=0");
     await run("wait", "--for=delete", "pod", "-n", namespace, "--all", "--timeout=60s");
     write(`${key}-late`, key);
-    await expect(call("install", unique("app"), folder, "--wait", "--timeout=5s")).rejects.toThrow();
+    await expect(call("install", unique("app"), folder, "--wait", "--timeout=5s")).rejects.toThrow(
+      /not ready\. status: InProgress/,
+    );
     await run("scale", "deployment", "-n", namespace, "--all", "--replicas=2");
     await run("rollout", "status", "deployment", "-n", namespace, "--timeout=60s");
   } finally {
@@ -400,7 +404,7 @@ withImage("rights", () => {
         );
         await expect(
           run("auth", "can-i", "get", "secrets", "-n", other, "--as", release.account),
-        ).rejects.toThrow();
+        ).rejects.toMatchObject({ stdout: expect.stringMatching(/^no\b/) });
         const requests = requestsOf(release.account);
         expect(requests.filter((request) => request.refused)).toEqual([]);
         expect(requests.filter(({ namespace }) => namespace === other)).toEqual([]);
@@ -486,9 +490,9 @@ withImage("rights", () => {
     const digestKey = { metadata: { name: "secretsync-digest-key", namespace: system, labels: {} } };
     await expect(
       operator.api.apply(resources.secret, digestKey, { fieldManager: "test", force: true }, signal),
-    ).rejects.toThrow();
+    ).rejects.toThrow(/\.secrets denies it$/);
     await patch({}, { "secretsync.dev/consumed": "{}" });
-    await expect(patch({}, { note: "not the operator's" })).rejects.toThrow();
+    await expect(patch({}, { note: "not the operator's" })).rejects.toThrow("denies it");
     for (const spec of [
       { paused: true },
       { template: { metadata: { annotations: { "sidecar.istio.io/inject": "true" } } } },
@@ -497,7 +501,7 @@ withImage("rights", () => {
       { replicas: 3 },
       { template: { spec: { serviceAccountName: "admin" } } },
     ])
-      await expect(patch(spec)).rejects.toThrow();
+      await expect(patch(spec)).rejects.toThrow("denies it");
     operator.transport.close();
     await release.uninstall();
   }, 200_000);
@@ -546,7 +550,7 @@ withImage("rights", () => {
         (error: Error) => error.message.includes("this Secret is kept by SecretSync"),
       ),
     );
-    await expect(sync(name, spec(name, { refreshInterval: "5s" }))).rejects.toThrow();
+    await expect(sync(name, spec(name, { refreshInterval: "5s" }))).rejects.toThrow(/\.refresh denies it$/);
     await sync(name, spec(name, { refreshInterval: "30s" }));
     // Kubernetes' own controllers are no "everybody": the owner's deletion takes the Secret along.
     await run("delete", "secretsyncs.secretsync.dev", name, "-n", shop);
