@@ -1,44 +1,26 @@
-import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { inspect } from "node:util";
 import { ApiError, type KubeApi } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
-import { newTransport, type Transport } from "../../src/kube/transport.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import type { Transport } from "../../src/kube/transport.ts";
+import { FakeApiserver, reply } from "../support/fake-apiserver.ts";
 import { CANARY } from "../support/gen.ts";
 
-/** What no apiserver answers on demand. */
-let answer: (request: IncomingMessage, response: ServerResponse) => void;
-let server: Server;
+let server: FakeApiserver;
 let transport: Transport;
 let api: KubeApi;
 const { signal } = new AbortController();
 
 beforeEach(async () => {
-  server = createServer((request, response) => answer(request, response));
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const config = new KubeConfig();
-  const { port } = server.address() as AddressInfo;
-  const cluster = { name: "c", server: `http://127.0.0.1:${port}`, skipTLSVerify: true };
-  config.loadFromClusterAndUser(cluster, { name: "u" });
-  transport = newTransport(config, systemClock);
+  server = new FakeApiserver();
+  transport = await server.start();
   api = newKubeApi(transport);
 });
-
-afterEach(async () => {
-  transport.close();
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-});
+afterEach(() => server.stop());
 
 const answers = (code: number, body: unknown, headers: Record<string, string> = {}) => {
-  answer = (_request, response) => {
-    response.writeHead(code, headers);
-    response.end(typeof body === "string" ? body : JSON.stringify(body));
-  };
+  server.answer = (_request, response) => reply(response, code, body, headers);
 };
 
 const secret = { metadata: { name: "db", namespace: "shop" } };
@@ -125,7 +107,7 @@ describe("an answer", () => {
   });
 
   it("that breaks off is an error, and no short answer", async () => {
-    answer = (_request, response) => {
+    server.answer = (_request, response) => {
       response.writeHead(200, { "content-length": "100" });
       response.write("{}");
       setTimeout(() => response.destroy(), 10);
@@ -152,7 +134,7 @@ describe("an answer", () => {
 describe("a request", () => {
   it("asks for metadata alone where that is enough, and names what it is about", async () => {
     const seen: string[] = [];
-    answer = (request, response) => {
+    server.answer = (request, response) => {
       seen.push(`${request.method} ${request.url} ${request.headers.accept}`);
       response.end("{}");
     };
@@ -179,7 +161,7 @@ describe("a request", () => {
 
   it("that writes isn't sent once the fence is down", async () => {
     let sent = 0;
-    answer = (_request, response) => {
+    server.answer = (_request, response) => {
       sent++;
       response.end("{}");
     };

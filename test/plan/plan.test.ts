@@ -1,7 +1,15 @@
 import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { inspect } from "node:util";
-import { isUnchanged, needs, plan, planFailure, planUnchanged, type Plan } from "../../src/plan/plan.ts";
+import {
+  isUnchanged,
+  needs,
+  plan,
+  planFailure,
+  planUnchanged,
+  refreshMs,
+  type Plan,
+} from "../../src/plan/plan.ts";
 import type { Observed } from "../../src/plan/observed.ts";
 import type { Step } from "../../src/plan/step.ts";
 import { versionsOf, type FetchedValues } from "../../src/plan/sources.ts";
@@ -14,6 +22,7 @@ import {
   missing,
   observed,
   otherDigestKey,
+  specOf,
   value,
 } from "../support/gen.ts";
 
@@ -50,11 +59,18 @@ describe("a first sync", () => {
     expect(step.ownerReferences).toMatchObject([
       { kind: "SecretSync", name: "orders", uid: "uid-1", controller: true },
     ]);
+    expect(step).not.toHaveProperty("immutable");
+    expect(step).not.toHaveProperty("createOnly");
     expect(step.data.get("password")?.reveal().toString()).toBe("one");
     expect(made.verdict).toMatchObject({ reason: "Synced" });
     const change = { kind: "created", at: before.now, trigger: "Created", keys: ["password"] };
     expect(made.change).toEqual(change);
     expect(made.record?.change).toEqual(change);
+  });
+
+  it("of a Secret that the watch may not have shown yet may only create it", () => {
+    const before = observed({ targetUnseen: true });
+    expect(applied(plan(before, fetched(before, found("one")))).createOnly).toBe(true);
   });
 
   it("asks for values at once", () => {
@@ -247,18 +263,18 @@ describe("deletionPolicy", () => {
 
   it("Delete takes a key that was never right for a mistake, and one that was deleted for deleted", () => {
     const mistyped = observed({}, { ...two, target: { deletionPolicy: "Delete" } });
-    expect(plan(mistyped, fetched(mistyped, missing)).verdict.reason).toBe("SecretNotFound");
-    const gone = { ...withPolicy("Delete"), target: undefined };
-    expect(plan(gone, fetched(gone, missing)).verdict.reason).toBe("Deleted");
-    const condition = {
-      type: "Ready",
-      status: "True",
-      reason: "Deleted",
-      message: "m",
-      lastTransitionTime: "t",
-    } as const;
-    const told = { ...gone, status: { conditions: [condition] } };
-    expect(plan(told, fetched(told, missing)).verdict.reason).toBe("Deleted");
+    const written = withPolicy("Delete");
+    const gone = { ...written, target: undefined };
+    const reasonOf = (now: Observed) => plan(now, fetched(now, missing)).verdict.reason;
+    const told = (reason: string): Observed["status"] => ({
+      conditions: [{ type: "Ready", status: "True", reason, message: "m", lastTransitionTime: "t" }],
+    });
+    expect(reasonOf(mistyped)).toBe("SecretNotFound");
+    expect(reasonOf({ ...mistyped, status: told("SecretNotFound") })).toBe("SecretNotFound");
+    expect(reasonOf(gone)).toBe("Deleted");
+    expect(reasonOf({ ...gone, status: told("Deleted") })).toBe("Deleted");
+    // Written before a crash, and status never told.
+    expect(reasonOf({ ...written, status: {} })).toBe("Deleted");
   });
 
   it("Merge doesn't make an empty Secret of a first sync that finds nothing", () => {
@@ -524,6 +540,17 @@ describe("a new spec", () => {
     const made = plan(now, fetched(now, found("one")));
     expect(applied(made).ownerReferences).toEqual([]);
     expect(made.change).toBeUndefined();
+  });
+});
+
+describe("the interval of refreshes", () => {
+  it.each([
+    ["30s", 30_000],
+    ["0s", undefined],
+    // As an older CRD may have let it in.
+    ["1ms", 1_000],
+  ])("of %s is %s ms", (refreshInterval, milliseconds) => {
+    expect(refreshMs({ spec: { ...specOf(), refreshInterval } })).toBe(milliseconds);
   });
 });
 
