@@ -192,7 +192,7 @@ export class ProviderClient {
       if (refused.reason === "AccessDenied") this.#noBatchUntil = clock.monotonic() + BATCH_RETRY_MS;
       return Promise.all(keys.map((key) => this.#readOne({ key })));
     }
-    return keys.map((key) => results.get(key) ?? { kind: "missing" });
+    return keys.map((key) => results.get(key) ?? leftOut);
   }
 
   /** All keys that want a version now: one listing, or one describe each. */
@@ -239,6 +239,16 @@ export class ProviderClient {
     return result;
   }
 }
+
+/** What an answer passes over must not count as deleted. */
+const leftOut: Failed = {
+  kind: "failed",
+  failure: {
+    reason: "ProviderRefused",
+    scope: "request",
+    message: "the provider's answer leaves the secret out",
+  },
+};
 
 function firstFailure(
   results: ReadonlyMap<string, ReadResult> | Failed,

@@ -135,13 +135,26 @@ describe("values", () => {
     reader.fail = (operation) => (operation === "batch" ? failure("AccessDenied", "batch") : undefined);
     expect(await values(keys(3))).toEqual(keys(3));
     expect(reader.calls).toEqual(["batch 3", "read k0", "read k1", "read k2"]);
-    await clock.advance(1_000);
+    await clock.advance(9 * 60_000);
     await values(keys(3));
     expect(reader.calls.slice(4)).toEqual(["read k0", "read k1", "read k2"]);
-    await clock.advance(10 * 60_000);
+    await clock.advance(60_000);
     reader.calls.length = 0;
     await values(keys(3));
     expect(reader.calls[0]).toBe("batch 3");
+  });
+
+  it("come by single reads from a provider without batches", async () => {
+    for (const key of keys(3)) reader.put(key, key);
+    reader.batchSize = 1;
+    expect(await values(keys(3))).toEqual(keys(3));
+    expect(reader.calls).toEqual(["read k0", "read k1", "read k2"]);
+  });
+
+  it("that a batch passes over are not missing", async () => {
+    for (const key of keys(3)) reader.put(key, key);
+    reader.leftOut.add("k1");
+    expect(await values(keys(3))).toEqual(["k0", "ProviderRefused", "k2"]);
   });
 
   it("come by single reads this once when one key spoils the batch", async () => {
@@ -176,6 +189,20 @@ describe("versions", () => {
     expect(client.version({ key: "k" }, clock.monotonic())).toBeDefined();
     await clock.advance(10 * 60_000 + 1);
     expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+  });
+
+  it("aren't told for a key whose only read failed", async () => {
+    reader.fail = () => failure("AccessDenied", "request");
+    await values(["k"]);
+    expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+  });
+
+  it("of one key come by a describe, at once", async () => {
+    await known(1);
+    const answer = client.version({ key: "k0" }, clock.monotonic());
+    await clock.advance(0);
+    expect(await answer).toMatchObject({ versionId: "v1" });
+    expect(reader.calls).toEqual(["describe k0"]);
   });
 
   it("of many keys come by one sweep of the listing", async () => {
@@ -237,6 +264,42 @@ describe("versions", () => {
     await clock.advance(1);
     expect(await versions(keys(3))).toEqual(["v1", "v1", "v1"]);
     expect(reader.calls.filter((call) => call === "list")).toHaveLength(1);
+  });
+
+  it("are swept for again after a listing failed for once", async () => {
+    await known(3);
+    reader.fail = (operation) => (operation === "list" ? failure("ProviderRefused", "request") : undefined);
+    expect(await versions(keys(3))).toEqual(["v1", "v1", "v1"]);
+    reader.fail = () => undefined;
+    reader.calls.length = 0;
+    await clock.advance(1);
+    await versions(keys(3));
+    expect(reader.calls).toEqual(["list"]);
+  });
+
+  it("are described again after a describe failed for once", async () => {
+    await known(1);
+    reader.fail = () => failure("ProviderRefused", "request");
+    expect(await versions(["k0"])).toEqual(["failed"]);
+    reader.fail = () => undefined;
+    await clock.advance(1);
+    expect(await versions(["k0"])).toEqual(["v1"]);
+  });
+
+  it("come by sweeps alone for an identity that may only list", async () => {
+    await known(250);
+    reader.fail = (operation) => (operation === "describe" ? failure("AccessDenied", "request") : undefined);
+    await versions(["k0"]);
+    reader.calls.length = 0;
+    await clock.advance(1);
+    expect(await versions(["k1"])).toEqual(["v1"]);
+    expect(reader.calls).toEqual(["list", "list", "list"]);
+    // And when that fails, nothing else is tried.
+    reader.fail = () => failure("ProviderRefused", "request");
+    reader.calls.length = 0;
+    await clock.advance(1);
+    expect(await versions(["k1"])).toEqual(["failed"]);
+    expect(reader.calls).toEqual(["list"]);
   });
 
   it("are told for ARNs as for names, and for exact versions without a call", async () => {
@@ -555,10 +618,46 @@ describe("the next rotation", () => {
   it("is looked up once an hour where no sweep comes by, and not asked for by each key", async () => {
     for (const key of keys(3)) reader.put(key, "v");
     rotated();
-    await clock.advance(60 * 60_000 + 1);
-    for (const key of keys(3)) client.nextRotation(key);
-    await clock.advance(1);
-    expect(client.nextRotation("k0")).toBe(next);
+    const asked = async () => {
+      for (const key of keys(3)) {
+        client.nextRotation(key);
+        await clock.advance(1_000);
+      }
+      return client.nextRotation("k0");
+    };
+    expect(await asked()).toBeUndefined();
+    await clock.advance(59 * 60_000);
+    expect(await asked()).toBeUndefined();
+    expect(reader.calls).toEqual([]);
+    await clock.advance(60_000);
+    expect(await asked()).toBe(next);
+    await clock.advance(59 * 60_000);
+    await asked();
     expect(reader.calls).toEqual(["list"]);
+    await clock.advance(60_000);
+    await asked();
+    expect(reader.calls).toEqual(["list", "list"]);
+  });
+
+  it("isn't asked for without end when listing fails", async () => {
+    reader.fail = () => failure("AccessDenied", "request");
+    await clock.advance(60 * 60_000 + 1);
+    for (let minute = 0; minute < 30; minute++) {
+      client.nextRotation("k0");
+      await clock.advance(60_000);
+    }
+    expect(reader.calls).toEqual(["list"]);
+  });
+
+  it("stays known when a describe fails", async () => {
+    reader.put("k0", "v");
+    await values(["k0"]);
+    rotated();
+    await clock.advance(1);
+    await settled(client.version({ key: "k0" }, clock.monotonic()));
+    reader.fail = () => failure("ProviderRefused", "request");
+    await clock.advance(1);
+    await settled(client.version({ key: "k0" }, clock.monotonic()));
+    expect(client.nextRotation("k0")).toBe(next);
   });
 });

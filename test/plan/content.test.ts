@@ -132,6 +132,29 @@ describe("extract", () => {
     expect(failureOf(extract(), payload).message).toContain("is not a JSON object");
   });
 
+  it("refuses a property that has no members, even when optional", () => {
+    const spec = extract({ extract: { key: "k", property: "p" }, optional: true });
+    expect(failureOf(spec, '{"p":"text"}').reason).toBe("InvalidValue");
+  });
+
+  it.each([
+    [{ key: "k" }, "{}", "the secret is an empty object"],
+    [{ key: "k", property: "p" }, '{"p":{}}', "the property is an empty object"],
+    [{ key: "k", property: "q" }, "{}", 'has no property "q"'],
+  ])("of %j from %s says where nothing is", (from, payload, words) => {
+    expect(failureOf(extract({ extract: from }), payload)).toMatchObject({
+      reason: "PropertyNotFound",
+      message: expect.stringContaining(words),
+    });
+  });
+
+  it("shows the beginning of a long name", () => {
+    const { message } = failureOf(extract(), JSON.stringify({ ["/".repeat(81)]: "x" }));
+    expect(message).toContain(`"${"/".repeat(80)}…"`);
+    const whole = failureOf(extract(), JSON.stringify({ ["/".repeat(80)]: "x" }));
+    expect(whole.message).toContain(`"${"/".repeat(80)}"`);
+  });
+
   it("takes 10,000 keys", () => {
     const payload = JSON.stringify(
       Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [`key-${index}`, "v"])),

@@ -346,6 +346,14 @@ describe("the target", () => {
   });
 
   it.each([
+    ["our label without an owner", { managed: true, owner: undefined }],
+    ["somebody's owner without our label", { managed: false, owner: "gone" }],
+  ])("with %s is somebody else's", (_case, marks) => {
+    const need = needs(observed({ target: { ...synced(observed()).target!, ...marks } }));
+    expect(need.kind === "nothing" && need.plan.verdict.reason).toBe("TargetConflict");
+  });
+
+  it.each([
     ["the older of two", { name: "zz", creationTimestamp: "2026-01-01T00:00:00Z" }, "nothing"],
     ["the younger of two", { name: "aa", creationTimestamp: "2026-01-03T00:00:00Z" }, "values"],
     [
@@ -403,6 +411,7 @@ describe("the target", () => {
       owned: {},
     };
     const now = observed({ target: foreign }, spec);
+    expect(needs(now).kind).toBe("values");
     const step = applied(plan(now, fetched(now, found("one"))));
     expect(step.type).toBeUndefined();
     expect(step.fieldManager).toBe("secretsync-merge-uid-1");

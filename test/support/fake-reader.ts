@@ -17,6 +17,8 @@ export class FakeReader implements SecretReader {
   readonly secrets = new Map<string, { value: string; versionId: string; tags?: Record<string, string> }>();
   readonly calls: string[] = [];
   readonly rotations = new Map<string, number>();
+  /** Names that a batch passes over. */
+  readonly leftOut = new Set<string>();
   /** Names that the listing doesn't show yet. */
   readonly unlisted = new Set<string>();
   fail: (operation: string, key?: string) => Failed | undefined = () => undefined;
@@ -43,7 +45,11 @@ export class FakeReader implements SecretReader {
     this.calls.push(`batch ${keys.length}`);
     const whole = this.fail("batch");
     return Promise.resolve(
-      new Map(keys.map((key) => [key, whole ?? this.fail("item", key) ?? this.#find(key)])),
+      new Map(
+        keys
+          .filter((key) => !this.leftOut.has(key))
+          .map((key) => [key, whole ?? this.fail("item", key) ?? this.#find(key)]),
+      ),
     );
   }
 
