@@ -106,6 +106,7 @@ async function story(): Promise<void> {
       "shop",
       "--field-selector",
       "involvedObject.kind=SecretSync",
+      "--sort-by=.metadata.creationTimestamp",
       "-o",
       "custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message",
     ),

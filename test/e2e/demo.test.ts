@@ -20,7 +20,7 @@ withPods("make demo", () => {
     const [stdout, [code]] = await Promise.all([text(demo.stdout), once(demo, "exit")]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/the Secret is written \d+ ms after its SecretSync/);
-    expect(stdout).toContain("its keys: password username");
+    expect(stdout).toContain("its keys: DB_password DB_username password");
     expect(stdout).toContain("env:    DB_password=battery-staple");
     expect(stdout).toContain("volume: /etc/orders/password=trombone-four");
     for (const stage of ["new value in the Secret", "rollout started", "new pod runs with it"])

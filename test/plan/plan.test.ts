@@ -468,9 +468,15 @@ describe("what is left on a Secret", () => {
     expect(left(plan(alive, fetched(alive, found("two", "v2"))))).toEqual([]);
   });
 
-  it("is nothing of another SecretSync's", () => {
+  it.each([[["secretsync"]], [[]]])("is nothing of another SecretSync's (%j)", (otherManagers) => {
     const { target } = synced(observed());
-    const now = observed({ target: { ...target!, owner: "other" }, otherManagers: ["secretsync"] }, merge);
+    const now = observed({ target: { ...target!, owner: "other" }, otherManagers }, merge);
+    expect(left(planUnchanged(now))).toEqual([]);
+  });
+
+  it("is nothing of anybody else's", () => {
+    const base = synced(observed()).target!;
+    const now = observed({ target: { ...base, owned: { ...base.owned, "kubectl-edit": "x" } } });
     expect(left(planUnchanged(now))).toEqual([]);
   });
 
@@ -479,6 +485,25 @@ describe("what is left on a Secret", () => {
     const abandoned = { ...base, name: "old", owner: undefined, owned: { "secretsync-merge-uid-1": "x" } };
     const now = observed({ abandoned, target: base }, merge);
     expect(left(plan(now, fetched(now, found("one"))))).toContain("old secretsync-merge-uid-1");
+  });
+});
+
+describe("a Secret of another SecretSync that keys were merged into", () => {
+  const foreign = { ...synced(observed()).target!, owner: "other", records: {}, owned: {} };
+  const before = observed({ target: foreign }, { target: { creationPolicy: "Merge" } });
+  const values = fetched(before, found("one"));
+  const merged = { ...afterApply(applied(plan(before, values)), foreign), owner: "other" };
+
+  it("is unchanged until somebody touches what was merged", () => {
+    const now = { ...before, target: merged };
+    expect(needs(now).kind).toBe("versions");
+    expect(isUnchanged(now, versionsOf(values)!)).toBe(true);
+    const touched = { ...now, target: { ...merged, owned: { "secretsync-merge-uid-1": "less" } } };
+    expect(isUnchanged(touched, versionsOf(values)!)).toBe(false);
+  });
+
+  it("is read anew under a new digest key", () => {
+    expect(needs({ ...before, target: merged, digestKey: otherDigestKey }).kind).toBe("values");
   });
 });
 
