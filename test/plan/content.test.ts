@@ -111,6 +111,15 @@ describe("extract", () => {
     expect(failure.message).toContain("longer than 2048 characters");
   });
 
+  it("takes a name of 2048 characters to rewrite, and not one more", () => {
+    const rewrite = [{ regexp: { source: "x+", target: "short" } }];
+    expect(dataOf(extract({ rewrite }), JSON.stringify({ ["x".repeat(2_048)]: "v" }))).toEqual({
+      short: "v",
+    });
+    const { message } = failureOf(extract({ rewrite }), JSON.stringify({ ["x".repeat(2_049)]: "v" }));
+    expect(message).toContain("longer than 2048 characters");
+  });
+
   it("refuses more work than rewriting is worth", () => {
     const names = Object.fromEntries(
       Array.from({ length: 2_000 }, (_, index) => [`${index}`.padStart(100, "k"), "v"]),
@@ -153,6 +162,20 @@ describe("extract", () => {
     expect(message).toContain(`"${"/".repeat(80)}…"`);
     const whole = failureOf(extract(), JSON.stringify({ ["/".repeat(80)]: "x" }));
     expect(whole.message).toContain(`"${"/".repeat(80)}"`);
+  });
+
+  it.each([
+    ["64 levels", "[".repeat(63) + "]".repeat(63), true],
+    ["65 levels", "[".repeat(64) + "]".repeat(64), false],
+    ["many lists side by side", `[${"[],".repeat(100)}[]]`, true],
+    ["many objects side by side", `[${"{},".repeat(100)}{}]`, true],
+    ["brackets in a text", JSON.stringify("[{".repeat(100)), true],
+    ["brackets behind a quoted quote", JSON.stringify(`"${"[{".repeat(100)}`), true],
+    ["brackets behind a quoted backslash", String.raw`["\\",${"[".repeat(63)}${"]".repeat(63)}]`, false],
+  ])("takes a member of %s: %s", (_case, json, isTaken) => {
+    const payload = `{"a":${json}}`;
+    if (isTaken) expect(Object.keys(dataOf(extract(), payload))).toEqual(["a"]);
+    else expect(failureOf(extract(), payload).message).toContain("more than 64 levels");
   });
 
   it("takes 10,000 keys", () => {
@@ -315,7 +338,12 @@ describe("decodingStrategy", () => {
     expect(decoded(strategy, text)).toBe(expected);
   });
 
-  it.each(["not base64!", "a", "aGVsbG8=aGVs", "PDw_"])("Base64 refuses %s", (text) => {
+  it("Auto takes no text for Base64 that only another alphabet makes so", () => {
+    expect(decoded("Auto", "a_b+cd==")).toBe("a_b+cd==");
+    expect(decoded("Base64URL", "PDw_Pz8-Pg==")).toBe("<<???>>");
+  });
+
+  it.each(["not base64!", "a", "aGVsbG8=aGVs", "aGVsb=", "PDw_"])("Base64 refuses %s", (text) => {
     expect(() => decoded("Base64", text)).toThrow("is not valid Base64");
   });
 });

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "@jest/globals";
 import { reasons, type Reason } from "../../src/api/reasons.ts";
-import { secretSyncStatus } from "../../src/api/secret-sync-status.ts";
+import { secretSyncStatus, type SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
 import { plan, planFailure, planUnchanged } from "../../src/plan/plan.ts";
 import { newlyRestarted, report, reportInvalid, tellsVersions, type Outcome } from "../../src/plan/report.ts";
 import { MISSING_VERSION } from "../../src/plan/sources.ts";
 import type { Observed } from "../../src/plan/observed.ts";
+import type { ReadResult } from "../../src/providers/provider.ts";
 import { expectKstatus } from "../support/kstatus.ts";
 import { afterApply, failing, fetched, found, observed, outcomeOf } from "../support/gen.ts";
 
@@ -90,6 +91,47 @@ describe("the status of a failure", () => {
     expect(failed({ ...now, status }, "2026-05-01T02:00:00.000Z")).toEqual(status);
   });
 
+  it("tells when a condition turned, and not when only its words changed", () => {
+    const now = firstSync();
+    const at = (status: SecretSyncStatus) =>
+      status.conditions?.find(({ type }) => type === "Ready")?.lastTransitionTime;
+    const status = failed(now);
+    expect(at(status)).toBe(LATER);
+    const third = { ...now, status, now: "2026-05-01T02:00:00.000Z" };
+    const other = planFailure(third, { reason: "RateLimited", message: "other words" });
+    expect(at(report(third, outcome(third, { plan: other, fetched: undefined })))).toBe(LATER);
+    expect(at(report(third, outcome(third, { plan: planUnchanged(third), fetched: undefined })))).toBe(
+      third.now,
+    );
+  });
+
+  it("is Stale only where the Secret is its own", () => {
+    const now = firstSync();
+    const types = (target: Observed["target"]) =>
+      failed({ ...now, target }).conditions?.map(({ type }) => type) ?? [];
+    expect(types(now.target)).toContain("Stale");
+    expect(types(undefined)).not.toContain("Stale");
+    expect(types({ ...now.target!, owner: "other" })).not.toContain("Stale");
+  });
+
+  it("is told in 4,000 characters at most", () => {
+    const now = firstSync();
+    const message = (length: number) => {
+      const verdict = { reason: "AccessDenied", message: "x".repeat(length) } as const;
+      return report(now, outcome(now, { plan: planFailure(now, verdict) })).conditions?.[0]?.message;
+    };
+    expect(message(4_000)).toBe("x".repeat(4_000));
+    expect(message(4_001)).toBe(`${"x".repeat(4_000)}…`);
+  });
+
+  it("of one who is suspended leaves Ready as it was, or unknown", () => {
+    const verdict = { reason: "Suspended", message: "m" } as const;
+    const ready = (now: Observed) =>
+      report(now, outcome(now, { plan: { steps: [], verdict }, fetched: undefined })).conditions?.[0];
+    expect(ready(firstSync())).toMatchObject({ type: "Ready", status: "True", reason: "Suspended" });
+    expect(ready(observed())).toMatchObject({ type: "Ready", status: "Unknown", reason: "Suspended" });
+  });
+
   it("doesn't echo a request that wasn't fulfilled", () => {
     const before = firstSync();
     const now = {
@@ -146,6 +188,46 @@ describe("restarts", () => {
     expect(report(now, outcome(now, { plan: planUnchanged(now), restarted: ["Deployment/a"] }))).toEqual(
       now.status,
     );
+  });
+
+  it("stay told by later refreshes, until they fail", () => {
+    const before = firstSync();
+    const restarted = outcome(before, { plan: planUnchanged(before), restarted: ["Deployment/a"] });
+    const now = { ...before, status: report(before, restarted), now: LATER };
+    const quiet = report(now, outcome(now, { plan: planUnchanged(now) }));
+    expect(quiet.conditions).toEqual(now.status.conditions);
+    const problem = outcome(now, { plan: planUnchanged(now), restartProblem: "Deployment/a: no" });
+    const failed = report(now, problem);
+    expect(failed.history?.[0]).toMatchObject({ outcome: "RestartFailed" });
+    // A failure that is over isn't told any more.
+    const later = { ...now, status: failed };
+    const mended = report(later, outcome(later, { plan: planUnchanged(later) }));
+    expect(mended.conditions?.map(({ type }) => type)).toEqual(["Ready"]);
+  });
+
+  it("of another round turn the condition anew", () => {
+    const before = firstSync();
+    const restarted = outcome(before, { plan: planUnchanged(before), restarted: ["Deployment/a"] });
+    const now = { ...before, status: report(before, restarted), now: LATER };
+    const more = { plan: planUnchanged(now), restarted: ["Deployment/a", "Deployment/b"] };
+    const condition = report(now, outcome(now, more)).conditions?.find(({ type }) => type === "Restarted");
+    expect(condition).toMatchObject({ lastTransitionTime: LATER });
+  });
+
+  it("of very many workloads name ten in the condition and twenty in the history", () => {
+    const many = (count: number) => Array.from({ length: count }, (_, index) => `Deployment/${index}`);
+    const told = (count: number) => {
+      const now = firstSync();
+      const restarted = outcome(now, { plan: planUnchanged(now), restarted: many(count) });
+      const status = report(now, restarted);
+      const message = status.conditions?.find(({ type }) => type === "Restarted")?.message;
+      return { now: { ...now, status }, message, restarted };
+    };
+    expect(told(10).message).toBe(`restarted ${many(10).join(", ")}`);
+    expect(told(11).message).toBe(`restarted ${many(10).join(", ")} and others`);
+    const { now, restarted } = told(25);
+    expect(now.status.history?.[0]?.workloads).toEqual(many(20));
+    expect(newlyRestarted(now, restarted)).toEqual([]);
   });
 
   it("that fail are a condition of their own; the Secret is Ready", () => {
@@ -235,6 +317,12 @@ describe("versions in status", () => {
     expect(tellsVersions(now, new Map([[source(now), "v1"]]))).toBe(true);
     expect(tellsVersions(now, new Map([[source(now), "v2"]]))).toBe(false);
     expect(tellsVersions({ ...now, status: {} }, new Map([[source(now), "v1"]]))).toBe(false);
+  });
+
+  it("are in the order of the alphabet, whatever the provider's", () => {
+    const now = observed();
+    const values = fetched(now, { ...found("one"), versionStages: ["b", "a"] } as ReadResult);
+    expect(report(now, outcome(now, { fetched: values })).sources?.[0]?.versionStages).toEqual(["a", "b"]);
   });
 
   it("are none for what is missing", () => {
