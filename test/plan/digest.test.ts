@@ -125,12 +125,24 @@ describe("a record", () => {
     expect(parseRecord(formatRecord(record))).toEqual(record);
   });
 
+  it("may tell of as many and as long keys as there can be", () => {
+    const keys = Array.from({ length: 20 }, () => "x".repeat(253));
+    const full = { ...record, change: { ...change, keys } };
+    expect(parseRecord(formatRecord(full))).toEqual(full);
+  });
+
+  it.each(["key", "version", "owned", "digests"])("whose %s is no such thing counts as none", (field) => {
+    expect(parseRecord(JSON.stringify({ ...record, [field]: 5 }))).toBeUndefined();
+  });
+
   it.each([
     undefined,
     "yesterday",
     { ...change, kind: "invented" },
     { ...change, at: "2026-13-45T00:00:00.000Z" },
     { ...change, at: "today" },
+    { ...change, at: "2026-05-01" },
+    { ...change, at: 5 },
     { ...change, trigger: 5 },
     { ...change, keys: "a" },
     { ...change, keys: [1] },

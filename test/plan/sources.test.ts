@@ -45,6 +45,8 @@ describe("sources", () => {
       }),
     );
     expect(describeSource(source!)).toBe('find({"path":"p/","name":"^a","team":"x"})');
+    const [byTags] = sourcesOf(specOf({ data: undefined, dataFrom: [{ find: { tags: { team: "x" } } }] }));
+    expect(describeSource(byTags!)).toBe('find({"team":"x"})');
   });
 });
 
