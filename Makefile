@@ -5,7 +5,9 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@if [ -t 1 ]; then on='\033[36m' off='\033[0m'; fi; \
+	awk -v on="$$on" -v off="$$off" -F ':.*## ' \
+		'/^[a-z][a-z0-9-]*:.*## / { printf "  %s%-18s%s %s\n", on, $$1, off, $$2 }' $(MAKEFILE_LIST)
 
 # The stamp is newer than the lock file once everything in it is installed.
 node_modules/.installed: package.json package-lock.json

@@ -28,11 +28,11 @@ const namespaceList = z
   .pipe(z.array(z.string().regex(DNS_LABEL, "must be names of namespaces, with commas between")));
 
 export const flags = {
-  "metrics-bind-address": flag(address, ":8080", "Where /metrics is served; 0 for nowhere."),
+  "metrics-bind-address": flag(address, ":8080", "Where /metrics is served; 0 turns it off."),
   "health-probe-bind-address": flag(
     address,
     ":8081",
-    "Where /healthz and /readyz are served; 0 for nowhere.",
+    "Where /healthz and /readyz are served; 0 turns them off.",
   ),
   "leader-elect": flag(
     switchOf,

@@ -13,6 +13,7 @@ import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
 import { atEnd, end } from "../test/support/at-end.ts";
 import { awsEnvironment, awsUser } from "../test/support/aws.ts";
+import { installCrds } from "../test/support/crds.ts";
 import { startMinistack } from "../test/support/ministack.ts";
 import { startOperator, sumOf } from "../test/support/operator.ts";
 import { step } from "../test/support/progress.ts";
@@ -42,8 +43,7 @@ async function story(): Promise<void> {
   atEnd(() => ministack.stop());
   const aws = awsUser(ministack.endpoint);
   await aws.create("prod/shop/orders", secret("correct-horse"));
-  await kubectl("apply", "--server-side", "-f", "crds/");
-  await kubectl("wait", "--for=condition=Established", "crd/secretsyncs.secretsync.dev", "--timeout=30s");
+  await installCrds(kubectl);
   const operator = await step("start the operator", () =>
     startOperator({
       kubeconfig: cluster.kubeconfig,
@@ -130,33 +130,15 @@ async function story(): Promise<void> {
 
   /** Changes the value in AWS and times each stage until a pod runs with it. */
   async function rotate(value: string, nudge: () => Promise<void>, how: string): Promise<void> {
-    const revision = await kubectl(
-      "get",
-      "deployment",
-      "-n",
-      "shop",
-      "orders",
-      "-o",
-      "jsonpath={.metadata.generation}",
-    );
+    const generation = () =>
+      kubectl("get", "deployment", "-n", "shop", "orders", "-o", "jsonpath={.metadata.generation}");
+    const revision = await generation();
     const since = performance.now();
     await aws.rotate("prod/shop/orders", secret(value));
     await nudge();
     const stages: [string, () => Promise<boolean>][] = [
       ["new value in the Secret", async () => (await valueOf(kubectl)) === value],
-      [
-        "rollout started",
-        async () =>
-          (await kubectl(
-            "get",
-            "deployment",
-            "-n",
-            "shop",
-            "orders",
-            "-o",
-            "jsonpath={.metadata.generation}",
-          )) !== revision,
-      ],
+      ["rollout started", async () => (await generation()) !== revision],
       ...(cluster.noPods
         ? []
         : ([

@@ -10,13 +10,11 @@ const unitMilliseconds = {
   h: 3_600_000,
 } as const;
 
-export const durationPattern = "^([0-9]+(\\.[0-9]+)?(ns|us|\u00b5s|ms|s|m|h))+$";
-
-const wholeDuration = new RegExp(durationPattern, "u");
+export const DURATION = /^([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$/u;
 
 /** Milliseconds, or undefined when the text is not a non-negative Go duration. */
 export function parseDuration(text: string): number | undefined {
-  if (!wholeDuration.test(text)) return undefined;
+  if (!DURATION.test(text)) return undefined;
   let total = 0;
   for (const [, amount, unit] of text.matchAll(/([0-9.]+)(ns|us|\u00b5s|ms|s|m|h)/gu)) {
     total += Number(amount) * unitMilliseconds[unit as keyof typeof unitMilliseconds];

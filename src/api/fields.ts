@@ -1,7 +1,7 @@
 import * as z from "zod";
-import { durationPattern, parseDuration } from "./duration.ts";
+import { DURATION, parseDuration } from "./duration.ts";
 import { compilePattern, isModest, MODEST_REPETITION } from "./regular-expression.ts";
-import { formed, matches, withRules, type Rule } from "./rule.ts";
+import { form, matches, withRules, type Rule } from "./rule.ts";
 
 /** Field types that several kinds share. Bounds keep the CEL cost of the CRDs within the apiserver's budget. */
 
@@ -9,10 +9,12 @@ const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
 export const objectName = (description: string) =>
-  formed(
+  withRules(
     z.string().min(1).max(253).meta({ description }),
-    DNS_SUBDOMAIN,
-    "a name consists of lower-case letters, digits, '-' and '.', and starts and ends with a letter or digit",
+    form(
+      DNS_SUBDOMAIN,
+      "a name consists of lower-case letters, digits, '-' and '.', and starts and ends with a letter or digit",
+    ),
   );
 
 /** A key of Secret.data: https://kubernetes.io/docs/concepts/configuration/secret/#restriction-names-data */
@@ -25,11 +27,8 @@ export const isSecretKey = (text: string): boolean =>
 
 export const secretKey = (description: string) =>
   withRules(
-    formed(
-      z.string().min(1).max(SECRET_KEY_MAX).meta({ description }),
-      SECRET_KEY,
-      "a Secret key consists of letters, digits, '-', '_' and '.'",
-    ),
+    z.string().min(1).max(SECRET_KEY_MAX).meta({ description }),
+    form(SECRET_KEY, "a Secret key consists of letters, digits, '-', '_' and '.'"),
     {
       cel: "self != '.' && !self.startsWith('..')",
       check: (key) => key !== "." && !key.startsWith(".."),
@@ -54,15 +53,10 @@ export const regularExpression = (description: string) =>
     },
   );
 
-const DURATION = new RegExp(durationPattern);
-
 export const goDuration = (description: string) =>
   withRules(
-    formed(
-      z.string().max(32).meta({ description }),
-      DURATION,
-      "must be a duration such as 30s, 15m or 1h30m",
-    ),
+    z.string().max(32).meta({ description }),
+    form(DURATION, "must be a duration such as 30s, 15m or 1h30m"),
     {
       cel: `!${matches("self", DURATION)} || duration(self) == duration('0s') || duration(self) >= duration('1s')`,
       check: (text) => {
@@ -74,7 +68,7 @@ export const goDuration = (description: string) =>
   );
 
 /** Names of labels and annotations: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/ */
-const QUALIFIED_NAME = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+const QUALIFIED_NAME = /^([a-z0-9]([-a-z0-9.]*[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
 const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
 
 /** A map with so many members at most; Zod itself doesn't count them. */
@@ -97,8 +91,8 @@ const metadataMap = <V extends z.ZodType>(
   withRules(
     mapOf(z.string().max(317), value, { most: 32, description }),
     {
-      cel: `self.all(name, name.matches('${QUALIFIED_NAME}'))`,
-      check: (map) => Object.keys(map).every((name) => new RegExp(QUALIFIED_NAME).test(name)),
+      cel: `self.all(name, ${matches("name", QUALIFIED_NAME)})`,
+      check: (map) => Object.keys(map).every((name) => QUALIFIED_NAME.test(name)),
       message: "each name must be a qualified name such as team or example.com/team",
     },
     {
@@ -114,10 +108,12 @@ const metadataMap = <V extends z.ZodType>(
     ...more,
   );
 
-const labelValue = formed(
+const labelValue = withRules(
   z.string().max(63),
-  LABEL_VALUE,
-  "a label's value consists of letters, digits, '-', '_' and '.', and starts and ends with a letter or digit",
+  form(
+    LABEL_VALUE,
+    "a label's value consists of letters, digits, '-', '_' and '.', and starts and ends with a letter or digit",
+  ),
 );
 
 export const labels = (description: string) =>

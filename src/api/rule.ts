@@ -11,30 +11,29 @@ export interface Rule<T> {
   readonly check: (value: T) => boolean;
   /** For a person: what is wrong and what to write instead. */
   readonly message: string;
+  /** Of a rule about the form of a text: for tools that check manifests without an apiserver. */
+  readonly pattern?: string;
 }
 
 export function withRules<S extends z.ZodType>(schema: S, ...rules: readonly Rule<z.output<S>>[]): S {
   let checked: S = schema;
   for (const { check, message } of rules) checked = checked.refine((value) => check(value), { message });
+  const pattern = rules.find((rule) => rule.pattern !== undefined)?.pattern;
   return checked.meta({
     ...schema.meta(),
-    "x-kubernetes-validations": [
-      ...((schema.meta()?.["x-kubernetes-validations"] ?? []) as readonly unknown[]),
-      ...rules.map(({ cel, message }) => ({ rule: cel, message })),
-    ],
+    ...(pattern === undefined ? {} : { pattern }),
+    "x-kubernetes-validations": rules.map(({ cel, message }) => ({ rule: cel, message })),
   });
 }
 
-/**
- * A text of a certain form, told in words: of a pattern alone the apiserver would print the bare expression. The pattern
- * stays in the schema for the tools that check manifests without an apiserver.
- */
-export const formed = (schema: z.ZodString, pattern: RegExp, message: string): z.ZodString =>
-  schema.regex(pattern, { message }).meta({
-    ...schema.meta(),
-    "x-kubernetes-validations": [{ rule: matches("self", pattern), message }],
-  });
+/** A rule about the form of a text, told in words: of a pattern alone the apiserver would print the bare expression. */
+export const form = (pattern: RegExp, message: string): Rule<string> => ({
+  cel: matches("self", pattern),
+  check: (text) => pattern.test(text),
+  message,
+  pattern: pattern.source,
+});
 
-/** CEL for: the text matches the pattern. */
+/** CEL for: the text matches the pattern. Only JavaScript escapes slashes. */
 export const matches = (text: string, { source }: RegExp): string =>
-  `${text}.matches('${source.replaceAll("\\", "\\\\")}')`;
+  `${text}.matches('${source.replaceAll("\\/", "/").replaceAll("\\", "\\\\")}')`;

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { mapOf, objectName } from "./fields.ts";
-import { formed, withRules } from "./rule.ts";
+import { form, withRules } from "./rule.ts";
 
 /** The kinds SecretProvider and ClusterSecretProvider: where secrets are, and who may read which. */
 
@@ -43,10 +43,9 @@ const awsFields = {
     .meta({ description: "The AWS service to read." }),
   regions: z
     .array(
-      formed(
+      withRules(
         z.string().max(32).meta({ description: "An AWS region such as eu-west-1." }),
-        /^[a-z]{2}(-[a-z]+)+-[0-9]+$/,
-        "must be an AWS region such as eu-west-1",
+        form(/^[a-z]{2}(-[a-z]+)+-[0-9]+$/, "must be an AWS region such as eu-west-1"),
       ),
     )
     .min(1)

@@ -19,6 +19,7 @@ import {
   testValues,
   type Helm,
 } from "../support/chart.ts";
+import { installCrds } from "../support/crds.ts";
 import { run } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
 import {
@@ -298,8 +299,7 @@ withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed 
 withImage("rights", () => {
   afterAll(deleteCrds);
   beforeAll(async () => {
-    await run("apply", "--server-side", "--force-conflicts", "-f", "crds/");
-    await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
+    await installCrds(run);
   }, 60_000);
 
   const modes = [

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { writeFileSync } from "node:fs";
 import { stringify } from "yaml";
+import { installCrds } from "../support/crds.ts";
 import { run, runWith } from "../support/kubectl.ts";
 import { bundle, startOperator, type OperatorProcess } from "../support/operator.ts";
 import { ApiProxy } from "../support/api-proxy.ts";
@@ -93,7 +94,7 @@ describe("the operator isn't ready, says why, and gets ready by itself,", () => 
   const readiness = async ({ probesUrl }: OperatorProcess) => (await fetch(`${probesUrl}/readyz`)).status;
   const complains = (operator: OperatorProcess, text: RegExp) =>
     until(`it says ${text.source}`, () => operator.logs().some((line) => text.test(JSON.stringify(line))));
-  const withCrds = () => run("apply", "--server-side", "--force-conflicts", "-f", "crds/");
+  const withCrds = () => installCrds(run);
   const withoutCrds = () => run("delete", "--ignore-not-found", "-f", "crds/");
 
   beforeAll(withoutCrds, 60_000);

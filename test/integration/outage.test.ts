@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { startBuiltinCluster, type BuiltinCluster } from "../cluster/builtin.ts";
 import { toolPath } from "../cluster/tools.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
+import { installCrds } from "../support/crds.ts";
 import { canary, leaksIn } from "../support/leaks.ts";
 import { clusterOrigin, newAdmin, newTenant, request, restartedFor, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
@@ -28,8 +29,7 @@ onBuiltin("an apiserver that is stopped for 20 s", () => {
   beforeAll(async () => {
     cluster = await startBuiltinCluster({ node: false });
     admin = newAdmin(cluster.kubeconfig);
-    await kubectl("apply", "--server-side", "-f", "crds/");
-    await kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
+    await installCrds(kubectl);
   }, 60_000);
   afterAll(async () => {
     admin.transport.close();

@@ -66,6 +66,8 @@ export class AwsStandIn {
   readonly #server = createServer((request, response) => void this.#handle(request, response));
   /** Calls by operation since the last reset. */
   readonly calls = new Map<string, number>();
+  /** How often each secret was asked for by its name, alone or in a batch. */
+  readonly asked = new Map<string, number>();
   /** Reads of values by access key id, with the session token where there is one. */
   readonly identities = new Map<string, number>();
   /** Which names an identity may read. */
@@ -139,13 +141,16 @@ export class AwsStandIn {
     const operation = String(request.headers["x-amz-target"] ?? "").replace("secretsmanager.", "");
     this.calls.set(operation, (this.calls.get(operation) ?? 0) + 1);
     const input = JSON.parse(Buffer.concat(chunks).toString() || "{}") as Record<string, unknown>;
+    const names = [input["SecretId"], input["SecretIdList"]]
+      .flat()
+      .filter((name) => typeof name === "string");
+    for (const name of names) this.asked.set(name, (this.asked.get(name) ?? 0) + 1);
     const [, accessKeyId = ""] = /Credential=([^/]+)\//.exec(request.headers.authorization ?? "") ?? [];
     if (operation.includes("GetSecretValue")) {
       const token = request.headers["x-amz-security-token"];
       const identity = token === undefined ? accessKeyId : `${accessKeyId} ${String(token)}`;
       this.identities.set(identity, (this.identities.get(identity) ?? 0) + 1);
-      const names = [input["SecretId"], ...((input["SecretIdList"] ?? []) as unknown[])].map(String);
-      if (names.some((name) => name !== "undefined" && !this.mayRead(accessKeyId, name))) {
+      if (names.some((name) => !this.mayRead(accessKeyId, name))) {
         this.#answer(response, 400, { __type: "AccessDeniedException", message: "no" });
         return;
       }

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { startCluster } from "../cluster/cluster.ts";
 import { atEnd } from "./at-end.ts";
+import { installCrds } from "./crds.ts";
 import { startMinistack } from "./ministack.ts";
 import { run } from "./kubectl.ts";
 
@@ -40,10 +41,7 @@ export default async function setup(): Promise<void> {
     SECRETSYNC_SUITE_FOLDER: folder,
   });
   // The chart brings its own.
-  if (!installs) {
-    await run("apply", "--server-side", "-f", "crds/");
-    await run("wait", "--for=condition=Established", "--timeout=30s", "-f", "crds/");
-  }
+  if (!installs) await installCrds(run);
   teardown.run = async () => {
     await ministack.stop();
     await cluster.stop();

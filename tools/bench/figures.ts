@@ -1,5 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
+import { LATENCY_MS } from "./objects.ts";
 import { Yardstick } from "./yardstick.ts";
 
 /** What was measured, beside its goals. */
@@ -67,7 +68,7 @@ export function report({ whole }: { whole: boolean }): void {
     "docs/benchmarks.md",
     `# Benchmarks
 
-Written by \`make bench\` on ${machine}; the operator, a real kube-apiserver and etcd, and the AWS stand-in (10 ms a call) share those cores. The last column is the speed that the machine had meanwhile, as a share of its best in this run: it is shared, and half the speed doubles times and CPU. For machines: [benchmarks.json](benchmarks.json). What bounds the figures: [decision 16](decisions/0016-what-bounds-the-figures.md).
+Written by \`make bench\` on ${machine}; the operator, a real kube-apiserver and etcd, and the AWS stand-in (${LATENCY_MS} ms a call) share those cores. The last column is the speed that the machine had meanwhile, as a share of its best in this run: it is shared, and half the speed doubles times and CPU. For machines: [benchmarks.json](benchmarks.json). What bounds the figures: [decision 16](decisions/0016-what-bounds-the-figures.md).
 
 ${table}
 `,

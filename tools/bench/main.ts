@@ -3,10 +3,11 @@
  * each call. Prints a table and writes docs/benchmarks.md and docs/benchmarks.json.
  * For less, which writes nothing: BENCH_SIZES=1000, BENCH_ONLY=cold or steady.
  */
-import { execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { promisify } from "node:util";
 import { KubeConfig } from "@kubernetes/client-node";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
@@ -14,24 +15,24 @@ import { newTransport } from "../../src/kube/transport.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { startCluster } from "../../test/cluster/cluster.ts";
 import { AwsStandIn } from "../../test/support/aws-stand-in.ts";
+import { installCrds } from "../../test/support/crds.ts";
 import type { OperatorProcess } from "../../test/support/operator.ts";
 import { step } from "../../test/support/progress.ts";
 import { packOperatorImage } from "../image/operator-image.ts";
 import { change, drift, newObject, restarts } from "./changes.ts";
 import { note, report } from "./figures.ts";
-import { prepare, type Bench } from "./objects.ts";
+import { LATENCY_MS, prepare, type Bench } from "./objects.ts";
 import { rss } from "./operator.ts";
 import { Sight } from "./sight.ts";
 import { ceiling, coldStart, idle } from "./start.ts";
 import { steady } from "./steady.ts";
 import { badPayloads, outage } from "./trouble.ts";
 
-const LATENCY_MS = 10;
 const sizes = (process.env["BENCH_SIZES"] ?? "1000,10000").split(",").map(Number);
 /** cold or steady: nothing that comes after it. */
 const only = process.env["BENCH_ONLY"];
 
-/** What a pull transfers, and how long an operator takes until its probe answers. */
+/** What a pull transfers. */
 async function image(): Promise<void> {
   const { compressedBytes } = await step("pack the image", () => Promise.resolve(packOperatorImage()));
   note("image to pull", undefined, compressedBytes / 2 ** 20, undefined, "MiB");
@@ -60,16 +61,8 @@ async function benchSize(folder: string, size: number): Promise<void> {
   const transport = newTransport(config, systemClock);
   const bench: Bench = { folder, kubeconfig: cluster.kubeconfig, api: newKubeApi(transport), aws, endpoint };
   try {
-    execFileSync(
-      cluster.kubectl,
-      ["--kubeconfig", cluster.kubeconfig, "apply", "--server-side", "-f", "crds/"],
-      { stdio: "ignore" },
-    );
-    execFileSync(
-      cluster.kubectl,
-      ["--kubeconfig", cluster.kubeconfig, "wait", "--for=condition=Established", "-f", "crds/"],
-      { stdio: "ignore" },
-    );
+    const kubectl = promisify(execFile);
+    await installCrds((...args) => kubectl(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, ...args]));
     await scenarios(bench, size);
   } finally {
     transport.close();

@@ -13,6 +13,8 @@ export interface Bench {
   readonly endpoint: string;
 }
 
+/** What each call to the AWS stand-in takes. */
+export const LATENCY_MS = 10;
 const NAMESPACES = 10;
 export const signal = new AbortController().signal;
 
