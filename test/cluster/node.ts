@@ -4,9 +4,8 @@ import { globSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
-import { onPath, startChild, type Child } from "../support/children.ts";
+import { onPath, startChild, untilChild, type Child } from "../support/children.ts";
 import { freePorts } from "../support/ports.ts";
-import { until } from "../support/wait.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { isAlive } from "./cache.ts";
 import { packImage, type PackedImage } from "../../tools/image/oci.ts";
@@ -134,7 +133,7 @@ export async function startNode(controlPlane: ControlPlane): Promise<Node> {
       },
     });
     children.push(containerd);
-    await until("containerd answers", () => ctr("version").then(() => true));
+    await untilChild(containerd, "containerd answers", () => ctr("version").then(() => true));
     await importImage(
       packImage({
         reference: BUSYBOX,

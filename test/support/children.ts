@@ -3,6 +3,7 @@ import { accessSync, constants, openSync, readFileSync, closeSync } from "node:f
 import { once } from "node:events";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Fatal, until } from "./wait.ts";
 
 /**
  * Child processes that never outlive their parent: on Linux the kernel kills them with it (setpriv --pdeathsig),
@@ -81,3 +82,19 @@ export function startChild(
     },
   };
 }
+
+/** Waits for something of a child. When the child ends before, that is told at once, with the last lines of its log. */
+export const untilChild: <T>(child: Child, ...wait: Parameters<typeof until<T>>) => Promise<T> = (
+  child,
+  what,
+  check,
+  options,
+) =>
+  until(
+    what,
+    () => {
+      if (child.exited) throw new Fatal(`${child.name} ended before ${what}: ${child.tail()}`);
+      return check();
+    },
+    options,
+  );

@@ -3,10 +3,9 @@ import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { cacheFolder, withLock } from "../cluster/cache.ts";
-import { onPath, startChild, type Child } from "./children.ts";
+import { onPath, startChild, untilChild, type Child } from "./children.ts";
 import { freePorts } from "./ports.ts";
 import { step } from "./progress.ts";
-import { until } from "./wait.ts";
 
 /** ministack, an emulator of AWS, from PyPI in a virtual environment of the cache: https://pypi.org/project/ministack/ */
 const VERSION = "1.5.33";
@@ -50,6 +49,7 @@ export async function startMinistack(logFile: string): Promise<Ministack> {
     env: { ...process.env, BIND_HOST: "127.0.0.1", GATEWAY_PORT: String(port) },
   });
   const endpoint = `http://127.0.0.1:${port}`;
-  await until("ministack answers", async () => (await fetch(endpoint)).status < 500, { timeoutMs: 60_000 });
+  const answers = async () => (await fetch(endpoint)).status < 500;
+  await untilChild(child, "ministack answers", answers, { timeoutMs: 60_000 });
   return { endpoint, child, stop: () => child.stop() };
 }

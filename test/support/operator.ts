@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { startChild, type Child } from "./children.ts";
+import { startChild, untilChild, type Child } from "./children.ts";
 import { until } from "./wait.ts";
 
 /** The operator as users run it: the bundle, as a process of its own. */
@@ -46,12 +46,9 @@ export async function startOperator(options: {
       .filter((line) => line.startsWith("{"))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
   const said = (message: string) => logs().find(({ msg }) => msg === message);
-  const started = await until("the operator started", () => {
-    if (child.exited) throw new Error(`the operator ended: ${child.tail()}`);
-    return said("started");
-  });
+  const started = await untilChild(child, "the operator started", () => said("started"));
   if (options.leading ?? true)
-    await until("the operator leads", () => said("leading") !== undefined, { timeoutMs: 40_000 });
+    await untilChild(child, "the operator leads", () => said("leading") !== undefined, { timeoutMs: 40_000 });
   const metricsUrl = `http://127.0.0.1:${String(started["metricsPort"])}/metrics`;
   return {
     child,
