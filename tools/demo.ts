@@ -11,7 +11,7 @@ import { newKubeApi } from "../src/kube/rest-kube-api.ts";
 import { systemClock } from "../src/runtime/clock.ts";
 import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
-import { atEnd, end } from "../test/support/at-end.ts";
+import { atEnd, end, untilInterrupted } from "../test/support/at-end.ts";
 import { awsEnvironment, awsUser } from "../test/support/aws.ts";
 import { installCrds } from "../test/support/crds.ts";
 import { startMinistack } from "../test/support/ministack.ts";
@@ -106,7 +106,8 @@ async function story(): Promise<void> {
       "shop",
       "--field-selector",
       "involvedObject.kind=SecretSync",
-      "--sort-by=.metadata.creationTimestamp",
+      // As they were written; times of creation are whole seconds.
+      "--sort-by=.metadata.resourceVersion",
       "-o",
       "custom-columns=TYPE:.type,REASON:.reason,MESSAGE:.message",
     ),
@@ -126,7 +127,7 @@ async function story(): Promise<void> {
   out(`  kubectl get ssync -A -o wide`);
   out(`  kubectl delete secret -n shop orders-db && sleep 1 && kubectl get secret -n shop orders-db`);
   out(`  curl -s ${operator.metricsUrl} | grep ^secretsync_`);
-  await new Promise(() => setInterval(() => undefined, 1 << 30));
+  await untilInterrupted();
 
   /** Changes the value in AWS and times each stage until a pod runs with it. */
   async function rotate(value: string, nudge: () => Promise<void>, how: string): Promise<void> {

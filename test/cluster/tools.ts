@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { onPath, withParent } from "../support/children.ts";
-import { step } from "../support/progress.ts";
+import { note, step } from "../support/progress.ts";
 import { cacheFolder, makeWhole, withLock } from "./cache.ts";
 
 const run = promisify(execFile);
@@ -88,6 +88,7 @@ export async function ensureTools(...tools: readonly Tool[]): Promise<void> {
         );
       }
       const { module, programs, flags = [] }: Build = builds[tool];
+      tellOnce();
       await step(`build ${Object.keys(programs).join(", ")}`, async () => {
         const [[name, target] = ["", ""], ...more] = Object.entries(programs);
         const packages = more.length > 0 ? Object.values(programs) : [target];
@@ -107,6 +108,12 @@ export async function ensureTools(...tools: readonly Tool[]): Promise<void> {
       });
     });
   }
+}
+
+let isTold = false;
+function tellOnce(): void {
+  if (!isTold) note("the cluster is built from source, this once: some ten minutes on two cores");
+  isTold = true;
 }
 
 /** Path of a program that ensureTools has built. */

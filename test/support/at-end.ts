@@ -3,7 +3,7 @@
  * second signal ends it at once.
  */
 const cleanUps: (() => unknown)[] = [];
-const signals = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 };
 let installed = false;
 let ending = false;
 
@@ -11,7 +11,8 @@ let ending = false;
 export function atEnd(cleanUp: () => unknown): () => void {
   if (!installed) {
     installed = true;
-    for (const [signal, code] of Object.entries(signals)) process.on(signal, () => void end(code));
+    for (const signal of Object.keys(codes) as (keyof typeof codes)[])
+      process.on(signal, () => void end(codes[signal]));
   }
   cleanUps.push(cleanUp);
   return () => {
@@ -27,4 +28,10 @@ export async function end(code: number): Promise<never> {
       await Promise.resolve(last()).catch(() => undefined);
   }
   process.exit(code);
+}
+
+/** Stays up; from here on Ctrl-C is how it ends well. */
+export function untilInterrupted(): Promise<never> {
+  codes.SIGINT = 0;
+  return new Promise(() => setInterval(() => undefined, 1 << 30));
 }

@@ -19,9 +19,30 @@ export const teardown: { run: () => Promise<void> } = ((globalThis as Record<str
 export default async function setup(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-suite-"));
   const forget = atEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const undo: (() => unknown)[] = [
+    () => {
+      rmSync(folder, { recursive: true, force: true });
+      forget();
+    },
+  ];
+  teardown.run = async () => {
+    for (const each of undo.toReversed()) await each();
+  };
+  try {
+    await start(folder, undo);
+  } catch (error) {
+    // Jest tears down only what was set up.
+    await teardown.run();
+    throw error;
+  }
+}
+
+async function start(folder: string, undo: (() => unknown)[]): Promise<void> {
   const cluster = await startCluster({ node: process.env["SECRETSYNC_TEST_SUITE"] !== "integration" });
+  undo.push(() => cluster.stop());
   mkdirSync(path.join(folder, "logs"));
   const ministack = await startMinistack(path.join(folder, "ministack.log"));
+  undo.push(() => ministack.stop());
   const installs = process.env["SECRETSYNC_TEST_SUITE"] === "install";
   const image = installs
     ? await cluster.operatorImage()
@@ -42,10 +63,4 @@ export default async function setup(): Promise<void> {
   });
   // The chart brings its own.
   if (!installs) await installCrds(run);
-  teardown.run = async () => {
-    await ministack.stop();
-    await cluster.stop();
-    rmSync(folder, { recursive: true, force: true });
-    forget();
-  };
 }

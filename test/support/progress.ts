@@ -7,9 +7,9 @@ const colour = (format: Parameters<typeof styleText>[0], text: string) =>
 
 const elapsed = (since: number): string => {
   const seconds = (performance.now() - since) / 1000;
-  return seconds < 60
-    ? `${seconds.toFixed(1)} s`
-    : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  return `${Math.floor(whole / 60)} min ${whole % 60} s`;
 };
 
 /** Runs a step and says when it starts, that it still runs (every 15 s) and how it ended. */
@@ -31,3 +31,6 @@ export async function step<T>(title: string, work: () => Promise<T>): Promise<T>
     throw error;
   }
 }
+
+/** A line beside the steps, for what a person who waits wants to know. */
+export const note = (text: string): void => void process.stderr.write(`${colour("dim", text)}\n`);
