@@ -1,6 +1,12 @@
 import * as z from "zod";
 import { DURATION, parseDuration } from "./duration.ts";
-import { compilePattern, isModest, MODEST_REPETITION } from "./regular-expression.ts";
+import {
+  compilePattern,
+  isModest,
+  LARGEST_PATTERN,
+  MODEST_REPETITION,
+  patternSize,
+} from "./regular-expression.ts";
 import { form, matches, withRules, type Rule } from "./rule.ts";
 
 /** Field types that several kinds share. Bounds keep the CEL cost of the CRDs within the apiserver's budget. */
@@ -45,10 +51,17 @@ export const regularExpression = (description: string) =>
       message: "counted repetitions such as [a-z]{2,10} may go up to 99, and not follow a group",
     },
     {
+      // \Q\E is nothing, so what is counted before it would be counted once more behind it.
+      cel: `!${matches("self", /\\Q/)}`,
+      check: (source) => !source.includes("\\Q"),
+      message: "\\Q can't be used; put a \\ before each sign that shall stand for itself",
+    },
+    {
       // An invalid pattern makes matches() an evaluation error; both sides must be errors, since
       // CEL's || forgives one.
       cel: "''.matches(self) || !''.matches(self)",
-      check: (source) => compilePattern(source) !== undefined,
+      // What is too large is not compiled: parseSpec tells that, with the size.
+      check: (source) => patternSize(source) > LARGEST_PATTERN || compilePattern(source) !== undefined,
       message: "must be a valid RE2 regular expression",
     },
   );

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { mapOf, objectName, regularExpression, secretKey } from "./fields.ts";
-import { withRules } from "./rule.ts";
+import { form, withRules } from "./rule.ts";
 
 /** What a SecretSync reads: spec.data and spec.dataFrom. */
 
@@ -14,9 +14,18 @@ export const providerRef = (description: string) =>
     })
     .meta({ description });
 
-const remoteKey = z.string().min(1).max(2048).meta({
-  description: "Name or ARN of the secret in the provider, for example prod/shop/orders.",
-});
+/**
+ * What names and ARNs consist of: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html, and
+ * the "!" of secrets that a service owns, such as rds!db-1. A name with anything else would have AWS refuse a whole batch.
+ */
+const REMOTE_KEY = /^[A-Za-z0-9\/_+=.@!:-]+$/;
+
+const remoteKey = withRules(
+  z.string().min(1).max(2048).meta({
+    description: "Name or ARN of the secret in the provider, for example prod/shop/orders.",
+  }),
+  form(REMOTE_KEY, "a key consists of letters, digits, '/', '_', '+', '=', '.', '@', '!', ':' and '-'"),
+);
 
 const property = z.string().min(1).max(512).meta({
   description:

@@ -1,10 +1,11 @@
-import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
+import type { FieldConflict, KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { ApiError } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { Failure } from "../api/reasons.ts";
 import { projectSecret } from "../plan/live-target.ts";
 import { immutableProblem } from "../plan/plan.ts";
 import type { Step } from "../plan/step.ts";
+import { quoted } from "../plan/text.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Views } from "./views.ts";
 
@@ -12,6 +13,13 @@ import type { Views } from "./views.ts";
 export interface Problem {
   readonly failure: Failure;
   readonly step: Step;
+}
+
+export interface Applied {
+  /** What ended it. */
+  readonly problem: Problem | undefined;
+  /** Whether writing the Secret changed anything. */
+  readonly changedSecret: boolean;
 }
 
 /** A Secret has the target's name that none of our watches shows. */
@@ -25,22 +33,27 @@ const MANY_KEYS = 1_000;
  * TargetExistsError when a write that must create finds a Secret there.
  */
 export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (kind: string) => void) {
-  return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Problem | undefined> {
+  return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Applied> {
+    let changedSecret = false;
     for (const step of steps) {
       try {
-        await carryOut(step, signal);
+        const changed = await carryOut(step, signal);
+        if (step.kind === "applySecret") changedSecret = changed;
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
+        const conflict = conflictOf(step, error);
+        if (conflict) return { problem: { failure: conflict, step }, changedSecret };
         if (error.conflict && step.kind === "applySecret" && step.createOnly) throw new TargetExistsError();
         // The apiserver is busy or away, or the Secret has changed under our hands: that is nobody's state.
         if (error.isTransient) throw error;
-        return { failure: failureOf(step, error), step };
+        return { problem: { failure: failureOf(step, error), step }, changedSecret };
       }
     }
-    return undefined;
+    return { problem: undefined, changedSecret };
   };
 
-  function carryOut(step: Step, signal: AbortSignal): Promise<void> {
+  /** Whether it changed anything. */
+  function carryOut(step: Step, signal: AbortSignal): Promise<boolean> {
     switch (step.kind) {
       case "applySecret":
         return applySecret(step, signal);
@@ -51,7 +64,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     }
   }
 
-  async function applySecret(step: Step & { kind: "applySecret" }, signal: AbortSignal): Promise<void> {
+  async function applySecret(step: Step & { kind: "applySecret" }, signal: AbortSignal): Promise<boolean> {
     const {
       name,
       namespace,
@@ -64,6 +77,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
       immutable,
       data,
       fieldManager,
+      ownKeys,
     } = step;
     // So many have taken their time already; others get a turn.
     if (data.size > MANY_KEYS) await sleep(clock, 0, signal);
@@ -82,13 +96,33 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
       data: Object.fromEntries([...data].map(([key, value]) => [key, value.reveal().toString("base64")])),
     };
     // Only metadata comes back: values have no business in an answer.
-    const options = { fieldManager, force: true, metadataOnly: true };
-    const written = await api.apply<KubeObject>(resources.secret, secret, options, signal);
-    onWrite("Secret");
-    views.secrets.set(projectSecret(written), "own");
+    const write = (force: boolean) =>
+      api.apply<KubeObject>(resources.secret, secret, { fieldManager, force, metadataOnly: true }, signal);
+    let written: KubeObject;
+    try {
+      written = await write(ownKeys === undefined);
+    } catch (error) {
+      if (!(error instanceof ApiError) || foreignFields(step, error).length > 0) throw error;
+      if (error.conflicts.length === 0) throw error;
+      // Somebody changed only what we had added.
+      written = await write(true);
+    }
+    return take(written);
   }
 
-  async function releaseSecret(step: Step & { kind: "releaseSecret" }, signal: AbortSignal): Promise<void> {
+  /** An apply that changes nothing leaves the version as it is, and is no write. */
+  function take(written: KubeObject): boolean {
+    const { namespace, name, resourceVersion } = written.metadata;
+    if (views.secrets.get(`${namespace}/${name}`)?.resourceVersion === resourceVersion) return false;
+    onWrite("Secret");
+    views.secrets.set(projectSecret(written), "own");
+    return true;
+  }
+
+  async function releaseSecret(
+    step: Step & { kind: "releaseSecret" },
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { name, namespace, uid, fieldManager } = step;
     const options = { fieldManager, force: true, metadataOnly: true };
     const written = await api.apply<KubeObject>(
@@ -97,16 +131,41 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
       options,
       signal,
     );
-    onWrite("Secret");
-    views.secrets.set(projectSecret(written), "own");
+    return take(written);
   }
 
-  async function deleteSecret(step: Step & { kind: "deleteSecret" }, signal: AbortSignal): Promise<void> {
+  async function deleteSecret(step: Step & { kind: "deleteSecret" }, signal: AbortSignal): Promise<boolean> {
     const { name, namespace, uid, resourceVersion } = step;
     await api.delete(resources.secret, name, namespace, { uid, resourceVersion }, signal);
     onWrite("Secret");
     views.secrets.delete(`${step.namespace}/${step.name}`, step.uid, "own");
+    return true;
   }
+}
+
+const OF_DATA = ".data.";
+
+/** Fields that others hold and that this step may not take from them. */
+function foreignFields(step: Step, { conflicts }: ApiError): readonly FieldConflict[] {
+  if (step.kind !== "applySecret" || step.ownKeys === undefined) return [];
+  const own = new Set([
+    ...step.ownKeys.map((key) => `${OF_DATA}${key}`),
+    ...Object.keys(step.annotations).map((name) => `.metadata.annotations.${name}`),
+    ...Object.keys(step.labels).map((name) => `.metadata.labels.${name}`),
+  ]);
+  return conflicts.filter(({ field }) => !own.has(field));
+}
+
+function conflictOf(step: Step, error: ApiError): Failure | undefined {
+  const [first] = foreignFields(step, error);
+  if (!first) return undefined;
+  const what = first.field.startsWith(OF_DATA)
+    ? `key ${quoted(first.field.slice(OF_DATA.length))}`
+    : quoted(first.field);
+  return {
+    reason: "TargetConflict",
+    message: `spec.target: ${what} of Secret ${step.name} belongs to ${quoted(first.manager)}, and creationPolicy Merge changes only keys that it added; use another secretKey, or remove the key from the Secret`,
+  };
 }
 
 /** What of an update the apiserver says when the Secret is immutable or has another type. */

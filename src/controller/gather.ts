@@ -1,14 +1,24 @@
-import { parseSpec, type Parsed } from "../api/parse.ts";
+import { parseSpec } from "../api/parse.ts";
 import { FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
+import type { Failure } from "../api/reasons.ts";
+import { patternProblem, providersProblem, tooLargeSpec } from "../api/secret-sync-bounds.ts";
 import { REFUSED_SECRET_TYPES, secretSyncSpec, type SecretSyncSpec } from "../api/secret-sync.ts";
+import { listedObject } from "../kube/collection.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { DigestKey } from "../plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
-import { targetName, type Observed } from "../plan/observed.ts";
+import { merges, targetFieldManager, targetName, type Observed } from "../plan/observed.ts";
 import { sourcesOf } from "../plan/sources.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { OwnObject, Views } from "./views.ts";
+import { projectSync, type SyncObject } from "./sync-object.ts";
+import type { Views } from "./views.ts";
+
+export type ParsedSync =
+  { readonly ok: true; readonly value: SecretSyncSpec } | { readonly ok: false; readonly failure: Failure };
+
+/** Types that are known to be harmless stay so: a Secret's type never changes. */
+const MOST_KNOWN_TYPES = 10_000;
 
 /** Step 1 of a reconcile: everything that is known about the object, in one value. */
 export function newGatherer(options: {
@@ -16,16 +26,31 @@ export function newGatherer(options: {
   readonly views: Views;
   readonly clock: Clock;
   readonly digestKey: () => DigestKey;
+  readonly leastRefreshMs: number;
 }) {
-  const { api, views, clock, digestKey } = options;
-  const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretSyncSpec>>();
+  const { api, views, clock, digestKey, leastRefreshMs } = options;
+  const parsedSpecs = new WeakMap<SyncObject, ParsedSync>();
+  /** Uids of Secrets. */
+  const harmless = new Set<string>();
 
   return {
+    /** The object with all its details; undefined when it isn't there any more. */
+    async whole(object: SyncObject, signal: AbortSignal): Promise<SyncObject | undefined> {
+      if (!object.isOutline) return object;
+      const { name, namespace = "" } = object.metadata;
+      const found = await listedObject(api, resources.secretSync, name, namespace, signal);
+      const read = found && projectSync(found);
+      // The watch is about to tell of another one.
+      if (read?.uid !== object.uid) return undefined;
+      views.budgets.syncs.restore(read);
+      return read;
+    },
+
     /** The object's spec, checked; checked once for each of its versions. */
-    parse(object: OwnObject): Parsed<SecretSyncSpec> {
+    parse(object: SyncObject): ParsedSync {
       let parsed = parsedSpecs.get(object);
       if (!parsed) {
-        parsed = parseSpec(secretSyncSpec, object.spec);
+        parsed = parseSync(object);
         parsedSpecs.set(object, parsed);
       }
       return parsed;
@@ -33,7 +58,7 @@ export function newGatherer(options: {
 
     /** `look`: ask the apiserver for a Secret with the target's name when none of ours has it. */
     async gather(
-      object: OwnObject,
+      object: SyncObject,
       spec: SecretSyncSpec,
       look: boolean,
       signal: AbortSignal,
@@ -43,38 +68,46 @@ export function newGatherer(options: {
       const name = targetName({ metadata, spec });
       const key = `${namespace}/${name}`;
       const abandonedName = object.status.secretRef?.name;
-      const ours = views.secrets.get(key);
-      const isMerge = spec.target.creationPolicy === "Merge";
+      const isMerge = merges({ spec });
+      const ours = await wholeTarget(views.secrets.get(key), signal);
       const target = ours ?? (look || isMerge ? await unlabelled(namespace, name, signal) : undefined);
-      const targetRefused = isMerge && !ours && target ? await hasRefusedType(target, signal) : false;
-      const others = othersOn(object, key);
-      return {
+      const abandoned =
+        abandonedName !== undefined && abandonedName !== name
+          ? await wholeTarget(views.secrets.get(`${namespace}/${abandonedName}`), signal)
+          : undefined;
+      const winner = isMerge ? undefined : views.claims.winner(key, target?.owner);
+      const observed: Observed = {
         metadata,
         spec,
         sources: sourcesOf(spec),
         status: object.status,
         target,
-        targetRefused,
-        otherManagers: others.map(({ spec: theirs, uid: theirUid }) =>
-          policyOf(theirs) === "Merge" ? mergeFieldManager(theirUid) : FIELD_MANAGER,
-        ),
+        targetRefused: isMerge && target ? await hasRefusedType(target, signal) : false,
+        otherManagers: [],
         // Also after a look: until the write somebody else may make one.
         targetUnseen: target === undefined,
-        rivals: others
-          .filter((other) => policyOf(other.spec) !== "Merge")
-          .map(({ metadata: { name: rival, creationTimestamp = "" } }) => ({
-            name: rival,
-            creationTimestamp,
-          })),
-        abandoned:
-          abandonedName !== undefined && abandonedName !== name
-            ? views.secrets.get(`${namespace}/${abandonedName}`)
-            : undefined,
+        winner: winner === object.key ? undefined : winner?.slice(namespace.length + 1),
+        abandoned,
         digestKey: { ...digestKey(), scope: key },
+        verify: false,
+        leastRefreshMs,
         now: new Date(clock.now()).toISOString(),
       };
+      return { ...observed, otherManagers: otherManagers(object, key, observed) };
     },
   };
+
+  /** Read again where only an outline is kept. */
+  async function wholeTarget(
+    target: LiveTarget | undefined,
+    signal: AbortSignal,
+  ): Promise<LiveTarget | undefined> {
+    if (!target?.isOutline) return target;
+    const read = await unlabelled(target.namespace, target.name, signal);
+    if (read?.uid !== target.uid) return undefined;
+    views.budgets.secrets.restore(read);
+    return read;
+  }
 
   /** Only Secrets with our label are watched. */
   async function unlabelled(
@@ -87,31 +120,38 @@ export function newGatherer(options: {
   }
 
   /** The type isn't in the metadata, and types can be selected by: a Secret of a harmless one is found. */
-  async function hasRefusedType({ namespace, name }: LiveTarget, signal: AbortSignal): Promise<boolean> {
-    const harmless = REFUSED_SECRET_TYPES.map((type) => `type!=${type}`);
-    const fieldSelector = [`metadata.name=${name}`, ...harmless].join(",");
+  async function hasRefusedType({ namespace, name, uid }: LiveTarget, signal: AbortSignal): Promise<boolean> {
+    if (harmless.has(uid)) return false;
+    const others = REFUSED_SECRET_TYPES.map((type) => `type!=${type}`);
+    const fieldSelector = [`metadata.name=${name}`, ...others].join(",");
     const selection = { namespace, fieldSelector, metadataOnly: true, limit: 1 };
     const { items } = await api.list(resources.secret, selection, signal);
-    return (items ?? []).length === 0;
+    const found = items?.[0];
+    if (found === undefined) return true;
+    if (harmless.size >= MOST_KNOWN_TYPES) harmless.clear();
+    if (found.metadata.uid === uid) harmless.add(uid);
+    return false;
   }
 
-  /** Other SecretSyncs that write the Secret now. */
-  function othersOn(object: OwnObject, targetKey: string): readonly OwnObject[] {
-    return views.syncsByTarget
-      .get(targetKey)
-      .filter((key) => key !== object.key)
-      .map((key) => views.syncs.get(key))
-      .filter((other) => other !== undefined && targetOf(other) === targetKey)
-      .map((other) => other as OwnObject);
+  /** Of the managers that the target has: which belong to other SecretSyncs that write it now. */
+  function otherManagers(object: SyncObject, targetKey: string, observed: Observed): readonly string[] {
+    const ours = targetFieldManager(observed);
+    const merging = views.claims.merging(targetKey);
+    const winner = views.claims.winner(targetKey, observed.target?.owner);
+    return Object.keys(observed.target?.owned ?? {}).filter((manager) => {
+      if (manager === ours) return false;
+      if (manager === FIELD_MANAGER) return winner !== undefined && winner !== object.key;
+      const uid = manager.slice(mergeFieldManager("").length);
+      return merging.has(uid) && uid !== object.uid;
+    });
   }
 }
 
-/** Specs of others are not checked here. */
-const targetSpec = (spec: unknown) =>
-  (spec as { target?: { name?: string; creationPolicy?: string } } | undefined)?.target ?? {};
-const policyOf = (spec: unknown): string | undefined => targetSpec(spec).creationPolicy;
-
-function targetOf({ metadata, spec }: OwnObject): string | undefined {
-  if (metadata.deletionTimestamp !== undefined) return undefined;
-  return `${metadata.namespace}/${targetSpec(spec).name ?? metadata.name}`;
+function parseSync(object: SyncObject): ParsedSync {
+  if (object.tooLarge !== undefined) return { ok: false, failure: tooLargeSpec(object.tooLarge) };
+  const problem = providersProblem(object.spec) ?? patternProblem(object.spec);
+  if (problem) return { ok: false, failure: problem };
+  const parsed = parseSpec(secretSyncSpec, object.spec);
+  if (parsed.ok) return parsed;
+  return { ok: false, failure: { reason: "InvalidSpec", message: parsed.problems.join("; ") } };
 }

@@ -16,7 +16,7 @@ import { resources } from "../kube/resources.ts";
 import { mayRead } from "../plan/access.ts";
 import { providerName } from "../plan/sources.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { OwnObject, Views } from "./views.ts";
+import type { ProviderObject, Views } from "./views.ts";
 
 /** From a providerRef to a client that may be asked, or the reason why not. */
 
@@ -59,7 +59,7 @@ const CREDENTIALS_MS = 30_000;
 
 export function newProviderAccess(options: ProviderAccessOptions) {
   const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders } = options;
-  const parsedSpecs = new WeakMap<OwnObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
+  const parsedSpecs = new WeakMap<ProviderObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
   const ambientIdentities = new WeakMap<object, string>();
   /** By namespace, name and keys; of each Secret only what is named, and for a short time. */
   const secrets = new Map<string, { at: number; data: Promise<NamedKeys | undefined> }>();
@@ -103,7 +103,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
   };
 
   function parsedOf(
-    object: OwnObject,
+    object: ProviderObject,
     isCluster: boolean,
   ): Parsed<SecretProviderSpec | ClusterSecretProviderSpec> {
     let parsed = parsedSpecs.get(object);

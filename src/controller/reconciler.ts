@@ -1,4 +1,4 @@
-import type { Reason } from "../api/reasons.ts";
+import type { Failure, Reason } from "../api/reasons.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
@@ -17,11 +17,12 @@ import { freshFor, type Decision, type Due, type newDecider, type Task } from ".
 import type { EventNote } from "./events.ts";
 import type { Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
-import { TargetExistsError, type Problem } from "./apply.ts";
+import { TargetExistsError, type Applied } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { Part } from "../restart/plan-restart.ts";
-import type { OwnObject, Views } from "./views.ts";
+import type { SyncObject } from "./sync-object.ts";
+import type { Views } from "./views.ts";
 
 /**
  * One SecretSync, from what is to what should be:
@@ -36,7 +37,7 @@ export interface ReconcilerOptions {
   readonly log: Logger;
   readonly gatherer: ReturnType<typeof newGatherer>;
   readonly decide: ReturnType<typeof newDecider>;
-  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Problem | undefined>;
+  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Applied>;
   /** Before a write: who consumes the Secret as it is gets that recorded, so that the change is one for it. */
   readonly adopt: (
     namespace: string,
@@ -52,7 +53,7 @@ export interface ReconcilerOptions {
     record: ContentRecord,
     signal: AbortSignal,
   ) => Promise<Restarts>;
-  readonly writeStatus: (object: OwnObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
+  readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
   readonly recordEvent: (
     about: ObjectMeta,
     note: EventNote,
@@ -94,13 +95,14 @@ export function newReconciler(options: ReconcilerOptions) {
   } = options;
 
   return async function reconcile(key: string, due: Due, task: Task): Promise<Next> {
-    const object = views.syncs.get(key);
+    const known = views.syncs.get(key);
+    const object = known && (await gatherer.whole(known, task.limit.signal));
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       freshness.forget(key);
       return { kind: "gone" };
     }
     const parsed = gatherer.parse(object);
-    if (!parsed.ok) return reportBrokenSpec(object, parsed.problems, task.limit.signal);
+    if (!parsed.ok) return reportBrokenSpec(object, parsed.failure, task.limit.signal);
 
     try {
       return await bringUpToDate(object, parsed.value, conflicted(object.status), due, task);
@@ -111,7 +113,7 @@ export function newReconciler(options: ReconcilerOptions) {
   };
 
   async function bringUpToDate(
-    object: OwnObject,
+    object: SyncObject,
     spec: SecretSyncSpec,
     look: boolean,
     due: Due,
@@ -125,12 +127,17 @@ export function newReconciler(options: ReconcilerOptions) {
     const decision = await decide(key, observed, trigger, due, task);
     const { plan: made, fetched } = decision;
     await adoptConsumers(observed, made, signal);
-    const problem = await apply(made.steps, signal);
+    const { problem, changedSecret } = await apply(made.steps, signal);
     const verdict: Verdict = problem?.failure ?? made.verdict;
     // What could not be written is not there; a clean-up that fails takes nothing from what was written.
     const record = problem?.step.kind === "applySecret" ? undefined : made.record;
     const { restarted, problem: restartProblem } = await restartDue(observed, made, record, signal);
     if (made.change && record) onChange(made.change.kind, newestChange(fetched));
+    // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
+    else if (changedSecret && record && observed.target) {
+      onChange("repaired", undefined);
+      log.warn({ secretsync: key }, "restored a Secret that somebody had changed under the operator's name");
+    }
 
     const outcome: Outcome = {
       plan: made,
@@ -168,20 +175,15 @@ export function newReconciler(options: ReconcilerOptions) {
     await adopt(metadata.namespace, partOf(observed), spec.restart, record, signal);
   }
 
-  async function reportBrokenSpec(
-    object: OwnObject,
-    problems: readonly string[],
-    signal: AbortSignal,
-  ): Promise<Next> {
-    const verdict = { reason: "InvalidSpec", message: problems.join("; ") } as const;
+  async function reportBrokenSpec(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
     const status = reportInvalid(
       object.status,
       object.metadata.generation,
       verdict,
       new Date(clock.now()).toISOString(),
     );
-    const said = object.status.conditions?.find(({ type }) => type === "Ready");
-    if (said?.message !== verdict.message)
+    const before = object.status.conditions?.find(({ type }) => type === "Ready");
+    if (before?.message !== verdict.message)
       await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
     await writeStatus(object, status, signal);
     freshness.failed(object.key, STALLED_MS);
@@ -201,9 +203,10 @@ export function newReconciler(options: ReconcilerOptions) {
     if (isFailure(reason)) {
       const result = isStalled(reason) ? "stalled" : "retry";
       freshness.failed(key, STALLED_MS, waitingReasons.has(reason) ? clients : undefined);
-      return result === "stalled"
-        ? { kind: "at", at: now + Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS), result }
-        : { kind: "backoff", atLeastMs: retryAfterMs };
+      if (result === "retry") return { kind: "backoff", atLeastMs: retryAfterMs };
+      // What a person must mend is not tried more often than that: each try may take much work.
+      const waitMs = verdict.withheld ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
+      return { kind: "at", at: now + waitMs, result };
     }
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);

@@ -8,7 +8,8 @@ import type { Observed } from "../plan/observed.ts";
 import { isDeletion, newlyRestarted, type Outcome } from "../plan/report.ts";
 import type { EventNote } from "./events.ts";
 import type { Health } from "./health.ts";
-import { projectOwn, type OwnObject, type Views } from "./views.ts";
+import { projectSync, type SyncObject } from "./sync-object.ts";
+import type { Views } from "./views.ts";
 
 /** Step 6 of a reconcile: one status write, and only when it says something new. */
 export function newStatusWriter(
@@ -18,7 +19,7 @@ export function newStatusWriter(
   health: Pick<Health, "failed" | "works">,
 ) {
   return async function writeStatus(
-    object: OwnObject,
+    object: SyncObject,
     status: SecretSyncStatus,
     signal: AbortSignal,
   ): Promise<void> {
@@ -42,7 +43,8 @@ export function newStatusWriter(
     // The answer is as of our write, so it may hold an edit that the watch hasn't brought yet. When that is an edit of
     // the spec, which the answer doesn't have, the watch must bring it all.
     if (written.metadata.generation !== object.metadata.generation) return;
-    views.syncs.set({ ...projectOwn(written), spec: object.spec, status: wanted }, "own");
+    const now = projectSync({ ...written, spec: object.spec, status: wanted } as KubeObject);
+    views.syncs.set(object.tooLarge === undefined ? now : { ...now, tooLarge: object.tooLarge }, "own");
   };
 }
 

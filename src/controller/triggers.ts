@@ -6,7 +6,9 @@ import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
 import { isUntouched } from "../plan/live-target.ts";
-import { providerKey, secretsOf, type OwnObject, type Views } from "./views.ts";
+import { RequestPace } from "./request-pace.ts";
+import { isMerging, targetKeyOf, type SyncObject } from "./sync-object.ts";
+import { providerKey, secretsOf, type ProviderObject, type Views } from "./views.ts";
 
 /** Which changes in the cluster make which SecretSyncs due. The reconcile itself never learns what it was. */
 export function connectTriggers(
@@ -14,8 +16,10 @@ export function connectTriggers(
   queue: WorkQueue<Lane>,
   freshness: Pick<Freshness, "forget" | "expire">,
   clock: Clock,
+  leastRefreshMs: number,
 ): void {
   const damper = new Damper(clock);
+  const requests = new RequestPace(clock, leastRefreshMs);
   const addAll = (keys: Iterable<string>, lane: Lane) => {
     for (const key of keys) queue.add(key, lane);
   };
@@ -26,10 +30,11 @@ export function connectTriggers(
       queue.add(key, "edit");
     }
   };
-  const rivals = (item: OwnObject) => {
-    const name =
-      (item.spec as { target?: { name?: string } } | undefined)?.target?.name ?? item.metadata.name;
-    return views.syncsByTarget.get(`${item.metadata.namespace}/${name}`).filter((key) => key !== item.key);
+  /** Whoever waited for a Secret that somebody no longer wants may write it now. */
+  const wakeHeir = (item: SyncObject) => {
+    const targetKey = targetKeyOf(item);
+    const heir = views.claims.winner(targetKey, views.secrets.get(targetKey)?.owner);
+    if (heir !== undefined && heir !== item.key) queue.add(heir, "edit");
   };
 
   views.syncs.listen((before, after) => {
@@ -38,15 +43,19 @@ export function connectTriggers(
         queue.remove(before.key);
         freshness.forget(before.key);
         damper.forget(before.key);
-        // Whoever waited for its target may have it now.
-        addAll(rivals(before), "edit");
+        requests.forget(before.key);
+        wakeHeir(before);
       }
     } else if (!before || before.uid !== after.uid) {
       if (before) freshness.forget(before.key);
       queue.add(after.key, after.status.conditions ? "edit" : "new");
     } else if (isEdit(before, after)) {
       queue.add(after.key, "edit");
-      addAll(rivals(before), "edit");
+      if (!sameClaim(before, after)) wakeHeir(before);
+    } else if (isRequest(before, after)) {
+      const waitMs = requests.waitMs(after.key);
+      if (waitMs > 0) queue.addAfter(after.key, waitMs, "edit");
+      else queue.add(after.key, "edit");
     }
   });
 
@@ -57,7 +66,7 @@ export function connectTriggers(
     store.listen((before, after) => {
       const isSame = before?.uid === after?.uid && before?.metadata.generation === after?.metadata.generation;
       if (before && after && isSame) return;
-      const { metadata } = (after ?? before) as OwnObject;
+      const { metadata } = (after ?? before) as ProviderObject;
       lookAgain(views.syncsByProvider.get(providerKey(kind, metadata.namespace ?? "", metadata.name)));
     });
   }
@@ -72,7 +81,11 @@ export function connectTriggers(
   views.secrets.listen((before, after, origin) => {
     if (origin === "own" || (after && isUntouched(after))) return;
     const { namespace, name } = (after ?? before) as { namespace: string; name: string };
-    for (const key of views.syncsByTarget.get(`${namespace}/${name}`)) {
+    const targetKey = `${namespace}/${name}`;
+    const concerned = new Set(views.syncsByAbandoned.get(targetKey));
+    for (const secret of [before, after])
+      for (const key of views.claims.concerned(targetKey, secret?.owner)) concerned.add(key);
+    for (const key of concerned) {
       const waitMs = damper.waitMs(key);
       if (waitMs > 0) queue.addAfter(key, waitMs, "edit");
       // A deleted target is what hurts most.
@@ -86,16 +99,27 @@ export function connectTriggers(
       // Somebody who replaces the whole object drops what is recorded on it.
       const isSame = before && sameMap(before.consumes, after.consumes) && before.consumed === after.consumed;
       if (isSame) return;
-      for (const name of secretsOf(after))
-        addAll(views.syncsByTarget.get(`${after.namespace}/${name}`), "edit");
+      for (const name of secretsOf(after)) {
+        const targetKey = `${after.namespace}/${name}`;
+        addAll(views.claims.concerned(targetKey, views.secrets.get(targetKey)?.owner), "edit");
+      }
     });
   }
 }
 
-function isEdit(before: OwnObject, after: OwnObject): boolean {
-  const requested = ({ metadata }: OwnObject) => metadata.annotations?.[annotation.requestedAt];
-  return before.metadata.generation !== after.metadata.generation || requested(before) !== requested(after);
-}
+const isEdit = (before: SyncObject, after: SyncObject): boolean =>
+  before.metadata.generation !== after.metadata.generation ||
+  (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined);
+
+const isRequest = (before: SyncObject, after: SyncObject): boolean =>
+  before.metadata.annotations?.[annotation.requestedAt] !==
+  after.metadata.annotations?.[annotation.requestedAt];
+
+/** Whether they want to write the same Secret in the same way. */
+const sameClaim = (before: SyncObject, after: SyncObject): boolean =>
+  targetKeyOf(before) === targetKeyOf(after) &&
+  isMerging(before) === isMerging(after) &&
+  after.metadata.deletionTimestamp === undefined;
 
 const sameMap = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean =>
   JSON.stringify(a) === JSON.stringify(b);

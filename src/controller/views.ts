@@ -1,18 +1,27 @@
-import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import { workloadKinds, type WorkloadKind } from "../api/secret-sync.ts";
-import type { KubeObject, ObjectMeta } from "../kube/kube-api.ts";
-import type { LiveTarget } from "../plan/live-target.ts";
+import { providersNamed } from "../api/secret-sync-bounds.ts";
+import type { KubeObject } from "../kube/kube-api.ts";
+import { outlineOfTarget, type LiveTarget } from "../plan/live-target.ts";
 import { recordedSecrets } from "../restart/plan-restart.ts";
 import type { Workload } from "../restart/consumption.ts";
+import { MemoryBudget } from "../runtime/memory-budget.ts";
 import { Index, Store, type Stored } from "../runtime/store.ts";
+import { Claims } from "./claims.ts";
+import {
+  metaOf,
+  namespaceOf,
+  outlineOfSync,
+  targetKeyOf,
+  type OwnMeta,
+  type SyncObject,
+} from "./sync-object.ts";
 
 /** The cluster as the operator keeps it: each kind cut down to what decisions need. */
 
-/** An object of ours: spec as it was stored, checked when it is used. */
-export interface OwnObject extends Stored {
-  readonly metadata: ObjectMeta;
+/** A provider object: spec as it was stored, checked when it is used. */
+export interface ProviderObject extends Stored {
+  readonly metadata: OwnMeta;
   readonly spec: unknown;
-  readonly status: SecretSyncStatus;
 }
 
 export interface NamespaceView extends Stored {
@@ -20,26 +29,41 @@ export interface NamespaceView extends Stored {
 }
 
 export interface Views {
-  readonly syncs: Store<OwnObject>;
-  readonly providers: Store<OwnObject>;
-  readonly clusterProviders: Store<OwnObject>;
+  readonly syncs: Store<SyncObject>;
+  readonly providers: Store<ProviderObject>;
+  readonly clusterProviders: Store<ProviderObject>;
   readonly secrets: Store<LiveTarget>;
   readonly namespaces: Store<NamespaceView>;
   readonly workloads: Readonly<Record<WorkloadKind, Store<Workload>>>;
-  /** SecretSyncs by namespace/name of the Secret that they write or wrote. */
-  readonly syncsByTarget: Index<OwnObject>;
+  /** Which SecretSyncs write which Secret. */
+  readonly claims: Claims;
+  /** SecretSyncs by namespace/name of a Secret that they wrote under an earlier spec. */
+  readonly syncsByAbandoned: Index<SyncObject>;
   /** SecretSyncs by the provider that they read, as providerKey() names it. */
-  readonly syncsByProvider: Index<OwnObject>;
+  readonly syncsByProvider: Index<SyncObject>;
   /** Workloads by namespace/name of a Secret that they consume or were restarted for. */
   readonly workloadsBySecret: Readonly<Record<WorkloadKind, Index<Workload>>>;
+  readonly budgets: {
+    readonly syncs: MemoryBudget<SyncObject>;
+    readonly secrets: MemoryBudget<LiveTarget>;
+  };
 }
 
-export function newViews(): Views {
-  const syncs = new Store<OwnObject>();
+export interface ViewsOptions {
+  /** Bytes, about, of details that may be held; beyond, they are read again when they are needed. */
+  readonly mostBytes: number;
+  /** Told what a listener throws on an object. */
+  readonly onError: (kind: string, error: unknown, key: string) => void;
+}
+
+export function newViews({ mostBytes, onError }: ViewsOptions): Views {
+  const storeOf = <T extends Stored>(kind: string) => new Store<T>((error, key) => onError(kind, error, key));
+  const syncs = storeOf<SyncObject>("SecretSync");
+  const secrets = storeOf<LiveTarget>("Secret");
   const workloads = {
-    Deployment: new Store<Workload>(),
-    StatefulSet: new Store<Workload>(),
-    DaemonSet: new Store<Workload>(),
+    Deployment: storeOf<Workload>("Deployment"),
+    StatefulSet: storeOf<Workload>("StatefulSet"),
+    DaemonSet: storeOf<Workload>("DaemonSet"),
   };
   const index = (kind: WorkloadKind) =>
     new Index(workloads[kind], (workload) =>
@@ -47,33 +71,50 @@ export function newViews(): Views {
     );
   return {
     syncs,
-    providers: new Store(),
-    clusterProviders: new Store(),
-    secrets: new Store(),
-    namespaces: new Store(),
+    providers: storeOf("SecretProvider"),
+    clusterProviders: storeOf("ClusterSecretProvider"),
+    secrets,
+    namespaces: storeOf("Namespace"),
     workloads,
-    syncsByTarget: new Index(syncs, targetsOf),
+    claims: new Claims(syncs),
+    syncsByAbandoned: new Index(syncs, abandonedBy),
     syncsByProvider: new Index(syncs, providersOf),
     workloadsBySecret: {
       Deployment: index("Deployment"),
       StatefulSet: index("StatefulSet"),
       DaemonSet: index("DaemonSet"),
     },
+    budgets: {
+      syncs: new MemoryBudget({
+        store: syncs,
+        most: mostBytes * SHARE_OF_SYNCS,
+        outline: outlineOfSync,
+        shareOf: namespaceOf,
+      }),
+      secrets: new MemoryBudget({
+        store: secrets,
+        most: mostBytes * (1 - SHARE_OF_SYNCS),
+        outline: outlineOfTarget,
+        shareOf: namespaceOf,
+      }),
+    },
   };
 }
 
-export function projectOwn({ metadata, ...rest }: KubeObject): OwnObject {
-  const { managedFields: _dropped, ...kept } = metadata;
-  const { spec, status } = rest as { spec?: unknown; status?: SecretSyncStatus };
+/** A SecretSync has a spec, what was parsed from it, and a status; a Secret has its records. */
+const SHARE_OF_SYNCS = 2 / 3;
+
+export const projectProvider = (object: KubeObject): ProviderObject => {
+  const metadata = metaOf(object);
+  const { spec } = object as { spec?: unknown };
   return {
     key: metadata.namespace === undefined ? metadata.name : `${metadata.namespace}/${metadata.name}`,
     uid: metadata.uid ?? "",
     resourceVersion: metadata.resourceVersion ?? "",
-    metadata: kept,
+    metadata,
     spec,
-    status: status ?? {},
   };
-}
+};
 
 export const projectNamespace = ({ metadata }: KubeObject): NamespaceView => ({
   key: metadata.name,
@@ -88,8 +129,7 @@ export const providerKey = (kind: string, namespace: string, name: string): stri
 /** Workloads that consume the Secret, or carry a digest of it. */
 export function workloadsOf(views: Views, namespace: string, secretName: string): readonly Workload[] {
   return workloadKinds.flatMap((kind) =>
-    views.workloadsBySecret[kind]
-      .get(`${namespace}/${secretName}`)
+    [...views.workloadsBySecret[kind].get(`${namespace}/${secretName}`)]
       .map((key) => views.workloads[kind].get(key))
       .filter((workload) => workload !== undefined),
   );
@@ -99,25 +139,13 @@ export const secretsOf = (workload: Workload): readonly string[] => [
   ...new Set([...Object.keys(workload.consumes), ...recordedSecrets(workload)]),
 ];
 
-/** Specs are not checked yet here, so nothing about their shape is certain. */
-function targetsOf({ metadata, spec, status }: OwnObject): readonly string[] {
-  const named = (spec as { target?: { name?: unknown } } | undefined)?.target?.name;
-  const current = typeof named === "string" ? named : metadata.name;
-  return [...new Set([current, status.secretRef?.name ?? current])].map(
-    (name) => `${metadata.namespace}/${name}`,
-  );
+function abandonedBy(object: SyncObject): readonly string[] {
+  const name = object.status.secretRef?.name;
+  if (name === undefined) return [];
+  const key = `${object.metadata.namespace}/${name}`;
+  return key === targetKeyOf(object) ? [] : [key];
 }
 
-function providersOf({ metadata, spec }: OwnObject): readonly string[] {
-  const { providerRef, data, dataFrom } = (spec ?? {}) as Record<string, unknown>;
-  const entries = [data, dataFrom].flatMap((list) => (Array.isArray(list) ? (list as unknown[]) : []));
-  const refs = [
-    providerRef,
-    ...entries.map((entry) => (entry as { providerRef?: unknown } | null)?.providerRef),
-  ];
-  const keys = refs.flatMap((ref) => {
-    const { kind = "SecretProvider", name } = (ref ?? {}) as { kind?: unknown; name?: unknown };
-    return typeof name === "string" ? [providerKey(String(kind), metadata.namespace ?? "", name)] : [];
-  });
-  return [...new Set(keys)];
-}
+const providersOf = ({ metadata, spec }: SyncObject): readonly string[] => [
+  ...new Set(providersNamed(spec).map(({ kind, name }) => providerKey(kind, metadata.namespace ?? "", name))),
+];

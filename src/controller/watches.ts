@@ -1,6 +1,6 @@
 import { label } from "../api/group.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
-import { collectionOf, namedObjects } from "../kube/collection.ts";
+import { collectionOf, namedObjects, type OnOddObject } from "../kube/collection.ts";
 import type { KubeApi, KubeObject, ResourceType, Selection } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { projectSecret } from "../plan/live-target.ts";
@@ -8,7 +8,8 @@ import { projectWorkload } from "../restart/consumption.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Reflector, type Collection } from "../runtime/reflector.ts";
 import type { Store, Stored } from "../runtime/store.ts";
-import { projectNamespace, projectOwn, type Views } from "./views.ts";
+import { projectSync } from "./sync-object.ts";
+import { projectNamespace, projectProvider, type Views } from "./views.ts";
 
 /** One watch for each kind (and namespace, when only some are watched) that fills the views. */
 export interface WatchOptions {
@@ -24,10 +25,12 @@ export interface WatchOptions {
   readonly onError: (kind: string, error: unknown, retryInMs: number) => void;
   readonly onList: (kind: string, items: number) => void;
   readonly onWatch: (kind: string) => void;
+  /** An object that can't be read; it is passed over. `key`: namespace/name. */
+  readonly onOdd: (kind: string, key: string, error: unknown) => void;
 }
 
 /** What a reflector is to those who only run and watch it. */
-export type Watch = Pick<Reflector<Stored>, "name" | "synced" | "silentMs" | "run">;
+export type Watch = Pick<Reflector<Stored>, "name" | "synced" | "silentMs" | "failingMs" | "run">;
 
 export const watchedKinds: readonly string[] = [
   resources.secretSync.kind,
@@ -45,12 +48,16 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
   const { api, clock, random, views, namespaces, clusterProviders } = options;
   const scopes: readonly (string | undefined)[] = namespaces.length > 0 ? namespaces : [undefined];
 
+  const oddOf =
+    (kind: string): OnOddObject =>
+    ({ metadata }, error) =>
+      options.onOdd(kind, `${metadata?.namespace ?? ""}/${metadata?.name ?? ""}`, error);
   const one = <T extends Stored>(
     type: ResourceType,
     store: Store<T>,
     project: (object: KubeObject) => T,
     selection: Selection = {},
-    collection: Collection<T> = collectionOf(api, type, selection, project),
+    collection: Collection<T> = collectionOf(api, type, selection, project, oddOf(type.kind)),
   ): Watch => {
     const { namespace } = selection;
     return new Reflector<T>({
@@ -87,14 +94,14 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       selection,
       namespaces.length > 0
         ? namedObjects(api, resources.namespace, namespaces, projectNamespace, pause)
-        : collectionOf(api, resources.namespace, selection, projectNamespace),
+        : collectionOf(api, resources.namespace, selection, projectNamespace, oddOf("Namespace")),
     );
   };
 
   return [
-    ...each(resources.secretProvider, views.providers, projectOwn),
+    ...each(resources.secretProvider, views.providers, projectProvider),
     ...(clusterProviders
-      ? [one(resources.clusterSecretProvider, views.clusterProviders, projectOwn), namespaceLabels()]
+      ? [one(resources.clusterSecretProvider, views.clusterProviders, projectProvider), namespaceLabels()]
       : []),
     ...each(resources.secret, views.secrets, projectSecret, {
       metadataOnly: true,
@@ -103,6 +110,6 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
     ...workloadKinds.flatMap((kind) =>
       each(resources[kind], views.workloads[kind], (object) => projectWorkload(kind, object)),
     ),
-    ...each(resources.secretSync, views.syncs, projectOwn),
+    ...each(resources.secretSync, views.syncs, projectSync),
   ];
 }

@@ -1,17 +1,33 @@
 import type { KubeApi, KubeObject, ResourceType, Selection } from "./kube-api.ts";
 
+/** Told of an object that can't be projected: it is passed over, as if it weren't there. */
+export type OnOddObject = (object: KubeObject, error: unknown) => void;
+
+interface Kept {
+  readonly key: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+/** Bytes of a page, so that parsing one takes no longer than a turn of the event loop may. */
+const LARGEST_PAGE = 4 * 1024 * 1024;
+
 /** A collection of the apiserver in the shape that a reflector wants, each object cut down to what is kept. */
-export function collectionOf<T>(
+export function collectionOf<T extends Kept>(
   api: KubeApi,
   type: ResourceType,
   selection: Selection,
   project: (object: KubeObject) => T,
+  onOdd: OnOddObject,
 ) {
   return {
     async list(options: { limit: number; continue?: string }, signal: AbortSignal) {
-      const { items, metadata } = await api.list(type, { ...selection, ...options }, signal);
+      // A single object must be taken as it is.
+      const bound = options.limit > 1 ? { mostBytes: LARGEST_PAGE } : {};
+      const { items, metadata } = await api.list(type, { ...selection, ...options, ...bound }, signal);
       // An empty list of metadata comes with null items.
-      return { items: (items ?? []).map(project), ...metadata };
+      const kept = (items ?? []).map((object) => projected(object, project, onOdd));
+      return { items: kept.filter((item) => item !== undefined), ...metadata };
     },
 
     async *watch(
@@ -19,13 +35,36 @@ export function collectionOf<T>(
       signal: AbortSignal,
     ) {
       for await (const { type: kind, object } of api.watch(type, { ...selection, ...options }, signal)) {
-        if (kind === "BOOKMARK")
+        if (kind === "BOOKMARK") {
           yield { type: "bookmark" as const, resourceVersion: object.metadata.resourceVersion ?? "" };
-        else
-          yield { type: kind === "DELETED" ? ("deleted" as const) : ("set" as const), item: project(object) };
+          continue;
+        }
+        const item = kind === "DELETED" ? undefined : projected(object, project, onOdd);
+        yield item === undefined
+          ? { type: "deleted" as const, item: identityOf(object) }
+          : { type: "set" as const, item };
       }
     },
   };
+}
+
+/** Whatever a projection throws concerns that one object, and must not end the watch of all others. */
+function projected<T>(
+  object: KubeObject,
+  project: (object: KubeObject) => T,
+  onOdd: OnOddObject,
+): T | undefined {
+  try {
+    return project(object);
+  } catch (error) {
+    onOdd(object, error);
+    return undefined;
+  }
+}
+
+function identityOf({ metadata }: KubeObject): Kept {
+  const { namespace, name, uid = "", resourceVersion = "" } = metadata;
+  return { key: namespace === undefined ? name : `${namespace}/${name}`, uid, resourceVersion };
 }
 
 /**
@@ -60,4 +99,18 @@ export function namedObjects<T>(
       }
     },
   };
+}
+
+/** One object of the collection, as it is now, for who may list but not get; undefined when it isn't there. */
+export async function listedObject<T extends KubeObject>(
+  api: KubeApi,
+  type: ResourceType,
+  name: string,
+  namespace: string,
+  signal: AbortSignal,
+  options: Pick<Selection, "metadataOnly"> = {},
+): Promise<T | undefined> {
+  const selection = { namespace, fieldSelector: `metadata.name=${name}`, limit: 1, ...options };
+  const { items } = await api.list<T>(type, selection, signal);
+  return items?.[0];
 }

@@ -32,8 +32,9 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
+/** The apiserver stores what it is given: everything here may be missing. */
 export interface ManagedFields {
-  readonly manager: string;
+  readonly manager?: string;
   readonly operation?: string;
   readonly fieldsV1?: Readonly<Record<string, unknown>>;
   readonly subresource?: string;
@@ -73,9 +74,10 @@ export interface KubeApi {
     signal: AbortSignal,
     options?: { metadataOnly?: boolean },
   ): Promise<T | undefined>;
+  /** Throws AnswerTooLargeError when the answer has more than `mostBytes`. */
   list<T extends KubeObject>(
     type: ResourceType,
-    options: Selection & { limit: number; continue?: string },
+    options: Selection & { limit: number; continue?: string; mostBytes?: number },
     signal: AbortSignal,
   ): Promise<ObjectList<T>>;
   /** `onOpen`: the server has begun to answer. Ends when the server ends it; throws ApiError for an error in the stream. Bookmarks are asked for. */
@@ -107,19 +109,42 @@ export interface KubeApi {
   ): Promise<void>;
 }
 
+export interface FieldConflict {
+  readonly field: string;
+  readonly manager: string;
+}
+
+/** The answer was cut off, since it is larger than what the caller can hold. */
+export class AnswerTooLargeError extends Error {
+  readonly tooLarge = true;
+
+  constructor(mostBytes: number) {
+    super(`the apiserver's answer has more than ${mostBytes} bytes`);
+  }
+}
+
 /** An answer of the apiserver that is not a success. Its message never holds a request's body. */
 export class ApiError extends Error {
   readonly status: number;
   /** The machine-readable word of the apiserver's Status, such as Conflict. */
   readonly reason: string;
   readonly retryAfterSeconds: number | undefined;
+  /** Of an apply without force: paths of the fields that others own, such as .data.password, and who does. */
+  readonly conflicts: readonly FieldConflict[];
 
-  constructor(status: number, reason: string, message: string, retryAfterSeconds?: number) {
+  constructor(
+    status: number,
+    reason: string,
+    message: string,
+    retryAfterSeconds?: number,
+    conflicts: readonly FieldConflict[] = [],
+  ) {
     super(message);
     this.name = "ApiError";
     this.status = status;
     this.reason = reason;
     this.retryAfterSeconds = retryAfterSeconds;
+    this.conflicts = conflicts;
   }
 
   /** The resource version or page token is too old: list again. */

@@ -2,7 +2,9 @@ import type { IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
 import { apiVersionOf } from "./resources.ts";
 import {
+  AnswerTooLargeError,
   ApiError,
+  type FieldConflict,
   type KubeApi,
   type KubeObject,
   type ResourceType,
@@ -23,7 +25,13 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
     method: string,
     path: string,
     signal: AbortSignal,
-    extra: { body?: unknown; contentType?: string; accept?: string; lane?: "lease" | Priority } = {},
+    extra: {
+      body?: unknown;
+      contentType?: string;
+      accept?: string;
+      lane?: "lease" | Priority;
+      mostBytes?: number | undefined;
+    } = {},
   ): Promise<T> => {
     const response = await transport.send(
       {
@@ -39,7 +47,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       },
       signal,
     );
-    const text = await readAll(response);
+    const text = await readAll(response, extra.mostBytes);
     if ((response.statusCode ?? 0) >= 300) throw toError(response, text);
     return parse(text) as T;
   };
@@ -57,17 +65,13 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       }
     },
 
-    list(type, { limit, continue: token, ...selection }, signal) {
+    list(type, { limit, continue: token, mostBytes, ...selection }, signal) {
       const query = selectionQuery(selection);
       query.set("limit", String(limit));
       if (token) query.set("continue", token);
       const path = `${pathOf(type, selection.namespace)}?${query.toString()}`;
-      return call(
-        "GET",
-        path,
-        signal,
-        selection.metadataOnly ? { accept: partial("PartialObjectMetadataList") } : {},
-      );
+      const accept = selection.metadataOnly ? { accept: partial("PartialObjectMetadataList") } : {};
+      return call("GET", path, signal, { ...accept, mostBytes });
     },
 
     async *watch<T extends KubeObject>(
@@ -167,10 +171,17 @@ function parse(text: string): unknown {
 }
 
 /** By events, since an iterator costs more than all the rest of a small answer. */
-function readAll(response: IncomingMessage): Promise<string> {
+function readAll(response: IncomingMessage, mostBytes = Infinity): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    let bytes = 0;
+    response.on("data", (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= mostBytes) return chunks.push(chunk);
+      chunks.length = 0;
+      reject(new AnswerTooLargeError(mostBytes));
+      return response.destroy();
+    });
     response.once("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
     response.once("error", reject);
     response.once("close", () => {
@@ -196,7 +207,11 @@ interface Status {
   readonly message?: string;
   readonly details?: {
     readonly retryAfterSeconds?: number;
-    readonly causes?: readonly { readonly field?: string; readonly reason?: string }[];
+    readonly causes?: readonly {
+      readonly field?: string;
+      readonly reason?: string;
+      readonly message?: string;
+    }[];
   };
 }
 
@@ -213,12 +228,24 @@ function toError(response: IncomingMessage, text: string): ApiError {
     reason: status.reason ?? "",
     // An invalid object's message quotes its fields, and those may be secret.
     message: describe(response.statusCode ?? 0, status),
-    ...(Number.isFinite(retryAfter) ? { details: { retryAfterSeconds: retryAfter } } : {}),
+    details: {
+      ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
+      ...(status.details?.causes ? { causes: status.details.causes } : {}),
+    },
   });
 }
 
 const statusError = ({ code = 0, reason = "", message = "", details }: Status): ApiError =>
-  new ApiError(code, reason, message, details?.retryAfterSeconds);
+  new ApiError(code, reason, message, details?.retryAfterSeconds, conflictsOf(details));
+
+/** https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts */
+const conflictsOf = (details: Status["details"]): readonly FieldConflict[] =>
+  (details?.causes ?? [])
+    .filter(({ reason }) => reason === "FieldManagerConflict")
+    .map(({ field = "", message = "" }) => ({
+      field,
+      manager: /^conflict with "([^"]{1,128})"/.exec(message)?.[1] ?? "somebody else",
+    }));
 
 function describe(code: number, { reason, message, details }: Status): string {
   if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;

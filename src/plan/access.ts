@@ -13,6 +13,10 @@ export function mayRead(rules: readonly AccessRule[], namespace: NamespaceFacts,
   );
 }
 
+/** Whether there is anything at all that the namespace may read. */
+export const isSelected = (rules: readonly AccessRule[], namespace: NamespaceFacts): boolean =>
+  rules.some((rule) => selects(rule, namespace));
+
 function selects({ namespaces }: AccessRule, { name, labels }: NamespaceFacts): boolean {
   if (namespaces.all) return true;
   if (namespaces.names) return namespaces.names.includes(name);
@@ -22,9 +26,12 @@ function selects({ namespaces }: AccessRule, { name, labels }: NamespaceFacts): 
 
 /**
  * Anchored at both ends. `*` is any run within a path segment, `**` crosses segments, {{namespace}} is the
- * SecretSync's namespace; everything else is literal. Takes time proportional to the product of both lengths at most.
+ * SecretSync's namespace; everything else is literal. An ARN, which may name another account, needs a glob that begins
+ * with arn:, and there * stays between two colons. Takes time proportional to the product of both lengths at most.
  */
 export function globMatches(glob: string, namespace: string, key: string): boolean {
+  const isArn = key.startsWith("arn:");
+  if (isArn && !glob.startsWith("arn:")) return false;
   const tokens = glob.replaceAll("{{namespace}}", namespace).match(/\*\*|\*|[^*]/g) ?? [];
   // Positions in `key` that the tokens so far can reach.
   let reachable = new Set([0]);
@@ -34,7 +41,7 @@ export function globMatches(glob: string, namespace: string, key: string): boole
       if (token === "*" || token === "**") {
         for (let end = position; end <= key.length && !next.has(end); end++) {
           next.add(end);
-          if (token === "*" && key[end] === "/") break;
+          if (token === "*" && (key[end] === "/" || (isArn && key[end] === ":"))) break;
         }
       } else if (key.startsWith(token, position)) next.add(position + token.length);
     }

@@ -2,21 +2,30 @@ import { isSecretKey } from "../api/fields.ts";
 import type { Failure } from "../api/reasons.ts";
 import type { DataEntry, DataFromEntry } from "../api/secret-sync-sources.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
+import type { ReadResult } from "../providers/provider.ts";
 import { SecretValue } from "../providers/secret-value.ts";
-import { decode, newRewriter, selectMembers, selectValue, type PayloadProblem } from "./payload.ts";
+import { decode, newRewriter, Payloads, type PayloadProblem, type Result } from "./payload.ts";
 import {
   describeSource,
   providerName,
   sourceOfData,
   sourceOfDataFrom,
   type FetchedValues,
+  type FindResult,
   type Source,
 } from "./sources.ts";
+import { quoted } from "./text.ts";
+import { runToEnd, Work, type Steps } from "./work.ts";
 
 /** From what was fetched to the data of the Secret: whole, or a failure that says where. */
 
 export type Content =
-  | { readonly kind: "data"; readonly data: ReadonlyMap<string, SecretValue> }
+  | {
+      readonly kind: "data";
+      readonly data: ReadonlyMap<string, SecretValue>;
+      /** Of keys that a find gave: the name of the remote secret. */
+      readonly origins: ReadonlyMap<string, string>;
+    }
   /** Every source is gone from the provider; the failure is what that is where nothing may be deleted. */
   | { readonly kind: "gone"; readonly failure: Failure }
   | { readonly kind: "failure"; readonly failure: Failure; readonly retryAfterMs?: number | undefined };
@@ -24,130 +33,189 @@ export type Content =
 /** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size */
 export const MOST_BYTES = 1024 * 1024;
 
-type EntryResult =
-  | { readonly kind: "keys"; readonly keys: ReadonlyMap<string, SecretValue> }
+/** Nobody needs more, and each takes its time, here and at the apiserver. */
+export const MOST_KEYS = 10_000;
+const MOST_BYTES_OF_NAMES = 256 * 1024;
+
+type Outcome =
+  | { readonly kind: "done" }
   | { readonly kind: "absent"; readonly failure: Failure }
   | { readonly kind: "failure"; readonly failure: Failure; readonly retryAfterMs?: number | undefined };
 
-export function buildContent(spec: SecretSyncSpec, fetched: FetchedValues): Content {
-  const data = new Map<string, SecretValue>();
+/** What the entries share while the data grows. */
+interface Build {
+  readonly fetched: FetchedValues;
+  readonly work: Work;
+  readonly payloads: Payloads;
+  readonly data: SecretData;
+}
+
+export const buildContent = (spec: SecretSyncSpec, fetched: FetchedValues): Content =>
+  runToEnd(contentSteps(spec, fetched));
+
+/** The first failure ends it. Later entries win, and data wins over dataFrom. */
+export function* contentSteps(
+  spec: SecretSyncSpec,
+  fetched: FetchedValues,
+  work = new Work(),
+): Steps<Content> {
+  const build: Build = { fetched, work, payloads: new Payloads(work), data: new SecretData() };
   let absent: Failure | undefined;
-  const entries = [
-    // Later entries win, and data wins over dataFrom.
-    ...(spec.dataFrom ?? []).map((entry, index) => ({
-      entry,
-      result: fromDataFrom(entry, sourceOfDataFrom(spec, entry, index), fetched),
-    })),
-    ...(spec.data ?? []).map((entry, index) => ({
-      entry,
-      result: fromData(entry, sourceOfData(spec, entry, index), fetched),
-    })),
-  ];
-  for (const { entry, result } of entries) {
-    if (result.kind === "failure") return result;
-    if (result.kind === "absent") {
-      if (!entry.optional) absent ??= result.failure;
-      continue;
-    }
-    for (const [key, value] of result.keys) data.set(key, value);
+  for (const [index, entry] of (spec.dataFrom ?? []).entries()) {
+    const outcome = yield* fromDataFrom(build, entry, sourceOfDataFrom(spec, entry, index));
+    if (outcome.kind === "failure") return outcome;
+    if (outcome.kind === "absent" && !entry.optional) absent ??= outcome.failure;
   }
+  for (const [index, entry] of (spec.data ?? []).entries()) {
+    const source = sourceOfData(spec, entry, index);
+    const outcome = inBounds(build, source) ?? fromData(build, entry, source);
+    if (outcome.kind === "failure") return outcome;
+    if (outcome.kind === "absent" && !entry.optional) absent ??= outcome.failure;
+    if (work.isTimeToPause()) yield;
+  }
+  const problem = build.data.problem();
+  if (problem) return { kind: "failure", failure: problem };
+  const { values: data, origins } = build.data;
   if (absent) {
     const { deletionPolicy } = spec.target;
-    const allGone = [...fetched.values()].every(({ kind }) => kind === "missing");
+    const allGone = [...fetched.values()].every(isGone);
     if (deletionPolicy === "Delete" && allGone) return { kind: "gone", failure: absent };
     if (deletionPolicy !== "Merge" || data.size === 0) return { kind: "failure", failure: absent };
   }
-  return sizeProblem(data) ?? { kind: "data", data };
+  return { kind: "data", data, origins };
 }
 
-function fromData(entry: DataEntry, source: Source, fetched: FetchedValues): EntryResult {
+const isGone = (result: ReadResult | FindResult): boolean =>
+  result.kind === "missing" || (result.kind === "matches" && result.secrets.size === 0);
+
+function inBounds({ data, work }: Build, source: Source): Outcome | undefined {
+  const problem = data.problem();
+  if (problem) return { kind: "failure", failure: problem };
+  if (!work.isSpent) return undefined;
+  const message = "the entries up to this one take too much work; simplify rewrites, or split the SecretSync";
+  return { kind: "failure", failure: failure(source, "TooLarge", message) };
+}
+
+function fromData({ fetched, payloads, data, work }: Build, entry: DataEntry, source: Source): Outcome {
   const result = fetched.get(source.id);
-  const fallback = entry.default === undefined ? undefined : SecretValue.fromText(entry.default);
-  const absent = (failure: Failure): EntryResult =>
-    fallback ? { kind: "keys", keys: new Map([[entry.secretKey, fallback]]) } : { kind: "absent", failure };
+  const absent = (why: Failure): Outcome => {
+    if (entry.default === undefined) return { kind: "absent", failure: why };
+    data.set(entry.secretKey, SecretValue.fromText(entry.default));
+    return done;
+  };
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
   if (result?.kind !== "found") return absent(notFound(source));
-  const selected = selectValue(result.value, entry.remoteRef.property);
+  const selected = payloads.select(result.value, entry.remoteRef.property);
   if (!selected.ok) {
-    return selected.problem.kind === "absent"
-      ? absent(
-          failure(
-            source,
-            "PropertyNotFound",
-            `${selected.problem.message}; correct the property, or set optional or default`,
-          ),
-        )
-      : invalid(source, selected.problem);
+    if (selected.problem.kind !== "absent") return invalid(source, selected.problem);
+    const message = `${selected.problem.message}; correct the property, or set optional or default`;
+    return absent(failure(source, "PropertyNotFound", message));
   }
+  work.spend(selected.value.length);
   const decoded = decode(selected.value, entry.remoteRef.decodingStrategy);
   if (!decoded.ok) return invalid(source, decoded.problem);
-  return { kind: "keys", keys: new Map([[entry.secretKey, decoded.value]]) };
+  data.set(entry.secretKey, decoded.value);
+  return done;
 }
 
-function fromDataFrom(entry: DataFromEntry, source: Source, fetched: FetchedValues): EntryResult {
+function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Steps<Outcome> {
+  const { data, work } = build;
+  const members = membersOf(build, entry, source);
+  if ("kind" in members) return members;
+  const strategy = entry.extract?.decodingStrategy ?? entry.find?.decodingStrategy ?? "None";
+  const keyOf = newKeyNamer(entry, work);
+  const seen = new Set<string>();
+  for (const [name, value] of members.named) {
+    const problem = inBounds(build, source);
+    if (problem) return problem;
+    if (work.isTimeToPause()) yield;
+    // Names of members are a part of the secret, unless a Secret's key could have the name.
+    const who = entry.find || isSecretKey(name) ? quoted(name) : `member ${seen.size + 1}`;
+    const named = keyOf(name);
+    if (!named.ok) return invalid(source, { message: `${who} ${named.problem.message}` });
+    const key = named.value;
+    if (!isSecretKey(key))
+      return invalid(source, { message: `${who} gives a key which a Secret can't hold; add a rewrite` });
+    if (seen.has(key)) {
+      const message = `two names give the key ${quoted(key)}; add a rewrite that keeps them apart`;
+      return invalid(source, { message });
+    }
+    seen.add(key);
+    work.spend(value.length + name.length);
+    const decoded = decode(value, strategy);
+    if (!decoded.ok) return invalid(source, { message: `${who} ${decoded.problem.message}` });
+    data.set(key, decoded.value, entry.find ? name : undefined);
+  }
+  // Half-done rotations leave such things behind; it must not look as if all keys were gone.
+  if (seen.size === 0) {
+    const where = entry.extract?.property === undefined ? "the secret" : "the property";
+    const message = `${where} is an empty object; fill it, or set optional`;
+    return { kind: "absent", failure: failure(source, "PropertyNotFound", message) };
+  }
+  return done;
+}
+
+function membersOf(
+  { fetched, payloads }: Build,
+  entry: DataFromEntry,
+  source: Source,
+): Outcome | { readonly named: Iterable<readonly [string, SecretValue]> } {
   const result = fetched.get(source.id);
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
-  if (result === undefined || result.kind === "missing") return { kind: "absent", failure: notFound(source) };
-  let named: ReadonlyMap<string, SecretValue>;
-  if (result.kind === "found") {
-    const members = selectMembers(result.value, entry.extract?.property);
-    if (!members.ok) {
-      return members.problem.kind === "absent"
-        ? { kind: "absent", failure: failure(source, "PropertyNotFound", members.problem.message) }
-        : invalid(source, members.problem);
-    }
-    named = members.value;
-    // Half-done rotations leave such things behind; it must not look as if all keys were gone.
-    if (named.size === 0) {
-      const where = entry.extract?.property === undefined ? "the secret" : "the property";
-      const message = `${where} is an empty object; fill it, or set optional`;
-      return { kind: "absent", failure: failure(source, "PropertyNotFound", message) };
-    }
-  } else {
-    named = new Map([...result.secrets].map(([name, { value }]) => [name, value]));
-  }
-  const strategy = entry.extract?.decodingStrategy ?? entry.find?.decodingStrategy ?? "None";
-  const rewrite = newRewriter(entry.rewrite ?? []);
-  const keys = new Map<string, SecretValue>();
-  for (const [name, value] of named) {
-    const rewriting = rewrite(name);
-    if (!rewriting.ok) return invalid(source, { message: `${quote(name)} ${rewriting.problem.message}` });
-    const rewritten = rewriting.value;
-    // Names of remote secrets hold slashes, which no Secret key can; names of JSON members rarely need it.
-    const key = entry.find ? rewritten.replaceAll(/[^-._a-zA-Z0-9]/g, "_") : rewritten;
-    if (!isSecretKey(key)) {
-      return invalid(source, {
-        message: `${quote(name)} gives the key ${quote(key)}, which a Secret can't hold; add a rewrite`,
-      });
-    }
-    if (keys.has(key)) {
-      return invalid(source, {
-        message: `two names give the key ${quote(key)}; add a rewrite that keeps them apart`,
-      });
-    }
-    const decoded = decode(value, strategy);
-    if (!decoded.ok) return invalid(source, { message: `${quote(name)} ${decoded.problem.message}` });
-    keys.set(key, decoded.value);
-  }
-  return { kind: "keys", keys };
+  if (result === undefined || isGone(result)) return { kind: "absent", failure: notFound(source) };
+  if (result.kind === "matches")
+    return { named: [...result.secrets].map(([name, { value }]) => [name, value] as const) };
+  const members = payloads.members((result as { value: SecretValue }).value, entry.extract?.property);
+  if (members.ok) return { named: members.value };
+  return members.problem.kind === "absent"
+    ? { kind: "absent", failure: failure(source, "PropertyNotFound", members.problem.message) }
+    : invalid(source, members.problem);
 }
 
-function sizeProblem(data: ReadonlyMap<string, SecretValue>): Content | undefined {
-  let bytes = 0;
-  for (const value of data.values()) bytes += value.length;
-  if (bytes <= MOST_BYTES) return undefined;
-  return {
-    kind: "failure",
-    failure: {
-      reason: "TooLarge",
-      message:
-        "spec: the values together exceed the 1 MiB that a Secret can hold; split them over several SecretSyncs",
-    },
+/** The key that a name gives: by the entry's rewrites; for a find, what a key can't hold becomes _. */
+export function newKeyNamer(entry: DataFromEntry, work: Work): (name: string) => Result<string> {
+  const rewrite = newRewriter(entry.rewrite ?? [], work);
+  return (name) => {
+    const rewritten = rewrite(name);
+    // Names of remote secrets hold slashes, which no Secret key can; names of JSON members rarely need it.
+    return rewritten.ok && entry.find
+      ? { ok: true, value: rewritten.value.replaceAll(/[^-._a-zA-Z0-9]/g, "_") }
+      : rewritten;
   };
 }
 
-/** Names come from outside: shown short, and with every odd character visible. */
-const quote = (name: string): string => JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
+/** The data as it grows, with its sizes. */
+class SecretData {
+  readonly values = new Map<string, SecretValue>();
+  readonly origins = new Map<string, string>();
+  #bytes = 0;
+  #bytesOfNames = 0;
+
+  set(key: string, value: SecretValue, origin?: string): void {
+    const before = this.values.get(key);
+    this.#bytes += value.length - (before?.length ?? 0);
+    if (!before) this.#bytesOfNames += key.length;
+    this.values.set(key, value);
+    if (origin === undefined) this.origins.delete(key);
+    else this.origins.set(key, origin);
+  }
+
+  problem(): Failure | undefined {
+    if (this.#bytes > MOST_BYTES)
+      return tooLarge("the values together exceed the 1 MiB that a Secret can hold");
+    if (this.values.size > MOST_KEYS) return tooLarge(`there are more than ${MOST_KEYS} keys`);
+    if (this.#bytesOfNames > MOST_BYTES_OF_NAMES)
+      return tooLarge(`the names of the keys together exceed ${MOST_BYTES_OF_NAMES / 1024} KiB`);
+    return undefined;
+  }
+}
+
+const tooLarge = (what: string): Failure => ({
+  reason: "TooLarge",
+  message: `spec: ${what}; split them over several SecretSyncs`,
+});
+
+const done = { kind: "done" } as const;
 
 const failure = (source: Source, reason: Failure["reason"], message: string): Failure => ({
   reason,
@@ -163,12 +231,12 @@ const notFound = (source: Source): Failure =>
       : "nothing matches that this namespace may read; create such a secret, or correct path, name and tags",
   );
 
-const invalid = (source: Source, { message }: Pick<PayloadProblem, "message">): EntryResult => ({
+const invalid = (source: Source, { message }: Pick<PayloadProblem, "message">): Outcome => ({
   kind: "failure",
   failure: failure(source, "InvalidValue", message),
 });
 
-const failed = (source: Source, cause: Failure, retryAfterMs: number | undefined): EntryResult => ({
+const failed = (source: Source, cause: Failure, retryAfterMs: number | undefined): Outcome => ({
   kind: "failure",
   failure: failure(source, cause.reason, cause.message),
   retryAfterMs,

@@ -1,4 +1,5 @@
 import { createHash, createHmac, createSecretKey, type KeyObject } from "node:crypto";
+import { isSecretKey } from "../api/fields.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import type { Trigger } from "./trigger.ts";
 
@@ -26,6 +27,8 @@ export interface ContentRecord {
   readonly owned: string;
   /** Digest of each value by key name; only "*", for all together, when there are very many keys. */
   readonly digests: KeyDigests;
+  /** Keyed digests of key and remote name, of keys that finds gave: so that a name can be known again, and no other. */
+  readonly found: readonly string[];
   /** The last change of the content. It is written with the content, so no crash can lose what status shall tell. */
   readonly change: Change | undefined;
 }
@@ -46,9 +49,11 @@ export const newDigestKey = (secret: Buffer): DigestKey => ({
 });
 
 /** Annotations hold 256 KiB in all; above so many keys one digest stands for all. */
-const MOST_SINGLE_DIGESTS = 256;
+export const MOST_SINGLE_DIGESTS = 256;
 export const MOST_KEYS_IN_CHANGE = 20;
 export const ALL_KEYS = "*";
+/** What a change names instead of the keys when there is one digest for all. */
+export const MANY_KEYS = "(many)";
 
 export function digestContent(digestKey: DigestKey, data: ReadonlyMap<string, SecretValue>): KeyDigests {
   const entries = [...data].sort(([a], [b]) => (a < b ? -1 : 1));
@@ -73,6 +78,15 @@ export function digestOfKeys(
   );
 }
 
+/** That the key came from the remote secret of that name. */
+export const originDigest = ({ secret, scope }: DigestKey, key: string, name: string): string =>
+  createHmac("sha256", secret)
+    .update(JSON.stringify(["origin", scope, key, name]))
+    .digest("hex")
+    .slice(0, ORIGIN_LENGTH);
+
+const ORIGIN_LENGTH = 8;
+
 /** A plain hash, for things that are not secret: names and version ids. */
 export const fingerprint = (...parts: readonly unknown[]): string =>
   createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
@@ -92,8 +106,16 @@ function combine({ secret }: DigestKey, parts: readonly (readonly [string, strin
   return createHmac("sha256", secret).update(JSON.stringify(parts)).digest("hex").slice(0, 16);
 }
 
-export const formatRecord = ({ key, version, owned, digests, change }: ContentRecord): string =>
-  JSON.stringify({ key, version, owned, digests, change });
+/** The operator's admission policy reads the digests in it: "digests":{"KEY":"DIGEST",…}. */
+export const formatRecord = ({ key, version, owned, digests, found, change }: ContentRecord): string =>
+  JSON.stringify({
+    key,
+    version,
+    owned,
+    digests,
+    ...(found.length > 0 ? { found: [...found].sort().join("") } : {}),
+    change,
+  });
 
 const kinds: readonly unknown[] = ["created", "updated", "repaired"] satisfies Change["kind"][];
 const triggers: readonly unknown[] = ["Created", "Spec", "Request", "Refresh", "Drift"] satisfies Trigger[];
@@ -109,26 +131,52 @@ function isChange(value: unknown): value is Change {
     triggers.includes(trigger) &&
     Array.isArray(keys) &&
     keys.length <= MOST_KEYS_IN_CHANGE &&
-    keys.every((key) => typeof key === "string" && key.length <= 253)
+    keys.every((key) => typeof key === "string" && (isSecretKey(key) || key === MANY_KEYS))
   );
 }
 
+/** What tells whether the Secret is as it was written. */
+export const outlineOfRecord = ({ key, version, owned }: ContentRecord): ContentRecord => ({
+  key,
+  version,
+  owned,
+  digests: {},
+  found: [],
+  change: undefined,
+});
+
+/** A longer text is none that formatRecord wrote. */
+const LONGEST_RECORD = 192 * 1024;
+
 /** undefined for anything that formatRecord didn't write. */
 export function parseRecord(text: string | undefined): ContentRecord | undefined {
-  if (text === undefined) return undefined;
+  if (text === undefined || text.length > LONGEST_RECORD) return undefined;
   try {
-    const record = JSON.parse(text) as Partial<ContentRecord> | null;
-    const { key, version, owned, digests, change } = record ?? {};
-    if (
-      typeof key !== "string" ||
-      typeof version !== "string" ||
-      typeof owned !== "string" ||
-      typeof digests !== "object" ||
-      digests === null
-    )
-      return undefined;
-    return { key, version, owned, digests, change: isChange(change) ? change : undefined };
+    const record = JSON.parse(text) as { readonly [F in keyof ContentRecord]?: unknown } | null;
+    const { key, version, owned, digests, found = "", change } = record ?? {};
+    if (!isWord(key) || !isWord(version) || !isWord(owned) || !areDigests(digests)) return undefined;
+    if (typeof found !== "string") return undefined;
+    return {
+      key,
+      version,
+      owned,
+      digests,
+      found: found.match(/[0-9a-f]{8}/g) ?? [],
+      change: isChange(change) ? change : undefined,
+    };
   } catch {
     return undefined;
   }
+}
+
+const isWord = (value: unknown): value is string =>
+  typeof value === "string" && /^[-0-9a-zA-Z]{0,64}$/.test(value);
+
+function areDigests(value: unknown): value is KeyDigests {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
+  return (
+    entries.length <= MOST_SINGLE_DIGESTS &&
+    entries.every(([key, digest]) => (key === ALL_KEYS || isSecretKey(key)) && isWord(digest))
+  );
 }

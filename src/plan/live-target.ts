@@ -1,6 +1,7 @@
 import { annotation, FIELD_MANAGER, label } from "../api/group.ts";
-import type { KubeObject, ManagedFields, OwnerReference } from "../kube/kube-api.ts";
-import { fingerprint, parseRecord, type ContentRecord } from "./digest.ts";
+import { listOf, recordOf, textOf, weightOf } from "../api/loose.ts";
+import type { KubeObject, ManagedFields } from "../kube/kube-api.ts";
+import { fingerprint, outlineOfRecord, parseRecord, type ContentRecord } from "./digest.ts";
 
 /**
  * What the operator keeps of a Secret: metadata only, never a value. Whether somebody changed the content shows in
@@ -23,32 +24,64 @@ export interface LiveTarget {
   readonly owned: Readonly<Record<string, string>>;
   /** Data keys by our field managers. */
   readonly dataKeys: Readonly<Record<string, readonly string[]>>;
+  /** Records hold only what isUntouched() needs, and there are no data keys: the rest must be read again. */
+  readonly isOutline: boolean;
+  /** Bytes, about, that an outline does without. */
+  readonly weight: number;
 }
 
+/** So many SecretSyncs may merge keys into one Secret; records of more are none of ours. */
+const MOST_RECORDS = 64;
+
 export function projectSecret({ metadata }: KubeObject): LiveTarget {
-  const annotations = metadata.annotations ?? {};
-  const applied = (metadata.managedFields ?? []).filter(
-    ({ manager, operation, subresource }) =>
-      manager.startsWith(FIELD_MANAGER) && operation === "Apply" && !subresource,
-  );
-  const entries = applied.map((entry) => [entry.manager, entry] as const);
+  const annotations = recordOf(metadata.annotations);
+  const texts = Object.entries(annotations)
+    .filter(([name]) => name.startsWith(annotation.digests))
+    .slice(0, MOST_RECORDS)
+    .map(([name, text]) => [name, typeof text === "string" ? text : ""] as const);
+  const records = Object.fromEntries(texts.map(([name, text]) => [name, parseRecord(text)]));
+  const entries = appliedByUs(metadata.managedFields);
+  const dataKeys = Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")]));
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     name: metadata.name,
     namespace: metadata.namespace ?? "",
     uid: metadata.uid ?? "",
     resourceVersion: metadata.resourceVersion ?? "",
-    managed: metadata.labels?.[label.managed] === "true",
-    owner: annotations[annotation.owner],
-    ownerUids: (metadata.ownerReferences ?? []).map((reference: OwnerReference) => reference.uid),
-    records: Object.fromEntries(
-      Object.entries(annotations)
-        .filter(([name]) => name.startsWith(annotation.digests))
-        .map(([name, text]) => [name, parseRecord(text)]),
-    ),
+    managed: recordOf(metadata.labels)[label.managed] === "true",
+    owner: textOf(annotations[annotation.owner]),
+    ownerUids: listOf(metadata.ownerReferences)
+      .map((reference) => textOf(recordOf(reference)["uid"]))
+      .filter((uid) => uid !== undefined),
+    records,
     owned: Object.fromEntries(entries.map(([manager, entry]) => [manager, fingerprint(ownedFields(entry))])),
-    dataKeys: Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")])),
+    dataKeys,
+    isOutline: false,
+    weight: weightOf(dataKeys) + weightOf(records),
   };
+}
+
+export const outlineOfTarget = (target: LiveTarget): LiveTarget => ({
+  ...target,
+  records: Object.fromEntries(
+    Object.entries(target.records).map(([name, record]) => [name, record && outlineOfRecord(record)]),
+  ),
+  dataKeys: {},
+  isOutline: true,
+  weight: 0,
+});
+
+/** By field manager. The apiserver takes entries of any form, also such that name no manager. */
+function appliedByUs(
+  managedFields: readonly ManagedFields[] | undefined,
+): readonly (readonly [string, ManagedFields])[] {
+  return listOf(managedFields).flatMap((entry) => {
+    const { manager, operation, subresource } = recordOf(entry);
+    const isOurs = typeof manager === "string" && manager.startsWith(FIELD_MANAGER);
+    return isOurs && operation === "Apply" && !subresource
+      ? [[manager, entry as ManagedFields] as const]
+      : [];
+  });
 }
 
 /** Whether the Secret is as some write of ours left it: then the news is our own. */
@@ -89,8 +122,8 @@ const fieldList = (
 
 function names({ fieldsV1 }: ManagedFields, ...path: readonly string[]): readonly string[] {
   let node: unknown = fieldsV1;
-  for (const step of path) node = (node as Record<string, unknown> | undefined)?.[step];
-  return Object.keys((node as Record<string, unknown> | undefined) ?? {})
+  for (const step of path) node = recordOf(node)[step];
+  return Object.keys(recordOf(node))
     .filter((name) => name.startsWith("f:"))
     .map((name) => name.slice(2));
 }

@@ -17,22 +17,21 @@ export interface Observed {
   readonly target: LiveTarget | undefined;
   /** The target exists, and is of a type that the operator never writes. */
   readonly targetRefused: boolean;
-  /** Field managers of the other SecretSyncs that write the target, whole or in part. */
+  /** Of the field managers that the target has: those of other SecretSyncs that write it now, whole or in part. */
   readonly otherManagers: readonly string[];
   /** Whether somebody else's Secret may have the target's name: then the write must only create. */
   readonly targetUnseen: boolean;
-  /** Other SecretSyncs that write the same Secret as a whole. */
-  readonly rivals: readonly Rival[];
+  /** Another SecretSync that has the better claim to write the same Secret as a whole. */
+  readonly winner: string | undefined;
   /** The Secret that an earlier spec named, if it is still ours. */
   readonly abandoned: LiveTarget | undefined;
   readonly digestKey: DigestKey;
+  /** Whether values that are fetched are written even if nothing seems to have changed: they are, from time to time. */
+  readonly verify: boolean;
+  /** The shortest time between two refreshes that the admin allows, in milliseconds. */
+  readonly leastRefreshMs: number;
   /** RFC 3339: when this was observed. */
   readonly now: string;
-}
-
-export interface Rival {
-  readonly name: string;
-  readonly creationTimestamp: string;
 }
 
 export const targetName = (observed: Pick<Observed, "metadata" | "spec">): string =>

@@ -1,7 +1,7 @@
 import { annotation } from "../api/group.ts";
 import { HELM_NAME } from "../api/secret-sync.ts";
 import type { Failure } from "../api/reasons.ts";
-import { merges, targetName, type Observed, type Rival } from "./observed.ts";
+import { merges, targetName, type Observed } from "./observed.ts";
 
 /** May this SecretSync write that Secret? The first rule that objects decides. */
 type Rule = (observed: Observed) => Failure | undefined;
@@ -9,24 +9,18 @@ type Rule = (observed: Observed) => Failure | undefined;
 export function ownershipProblem(observed: Observed): Failure | undefined {
   const rules = merges(observed)
     ? [nameIsHarmless, typeIsHarmless, targetExists]
-    : [nameIsHarmless, noOlderRival, secretIsOurs];
+    : [nameIsHarmless, noBetterClaim, secretIsOurs];
   return rules.map((rule) => rule(observed)).find((failure) => failure !== undefined);
 }
 
-/** Of several SecretSyncs on one Secret, the one that wrote it keeps it; before the first write, the oldest. */
-const noOlderRival: Rule = (observed) => {
-  const { rivals, target, metadata } = observed;
-  const claims: readonly Rival[] = [
-    ...rivals,
-    { name: metadata.name, creationTimestamp: metadata.creationTimestamp ?? "" },
-  ].sort((a, b) => (a.creationTimestamp + a.name < b.creationTimestamp + b.name ? -1 : 1));
-  const winner = claims.find((claim) => claim.name === target?.owner) ?? claims[0];
-  if (!winner || winner.name === metadata.name) return undefined;
-  return {
-    reason: "TargetConflict",
-    message: `spec.target: Secret ${targetName(observed)} is written by SecretSync ${winner.name}; choose another target.name, or creationPolicy Merge with other keys`,
-  };
-};
+/** Of several SecretSyncs on one Secret only one writes it; see Claims. */
+const noBetterClaim: Rule = (observed) =>
+  observed.winner === undefined
+    ? undefined
+    : {
+        reason: "TargetConflict",
+        message: `spec.target: Secret ${targetName(observed)} is written by SecretSync ${observed.winner}; choose another target.name, or creationPolicy Merge with other keys`,
+      };
 
 const secretIsOurs: Rule = (observed) => {
   const { target, metadata } = observed;

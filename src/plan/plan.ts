@@ -3,10 +3,17 @@ import { reasons, type Failure, type Reason } from "../api/reasons.ts";
 import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
-import { changedKeys, changeOf, withheldKeys } from "./change.ts";
+import { changedKeys, changeOf } from "./change.ts";
 import { cleanUp, deletionOf } from "./clean-up.ts";
 import { buildContent, type Content } from "./content.ts";
-import { digestContent, formatRecord, type Change, type ContentRecord } from "./digest.ts";
+import {
+  digestContent,
+  formatRecord,
+  MOST_SINGLE_DIGESTS,
+  originDigest,
+  type Change,
+  type ContentRecord,
+} from "./digest.ts";
 import { isIntact, liveRecord } from "./live-record.ts";
 import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
@@ -20,6 +27,8 @@ export interface Verdict {
   readonly reason: Reason;
   readonly message: string;
   readonly retryAfterMs?: number | undefined;
+  /** Keys that stay as they were although everything else is up to date. */
+  readonly withheld?: readonly string[];
 }
 
 export interface Plan {
@@ -72,26 +81,40 @@ export function planUnchanged(observed: Observed): Plan {
 /** No fetch gave an answer, for a reason that concerns the whole object. */
 export const planFailure = (observed: Observed, failure: Failure): Plan => failed(observed, failure);
 
-/** `content` may be given, so that a caller can let others have a turn between the two when there is very much of it. */
+/**
+ * `content` may be given, so that a caller can let others have a turn between the two when there is very much of it.
+ * `withheld`: values that the live Secret holds and that must stay, see withheldKeys().
+ */
 export function plan(
   observed: Observed,
   fetched: FetchedValues,
   content: Content = buildContent(observed.spec, fetched),
+  withheld: ReadonlyMap<string, SecretValue> = new Map(),
 ): Plan {
+  if (content.kind !== "data" && withheld.size > 0)
+    return failed(observed, accessTaken([...withheld.keys()]));
   switch (content.kind) {
     case "failure":
       return failed(observed, content.failure, content.retryAfterMs);
     case "gone":
       return planDeletion(observed, content.failure);
     case "data":
-      return planWrite(observed, fetched, content.data);
+      return planWrite(observed, fetched, content, withheld);
   }
 }
 
-function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap<string, SecretValue>): Plan {
+function planWrite(
+  observed: Observed,
+  fetched: FetchedValues,
+  content: Content & { kind: "data" },
+  withheld: ReadonlyMap<string, SecretValue>,
+): Plan {
   const versions = versionsOf(fetched);
-  if (versions && isUnchanged(observed, versions)) return planUnchanged(observed);
-  const conflict = keyConflict(observed, data.keys());
+  // Whoever writes under our name leaves no trace; where values were read anyway they are written: the same ones are no write.
+  if (versions && withheld.size === 0 && !observed.verify && isUnchanged(observed, versions))
+    return planUnchanged(observed);
+  const data = withheld.size === 0 ? content.data : new Map([...content.data, ...withheld]);
+  const conflict = keyConflict(observed, data.keys()) ?? mergeProblem(observed, data.size);
   if (conflict) return failed(observed, conflict);
 
   const { spec, metadata, target, digestKey } = observed;
@@ -99,9 +122,6 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   const digests = digestContent(digestKey, data);
   // Digests under another key can't be compared; that the key changed is no change of the content.
   const keys = before && before.key !== digestKey.id ? [] : changedKeys(before?.digests ?? {}, digests);
-  const withheld = withheldKeys(before?.digests ?? {}, data, fetched);
-  if (withheld) return failed(observed, withheld);
-
   const change = changeOf(observed, before, keys);
   const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
   const annotations = {
@@ -109,16 +129,21 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
     ...(merges(observed) ? {} : { [annotation.owner]: metadata.name }),
     [recordAnnotation(observed)]: "",
   };
+  const found = [...content.origins].map(([key, name]) => originDigest(digestKey, key, name));
   const record: ContentRecord = {
     key: digestKey.id,
-    version: contentFingerprint(spec, versions ?? new Map()),
+    // What is withheld is looked at each time.
+    version: withheld.size > 0 ? "withheld" : contentFingerprint(spec, versions ?? new Map()),
     owned: expectedOwnership(data.keys(), Object.keys(labels), Object.keys(annotations)),
     digests,
+    found: withheld.size > 0 ? [...new Set([...found, ...(before?.found ?? [])])] : found,
     change: change ?? before?.change,
   };
   const step: Step = {
     kind: "applySecret",
     fieldManager: targetFieldManager(observed),
+    // Of a Secret that is somebody else's, only what we added before may be taken back.
+    ...(merges(observed) ? { ownKeys: Object.keys(before?.digests ?? {}) } : {}),
     name: targetName(observed),
     namespace: metadata.namespace,
     ...(target ? { uid: target.uid } : {}),
@@ -132,15 +157,38 @@ function planWrite(observed: Observed, fetched: FetchedValues, data: ReadonlyMap
   };
   return {
     steps: [step, ...cleanUp(observed)],
-    verdict: synced(observed),
+    verdict: withheld.size > 0 ? accessTaken([...withheld.keys()]) : synced(observed),
     change,
     record,
   };
 }
 
+const mergeProblem = (observed: Observed, keys: number): Failure | undefined =>
+  merges(observed) && keys > MOST_SINGLE_DIGESTS
+    ? {
+        reason: "TooLarge",
+        message: `spec: creationPolicy Merge adds ${keys} keys to Secret ${targetName(observed)}, and may add ${MOST_SINGLE_DIGESTS}; use creationPolicy Owner`,
+      }
+    : undefined;
+
+const accessTaken = (keys: readonly string[]): Failure & { withheld: readonly string[] } => ({
+  reason: "KeyNotAllowed",
+  message: `spec.dataFrom: this namespace may no longer read what ${someOf(keys)} came from, so that stays as it is; add it to the provider's spec.access, or narrow the find`,
+  withheld: keys,
+});
+
+const someOf = (keys: readonly string[]): string => {
+  const names = [...keys].sort().map((key) => JSON.stringify(key));
+  return `key ${names.length > 5 ? `${names.slice(0, 5).join(", ")} and others` : names.join(", ")}`;
+};
+
 function planDeletion(observed: Observed, failure: Failure): Plan {
   const { target, metadata, status } = observed;
-  const ours = target?.owner === metadata.name ? target : undefined;
+  const isOwned = target?.owner === metadata.name;
+  // What an earlier SecretSync of this name left behind isn't ours to delete.
+  const wasWritten =
+    isOwned && (target.ownerUids.includes(metadata.uid) || status.secretRef?.name === target.name);
+  const ours = wasWritten ? target : undefined;
   // A key that was never right is no deletion.
   const wasDeleted = status.conditions?.some(({ type, reason }) => type === "Ready" && reason === "Deleted");
   if (!ours && !wasDeleted && status.secretRef === undefined) return failed(observed, failure);
@@ -186,8 +234,11 @@ const ownerReference = ({ metadata }: Observed): OwnerReference => ({
 /** Whether trying again soon is of use. */
 export const isStalled = (reason: Reason): boolean => reasons[reason].stalled;
 
-/** Milliseconds between periodic refreshes, a second at least; undefined for none. */
-export const refreshMs = ({ spec }: Pick<Observed, "spec">): number | undefined => {
+/** Milliseconds between periodic refreshes, a second at least and what the admin allows; undefined for none. */
+export const refreshMs = ({
+  spec,
+  leastRefreshMs,
+}: Pick<Observed, "spec" | "leastRefreshMs">): number | undefined => {
   const milliseconds = parseDuration(spec.refreshInterval);
-  return milliseconds ? Math.max(1_000, milliseconds) : undefined;
+  return milliseconds ? Math.max(1_000, leastRefreshMs, milliseconds) : undefined;
 };

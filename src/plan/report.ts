@@ -110,7 +110,9 @@ function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> 
     if (observed.target?.owner === metadata.name) {
       yield make("Stale", "True", {
         reason: verdict.reason,
-        message: `Secret ${observed.target.name} keeps the content of ${before.lastChangeTime ?? "an earlier sync"}`,
+        message: verdict.withheld
+          ? `Secret ${observed.target.name} keeps ${verdict.withheld.length} of its keys as they were`
+          : `Secret ${observed.target.name} keeps the content of ${before.lastChangeTime ?? "an earlier sync"}`,
       });
     }
   }

@@ -3,6 +3,7 @@ import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { Failed, Missing, ReadResult, RemoteRef, RemoteVersion } from "../providers/provider.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { fingerprint } from "./digest.ts";
+import { printable, shortened } from "./text.ts";
 
 /** What a spec reads, each thing once however many entries use it. */
 
@@ -26,8 +27,8 @@ export type FindResult =
   | {
       readonly kind: "matches";
       readonly secrets: ReadonlyMap<string, FoundSecret>;
-      /** How many more match that the namespace may not read. */
-      readonly forbidden: number;
+      /** Names that match too, and that the namespace may not read. They must show nowhere. */
+      readonly forbidden: readonly string[];
     }
   | Missing
   | Failed;
@@ -82,9 +83,10 @@ export const providerName = ({ kind, name }: ProviderRef): string => `${kind}/${
 
 /** How messages and status name a source. */
 export function describeSource(source: Source): string {
-  if (source.kind === "read") return source.ref.key;
+  if (source.kind === "read") return shortened(source.ref.key);
   const { path, nameRegexp, tags } = source.criteria;
-  return `find(${JSON.stringify({ ...(path ? { path } : {}), ...(nameRegexp ? { name: nameRegexp } : {}), ...tags })})`;
+  const wanted = { ...(path ? { path } : {}), ...(nameRegexp ? { name: nameRegexp } : {}), ...tags };
+  return `find(${shortened(printable(JSON.stringify(wanted)))})`;
 }
 
 /** Versions as far as the values tell them; undefined when a source failed. */

@@ -6,6 +6,8 @@ export type Step =
   | {
       readonly kind: "applySecret";
       readonly fieldManager: string;
+      /** Present: of what others changed or hold, only these keys may be taken; anything else is a conflict. */
+      readonly ownKeys?: readonly string[];
       readonly name: string;
       readonly namespace: string;
       /** The apiserver refuses the write when the Secret is another one by then. */

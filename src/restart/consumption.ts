@@ -1,4 +1,5 @@
 import { annotation } from "../api/group.ts";
+import { listOf, recordOf, textOf } from "../api/loose.ts";
 import type { WorkloadKind } from "../api/secret-sync.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
 
@@ -17,6 +18,8 @@ export interface Workload {
   readonly resourceVersion: string;
   readonly deleting: boolean;
   readonly consumes: Readonly<Record<string, ConsumedKeys>>;
+  /** It consumes more Secrets than are kept of it. */
+  readonly isCut: boolean;
   /** The operator's own annotations, as they are. */
   readonly consumed: string | undefined;
   readonly restartedFor: string | undefined;
@@ -26,35 +29,22 @@ export interface WorkloadObject extends KubeObject {
   readonly spec?: {
     readonly template?: {
       readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
-      readonly spec?: PodSpec;
+      readonly spec?: unknown;
     };
   };
 }
 
-/** The parts of https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ that name Secrets. */
-export interface PodSpec {
-  readonly containers?: readonly Container[];
-  readonly initContainers?: readonly Container[];
-  readonly volumes?: readonly Volume[];
-}
-interface Container {
-  readonly env?: readonly {
-    readonly valueFrom?: { readonly secretKeyRef?: { readonly name?: string; readonly key?: string } };
-  }[];
-  readonly envFrom?: readonly { readonly secretRef?: { readonly name?: string } }[];
-}
-interface Items {
-  readonly items?: readonly { readonly key: string }[];
-}
-interface Volume {
-  readonly secret?: { readonly secretName?: string } & Items;
-  readonly projected?: {
-    readonly sources?: readonly { readonly secret?: { readonly name?: string } & Items }[];
-  };
-}
+/** Secrets that a workload may consume; who consumes more is not restarted for the rest. */
+export const MOST_SECRETS = 64;
+/** Bytes of names of keys; beyond, every key of a Secret counts. */
+const MOST_BYTES_OF_KEYS = 16 * 1024;
+/** Bytes of our own notes; a longer text is none of ours. */
+const LONGEST_NOTE = 16 * 1024;
 
 export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workload {
   const { metadata, spec } = object as WorkloadObject;
+  const template = recordOf(recordOf(spec)["template"]);
+  const { consumes, isCut } = consumptionOf(template["spec"]);
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     kind,
@@ -62,40 +52,79 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
     namespace: metadata.namespace ?? "",
     uid: metadata.uid ?? "",
     resourceVersion: metadata.resourceVersion ?? "",
-    deleting: metadata.deletionTimestamp !== undefined,
-    consumes: consumptionOf(spec?.template?.spec ?? {}),
-    consumed: metadata.annotations?.[annotation.consumed],
-    restartedFor: spec?.template?.metadata?.annotations?.[annotation.restartedFor],
+    deleting: typeof metadata.deletionTimestamp === "string",
+    consumes,
+    isCut,
+    consumed: textOf(recordOf(metadata.annotations)[annotation.consumed], LONGEST_NOTE),
+    restartedFor: textOf(
+      recordOf(recordOf(template["metadata"])["annotations"])[annotation.restartedFor],
+      LONGEST_NOTE,
+    ),
   };
 }
 
-export function consumptionOf({
-  containers = [],
-  initContainers = [],
-  volumes = [],
-}: PodSpec): Readonly<Record<string, ConsumedKeys>> {
-  const found = new Map<string, Set<string> | "all">();
-  const all = (name: string | undefined) => {
-    if (name) found.set(name, "all");
-  };
-  const one = (name: string | undefined, key: string | undefined) => {
-    if (!name || !key) return;
-    const keys = found.get(name) ?? new Set();
-    if (keys !== "all") found.set(name, keys.add(key));
-  };
-  const some = (name: string | undefined, { items }: Items) => {
-    if (items) for (const { key } of items) one(name, key);
-    else all(name);
-  };
-  for (const { env = [], envFrom = [] } of [...initContainers, ...containers]) {
-    for (const { valueFrom } of env) one(valueFrom?.secretKeyRef?.name, valueFrom?.secretKeyRef?.key);
-    for (const { secretRef } of envFrom) all(secretRef?.name);
+/**
+ * The parts of a pod's spec that name Secrets:
+ * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
+ */
+export function consumptionOf(podSpec: unknown): {
+  readonly consumes: Readonly<Record<string, ConsumedKeys>>;
+  readonly isCut: boolean;
+} {
+  const consumption = new Consumption();
+  const { containers, initContainers, volumes } = recordOf(podSpec);
+  for (const container of [...listOf(initContainers), ...listOf(containers)]) {
+    const { env, envFrom } = recordOf(container);
+    for (const variable of listOf(env)) {
+      const { name, key } = recordOf(recordOf(recordOf(variable)["valueFrom"])["secretKeyRef"]);
+      consumption.one(name, key);
+    }
+    for (const source of listOf(envFrom)) consumption.all(recordOf(recordOf(source)["secretRef"])["name"]);
   }
-  for (const { secret, projected } of volumes) {
-    if (secret) some(secret.secretName, secret);
-    for (const source of projected?.sources ?? []) if (source.secret) some(source.secret.name, source.secret);
+  for (const volume of listOf(volumes)) {
+    const { secret, projected } = recordOf(volume);
+    consumption.some(recordOf(secret)["secretName"], recordOf(secret)["items"]);
+    for (const source of listOf(recordOf(projected)["sources"])) {
+      const { name, items } = recordOf(recordOf(source)["secret"]);
+      consumption.some(name, items);
+    }
   }
-  return Object.fromEntries(
-    [...found].map(([name, keys]) => [name, keys === "all" ? keys : [...keys].sort()]),
-  );
+  return consumption;
+}
+
+class Consumption {
+  readonly #found = new Map<string, Set<string> | "all">();
+  #bytes = 0;
+  isCut = false;
+
+  all(name: unknown): void {
+    if (this.#isTaken(name)) this.#found.set(name, "all");
+  }
+
+  one(name: unknown, key: unknown): void {
+    if (typeof key !== "string" || !this.#isTaken(name)) return;
+    const keys = this.#found.get(name) ?? new Set();
+    if (keys === "all") return;
+    if (!keys.has(key)) this.#bytes += key.length;
+    this.#found.set(name, this.#bytes > MOST_BYTES_OF_KEYS ? "all" : keys.add(key));
+  }
+
+  /** `items`: absent for all. */
+  some(name: unknown, items: unknown): void {
+    if (Array.isArray(items)) for (const item of items) this.one(name, recordOf(item)["key"]);
+    else this.all(name);
+  }
+
+  get consumes(): Readonly<Record<string, ConsumedKeys>> {
+    return Object.fromEntries(
+      [...this.#found].map(([name, keys]) => [name, keys === "all" ? keys : [...keys].sort()]),
+    );
+  }
+
+  #isTaken(name: unknown): name is string {
+    if (typeof name !== "string" || name === "" || name.length > 253) return false;
+    if (this.#found.has(name) || this.#found.size < MOST_SECRETS) return true;
+    this.isCut = true;
+    return false;
+  }
 }

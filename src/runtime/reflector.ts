@@ -1,5 +1,5 @@
 import { backoffDelay, type Backoff } from "./backoff.ts";
-import { sleep, type Clock, type Random } from "./clock.ts";
+import { sleep, type Cancel, type Clock, type Random } from "./clock.ts";
 import type { Store, Stored } from "./store.ts";
 
 /**
@@ -12,6 +12,7 @@ import type { Store, Stored } from "./store.ts";
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
  */
 export interface Collection<T> {
+  /** Throws what isTooLarge() knows when a page of more than one item is larger than can be held. */
   list(options: { limit: number; continue?: string }, signal: AbortSignal): Promise<Page<T>>;
   /** `onOpen`: called when the server has begun to answer; changes may be long in coming. */
   watch(
@@ -29,13 +30,17 @@ export interface Page<T> {
 
 export type Change<T> =
   | { readonly type: "set"; readonly item: T }
-  | { readonly type: "deleted"; readonly item: T }
+  | { readonly type: "deleted"; readonly item: Stored }
   /** Nothing changed up to this version. */
   | { readonly type: "bookmark"; readonly resourceVersion: string };
 
 /** What list and watch throw when the server no longer has the version or the page token (HTTP 410). */
 export const isExpired = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "expired" in error && error.expired === true;
+
+/** What list throws when a page is too large: fewer items may do. */
+const isTooLarge = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "tooLarge" in error && error.tooLarge === true;
 
 export interface ReflectorOptions<T extends Stored> {
   readonly name: string;
@@ -55,17 +60,23 @@ export interface ReflectorOptions<T extends Stored> {
   readonly idleMs?: number;
 }
 
-const PAGE = 500;
+/** Items are of any size, so pages start small, grow while they are light, and shrink when one is too large. */
+const FIRST_PAGE = 32;
+const LARGEST_PAGE = 500;
 const BACKOFF: Backoff = { firstMs: 800, mostMs: 30_000 };
 const IDLE_MS = 150_000;
 /** A watch that ends sooner counts as failed, or a broken proxy would make us spin. */
 const SHORTEST_WATCH_MS = 1_000;
+/** A quiet watch that was open for so long works. */
+const WORKS_MS = 5_000;
 
 export class Reflector<T extends Stored> {
   readonly #options: ReflectorOptions<T>;
   #version: string | undefined;
   #lastSign: number;
   #failures = 0;
+  /** Monotonic time of the first failure since all was well. */
+  #failingSince: number | undefined;
   #markSynced: () => void = () => undefined;
   /** Resolves when the first list is in the store. */
   readonly synced: Promise<void>;
@@ -85,6 +96,11 @@ export class Reflector<T extends Stored> {
     return this.#options.clock.monotonic() - this.#lastSign;
   }
 
+  /** Milliseconds since all was well; 0 while it is. */
+  failingMs(): number {
+    return this.#failingSince === undefined ? 0 : this.#options.clock.monotonic() - this.#failingSince;
+  }
+
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, onError } = this.#options;
     while (!signal.aborted) {
@@ -96,6 +112,7 @@ export class Reflector<T extends Stored> {
         if (isExpired(error)) this.#version = undefined;
         this.#sign();
         this.#failures++;
+        this.#failingSince ??= clock.monotonic();
         const delay = backoffDelay(BACKOFF, this.#failures, random);
         onError(error, delay);
         await sleep(clock, delay, signal);
@@ -107,36 +124,54 @@ export class Reflector<T extends Stored> {
     this.#lastSign = this.#options.clock.monotonic();
   }
 
+  /** Each page goes into the store at once, so that no more than one is held. */
   async #list(signal: AbortSignal): Promise<void> {
     const { collection, store, inScope, onList } = this.#options;
-    const items: T[] = [];
-    let version: string;
+    const listed = new Set<string>();
+    let limit = FIRST_PAGE;
+    let version: string | undefined;
     let token: string | undefined;
     do {
-      const page: Page<T> = await collection.list(
-        { limit: PAGE, ...(token ? { continue: token } : {}) },
-        signal,
-      );
-      this.#sign();
-      items.push(...page.items);
+      let page: Page<T>;
+      try {
+        page = await collection.list({ limit, ...(token ? { continue: token } : {}) }, signal);
+      } catch (error) {
+        if (!isTooLarge(error) || limit === 1) throw error;
+        limit = Math.ceil(limit / 4);
+        continue;
+      } finally {
+        this.#sign();
+      }
+      for (const item of page.items) {
+        listed.add(item.key);
+        store.set(item);
+      }
+      limit = Math.min(LARGEST_PAGE, limit * 2);
       token = page.continue;
       version = page.resourceVersion;
-    } while (token);
-    store.replace(items, inScope);
+    } while (version === undefined || token);
+    store.retain(listed, inScope);
     this.#version = version;
-    onList?.(items.length);
+    onList?.(listed.size);
     this.#markSynced();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
-    const { clock, collection, random, onWatch = () => undefined, idleMs = IDLE_MS } = this.#options;
+    const { clock, collection, random, onWatch, idleMs = IDLE_MS } = this.#options;
+    const works = () => (this.#failingSince = undefined);
+    let cancelWorks: Cancel = () => undefined;
+    // One that opens and breaks at once, again and again, doesn't work.
+    const onOpen = () => {
+      cancelWorks = clock.after(WORKS_MS, works);
+      onWatch?.();
+    };
     const cut = new AbortController();
     const timeoutSeconds = Math.round(300 + 300 * random());
     const started = clock.monotonic();
     let cancelIdle = clock.after(idleMs, () => cut.abort(new Error("the watch was silent for too long")));
     try {
       const changes = collection.watch(
-        { resourceVersion: this.#version as string, timeoutSeconds, onOpen: onWatch },
+        { resourceVersion: this.#version as string, timeoutSeconds, onOpen },
         AbortSignal.any([signal, cut.signal]),
       );
       for await (const change of changes) {
@@ -144,10 +179,12 @@ export class Reflector<T extends Stored> {
         cancelIdle = clock.after(idleMs, () => cut.abort(new Error("the watch was silent for too long")));
         this.#sign();
         this.#failures = 0;
+        works();
         this.#take(change);
       }
     } finally {
       cancelIdle();
+      cancelWorks();
     }
     this.#sign();
     if (signal.aborted) return;

@@ -16,6 +16,12 @@ export type Listener<T> = (before: T | undefined, after: T | undefined, origin: 
 export class Store<T extends Stored> {
   readonly #items = new Map<string, T>();
   readonly #listeners: Listener<T>[] = [];
+  readonly #onError: (error: unknown, key: string) => void;
+
+  /** `onError` is told what a listener throws: it concerns that object alone, and the other listeners are still told. */
+  constructor(onError: (error: unknown, key: string) => void = rethrow) {
+    this.#onError = onError;
+  }
 
   get size(): number {
     return this.#items.size;
@@ -51,6 +57,14 @@ export class Store<T extends Stored> {
     this.#tell(before, item, origin);
   }
 
+  /** Puts another form of the same state in the place of the one that is there. Nobody is told: nothing has changed. */
+  exchange(item: T): boolean {
+    const before = this.#items.get(item.key);
+    if (before?.uid !== item.uid || before.resourceVersion !== item.resourceVersion) return false;
+    this.#items.set(item.key, item);
+    return true;
+  }
+
   /** Removes the object, unless another one has taken its name. */
   delete(key: string, uid: string, origin: Origin = "watch"): void {
     const before = this.#items.get(key);
@@ -59,20 +73,26 @@ export class Store<T extends Stored> {
     this.#tell(before, undefined, origin);
   }
 
-  /** The whole collection (or the part of it that the scope tells) as of a list: what isn't in it is gone. */
-  replace(items: readonly T[], inScope: (item: T) => boolean = () => true): void {
-    const gone = new Map([...this.#items].filter(([, item]) => inScope(item)));
-    for (const item of items) {
-      gone.delete(item.key);
-      this.set(item);
-    }
-    for (const { key, uid } of gone.values()) this.delete(key, uid);
+  /** After a list: what of the collection (or of the part of it that the scope tells) wasn't in it is gone. */
+  retain(listed: ReadonlySet<string>, inScope: (item: T) => boolean = () => true): void {
+    const gone = [...this.#items.values()].filter((item) => !listed.has(item.key) && inScope(item));
+    for (const { key, uid } of gone) this.delete(key, uid);
   }
 
   #tell(before: T | undefined, after: T | undefined, origin: Origin): void {
-    for (const listener of this.#listeners) listener(before, after, origin);
+    for (const listener of this.#listeners) {
+      try {
+        listener(before, after, origin);
+      } catch (error) {
+        this.#onError(error, (after ?? before)?.key ?? "");
+      }
+    }
   }
 }
+
+const rethrow = (error: unknown): never => {
+  throw error;
+};
 
 /** https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions: decimal numbers of any length. */
 export function compareResourceVersions(a: string, b: string): number {
@@ -80,10 +100,13 @@ export function compareResourceVersions(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+const NOTHING: ReadonlySet<string> = new Set();
+
 /** Which items mention a term, kept up to date with the store. */
 export class Index<T extends Stored> {
   readonly #keys = new Map<string, Set<string>>();
 
+  /** `termsOf` must give the same terms for each form of an item, see Store.exchange. */
   constructor(store: Store<T>, termsOf: (item: T) => Iterable<string>) {
     store.listen((before, after) => {
       if (before) for (const term of termsOf(before)) this.#remove(term, before.key);
@@ -91,9 +114,9 @@ export class Index<T extends Stored> {
     });
   }
 
-  /** Keys of the items that mention the term. */
-  get(term: string): readonly string[] {
-    return [...(this.#keys.get(term) ?? [])];
+  /** Keys of the items that mention the term, as they are now: not to be kept. */
+  get(term: string): ReadonlySet<string> {
+    return this.#keys.get(term) ?? NOTHING;
   }
 
   #add(term: string, key: string): void {
