@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
+import { join } from "node:path";
 import { newKubeApi } from "./kube/rest-kube-api.ts";
 import { loadKubeConfig, newTransport } from "./kube/transport.ts";
 import { parseOptions, type Options } from "./options.ts";
@@ -56,6 +57,8 @@ async function start(options: Options): Promise<void> {
         "default",
       identity,
       loadAws: () => import("./providers/aws/secrets-manager.ts"),
+      memoryBytes: process.constrainedMemory(),
+      metricsTls: readTls(options["metrics-tls-dir"]),
     });
     const clean = await operator.run(stop.signal);
     if (!clean) log.error({}, "lost the leader lease; exiting so that another replica works alone");
@@ -74,6 +77,16 @@ async function startTracing(identity: string, log: Logger): Promise<Tracing> {
   if (!wantsTracing(process.env)) return noTracing;
   const { newOtlpTracing } = await import("./telemetry/otlp-tracing.ts");
   return newOtlpTracing({ version, identity, log });
+}
+
+/** Read once: who renews the certificate restarts the pods. */
+function readTls(folder: string): { cert: Buffer; key: Buffer } | undefined {
+  if (folder === "") return undefined;
+  try {
+    return { cert: readFileSync(join(folder, "tls.crt")), key: readFileSync(join(folder, "tls.key")) };
+  } catch (error) {
+    throw new Error(`--metrics-tls-dir: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 function podNamespace(): string | undefined {

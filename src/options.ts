@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import * as z from "zod";
+import { parseDuration } from "./api/duration.ts";
 import { parseAddress } from "./telemetry/http-server.ts";
 import { logFormats, logLevels } from "./telemetry/logger.ts";
 
@@ -46,6 +47,29 @@ export const flags = {
     "true",
     "Serve ClusterSecretProviders. false with --watch-namespaces: nothing outside of those namespaces is read.",
   ),
+  "aws-regions": flag(
+    z
+      .string()
+      .transform((text) =>
+        text
+          .split(",")
+          .map((part) => part.trim())
+          .filter((part) => part !== ""),
+      )
+      .pipe(z.array(z.string().regex(/^[-a-z0-9*]+$/, "must be regions such as eu-west-1 or eu-*"))),
+    "",
+    "AWS regions that providers may name, with commas between, such as eu-*,us-east-1. Empty: all.",
+  ),
+  "min-refresh-interval": flag(
+    z
+      .string()
+      .refine((text) => parseDuration(text) !== undefined, {
+        message: "must be a duration such as 30s or 5m",
+      })
+      .transform((text) => parseDuration(text) ?? 0),
+    "0s",
+    "No object is refreshed more often, whatever its spec says and however often that is asked for.",
+  ),
   "operator-namespace": flag(
     z.string().regex(DNS_LABEL, "must be the name of a namespace"),
     "",
@@ -65,6 +89,16 @@ export const flags = {
     switchOf,
     "true",
     "Readiness and last success of each SecretSync. Switch off in large clusters.",
+  ),
+  "metrics-auth": flag(
+    z.enum(["none", "token"]),
+    "none",
+    "token: who scrapes must show a token of the cluster that may get /metrics.",
+  ),
+  "metrics-tls-dir": flag(
+    z.string(),
+    "",
+    "Folder with tls.crt and tls.key, with which /metrics is served. Empty: plain HTTP.",
   ),
   "log-level": flag(z.enum(logLevels), "info", `One of ${logLevels.join(", ")}.`),
   "log-format": flag(z.enum(logFormats), "json", `One of ${logFormats.join(", ")}.`),

@@ -3,7 +3,7 @@ import type { Watch } from "./controller/watches.ts";
 import type { Options } from "./options.ts";
 import { sleep, type Clock } from "./runtime/clock.ts";
 import type { LeaderElector } from "./runtime/leader-election.ts";
-import { page, probe, serve, type Routes } from "./telemetry/http-server.ts";
+import { guarded, page, probe, serve, type Guard, type Routes, type Tls } from "./telemetry/http-server.ts";
 import type { Logger } from "./telemetry/logger.ts";
 
 /** The life of the operator: serve probes, fill the caches, lead, work, drain, give the lease back. */
@@ -19,6 +19,10 @@ export interface OperatorParts {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: Registry;
+  /** Present: who may scrape. */
+  readonly scrapeGuard: Guard | undefined;
+  /** Present: metrics are served over TLS. */
+  readonly metricsTls: Tls | undefined;
   readonly health: { readonly problems: readonly string[] };
   readonly reflectors: readonly Watch[];
   readonly queue: { close(): void; stillMs(): number };
@@ -32,6 +36,8 @@ export interface OperatorParts {
 
 /** Longer than any watch may be silent, bookmarks being due each minute. */
 const STUCK_MS = 10 * 60_000;
+/** A watch that has failed for so long will hardly come back by itself. */
+const FAILING_MS = 2 * 60_000;
 const DRAIN_MS = 20_000;
 const PREPARE_AGAIN_MS = 2_000;
 
@@ -48,16 +54,31 @@ export function newOperator(parts: OperatorParts): Operator {
   const unready = () => {
     const { problems } = parts.health;
     if (problems.length > 0) return problems.join("\n");
+    const failing = reflectors.filter((reflector) => reflector.failingMs() > FAILING_MS);
+    if (failing.length > 0)
+      return failing
+        .map(({ name }) => `the watch of ${name} has failed for minutes; the log tells why`)
+        .join("\n");
     return synced ? undefined : "the caches are not filled yet";
   };
 
   return {
     async run(signal) {
-      const servers = await serveAll(options, {
-        "/metrics": page({ contentType: parts.registry.contentType, body: () => parts.registry.metrics() }),
-        "/healthz": probe(alive),
-        "/readyz": probe(unready),
+      const { registry, scrapeGuard, metricsTls } = parts;
+      const metrics = page({
+        contentType: registry.contentType,
+        body: () => exposition(registry, clock),
+        clock,
       });
+      const servers = await serveAll(
+        options,
+        {
+          "/metrics": scrapeGuard ? guarded(metrics, scrapeGuard) : metrics,
+          "/healthz": probe(alive),
+          "/readyz": probe(unready),
+        },
+        metricsTls,
+      );
       log.info({ version: parts.version, ...servers.ports }, "started");
       const stop = new AbortController();
       const lost = new AbortController();
@@ -123,7 +144,17 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
 
-async function serveAll(options: Options, routes: Routes) {
+/** One metric after the other, so that the series of many objects don't hold up everything else. */
+async function exposition(registry: Registry, clock: Clock): Promise<string> {
+  const texts: string[] = [];
+  for (const { name } of registry.getMetricsAsArray()) {
+    texts.push(await registry.getSingleMetricAsString(name));
+    await sleep(clock, 0, new AbortController().signal);
+  }
+  return `${texts.join("\n\n")}\n`;
+}
+
+async function serveAll(options: Options, routes: Routes, tls: Tls | undefined) {
   const metricsAddress = options["metrics-bind-address"];
   const probeAddress = options["health-probe-bind-address"];
   const only = (...paths: string[]): Routes =>
@@ -131,9 +162,9 @@ async function serveAll(options: Options, routes: Routes) {
   const servers = new Map<string, { port: number; close(): void }>();
   // Two free ports are not the same port.
   if (metricsAddress === probeAddress && !/(^|:)0$/.test(metricsAddress))
-    servers.set("metrics", await serve(metricsAddress, routes));
+    servers.set("metrics", await serve(metricsAddress, routes, tls));
   else {
-    if (metricsAddress !== "0") servers.set("metrics", await serve(metricsAddress, only("/metrics")));
+    if (metricsAddress !== "0") servers.set("metrics", await serve(metricsAddress, only("/metrics"), tls));
     if (probeAddress !== "0") servers.set("probes", await serve(probeAddress, only("/healthz", "/readyz")));
   }
   return {

@@ -1,4 +1,4 @@
-import type { ProviderLimits } from "./api/secret-provider.ts";
+import type { LookupFunction } from "node:net";
 import { LEASE_TIMES, LeaderElector, type LeaseTimes } from "./runtime/leader-election.ts";
 import type { Clock, Random } from "./runtime/clock.ts";
 import { WorkQueue } from "./runtime/work-queue.ts";
@@ -10,6 +10,10 @@ import { newFetcher } from "./controller/fetch.ts";
 import { Freshness, GRACE_MS } from "./controller/freshness.ts";
 import { Health } from "./controller/health.ts";
 import { newGatherer } from "./controller/gather.ts";
+import { memoryFor } from "./controller/memory.ts";
+import { newNews, newOddObjects } from "./controller/odd-objects.ts";
+import { newScrapeGuard } from "./controller/scrape-guard.ts";
+import { namespaceOf } from "./controller/sync-object.ts";
 import { loadDigestKey } from "./controller/installation-key.ts";
 import { lanes, type Lane } from "./controller/lanes.ts";
 import { newProviderAccess, type AwsTarget, type ConnectAws } from "./controller/provider-access.ts";
@@ -28,9 +32,11 @@ import type { Fence } from "./kube/fence.ts";
 import type { KubeApi } from "./kube/kube-api.ts";
 import { leaseLock } from "./kube/lease-lock.ts";
 import type { DigestKey } from "./plan/digest.ts";
+import { newLookup } from "./providers/lookup.ts";
 import type { SecretReader } from "./providers/provider.ts";
 import type { Options } from "./options.ts";
 import { newOperator, type Operator } from "./run.ts";
+import type { Tls } from "./telemetry/http-server.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import { newMetrics } from "./telemetry/metrics.ts";
 import { newCallObserver } from "./telemetry/provider-calls.ts";
@@ -51,11 +57,19 @@ export interface Parts {
   readonly identity: string;
   /** The AWS SDK is loaded when the first provider shows up: an idle operator stays small. */
   readonly loadAws: () => Promise<{
-    openSecretsManager(target: AwsTarget & Pick<ProviderLimits, "maxConcurrent">): SecretReader;
+    openSecretsManager(
+      target: AwsTarget & { readonly maxConcurrent: number; readonly lookup: LookupFunction },
+    ): SecretReader;
   }>;
+  /** Bytes that the container may have; undefined or absurdly large where nothing bounds it. */
+  readonly memoryBytes?: number | undefined;
+  readonly metricsTls?: Tls | undefined;
   readonly leaseTimes?: LeaseTimes;
   readonly watchIdleMs?: number;
 }
+
+/** Connections to one provider as one identity: limits.maxConcurrent may grow up to that. */
+const MOST_CONNECTIONS = 256;
 
 /** Of the workers, so many stay free for what is urgent. */
 const URGENT_SHARE = 0.25;
@@ -94,6 +108,7 @@ export function wire(parts: Parts): Operator {
     bulkFrom: "periodic",
     bulkWorkers: Math.max(1, Math.floor(options.concurrent * (1 - URGENT_SHARE))),
     mostPerTurn: 32,
+    shareOf: namespaceOf,
     togetherMs: 20,
     backoff: { firstMs: 1_000, mostMs: 120_000 },
     clock,
@@ -101,8 +116,10 @@ export function wire(parts: Parts): Operator {
     onWait: (lane, seconds) => metrics.queueWaitSeconds.observe({ lane }, seconds),
   });
   const freshness = new Freshness(clock);
-  const views = newViews();
-  connectTriggers(views, queue, freshness, clock);
+  const leastRefreshMs = options["min-refresh-interval"];
+  const odd = newOddObjects(log, (kind) => metrics.oddObjects.inc({ kind }));
+  const views = newViews({ mostBytes: memoryFor(parts.memoryBytes), onError: odd });
+  connectTriggers(views, queue, freshness, clock, leastRefreshMs);
   const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
     metrics.watchErrors.inc({ kind });
     const fields = { kind, retryInMs: Math.round(retryInMs), needsCrd: true };
@@ -117,9 +134,10 @@ export function wire(parts: Parts): Operator {
     providers.listen(() => void parts.loadAws());
   // Who is refreshed mostly asks for versions, and somebody new shall not wait for them.
   const coming = { values: () => queue.urgentCount, versions: () => queue.readyCount };
+  const lookup = newLookup(clock);
   const connectAws: ConnectAws = async (target, limits) => {
     const { openSecretsManager } = await parts.loadAws();
-    const reader = openSecretsManager({ ...target, maxConcurrent: limits.maxConcurrent });
+    const reader = openSecretsManager({ ...target, maxConcurrent: MOST_CONNECTIONS, lookup });
     const caller = new Caller({
       clock,
       random,
@@ -148,18 +166,28 @@ export function wire(parts: Parts): Operator {
     api,
     views,
     clock,
-    pool: new ClientPool(clock),
+    pool: new ClientPool(),
     connectAws,
+    regions: options["aws-regions"],
+    onMissingCredentials: newNews((provider, detail) =>
+      log.warn({ provider, detail }, "credentials of a provider can't be read"),
+    ),
     allowAmbientIdentity: options["allow-ambient-identity"],
     clusterProviders: options["cluster-providers"],
   });
+  const gatherer = newGatherer({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs });
   const reconcile = newReconciler({
     views,
     clock,
     log,
     freshness,
-    gatherer: newGatherer({ api, views, clock, digestKey: currentDigestKey }),
-    decide: newDecider({ fetcher: newFetcher(accessTo), freshness, clock }),
+    gatherer,
+    decide: newDecider({
+      fetcher: newFetcher(accessTo),
+      freshness,
+      clock,
+      liveValues: (target, keys, signal) => gatherer.liveValues(target, keys, signal),
+    }),
     apply: newApplier(writer, views, clock, onWrite),
     ...newRestarter({
       api: writer,
@@ -208,6 +236,7 @@ export function wire(parts: Parts): Operator {
     onError: onWatchError,
     onList,
     onWatch: (kind) => health.works(`watch ${kind}`),
+    onOdd: (kind, key, error) => odd(kind, error, key),
   });
   const loadKey = async (signal: AbortSignal) => {
     try {
@@ -220,7 +249,9 @@ export function wire(parts: Parts): Operator {
   };
   return newOperator({
     ...parts,
+    metricsTls: parts.metricsTls,
     registry: metrics.registry,
+    scrapeGuard: options["metrics-auth"] === "token" ? newScrapeGuard(api, clock) : undefined,
     health,
     reflectors,
     queue,

@@ -10,8 +10,8 @@ const doors: Readonly<
   Record<string, { rooms: readonly string[]; types?: readonly string[]; packages: readonly string[] }>
 > = {
   api: { rooms: [], packages: ["zod", "re2js"] },
-  providers: { rooms: [], types: ["api"], packages: [] },
-  "providers/aws": { rooms: ["providers"], packages: ["@aws-sdk/client-secrets-manager"] },
+  providers: { rooms: [], types: ["api"], packages: ["node:dns", "node:net"] },
+  "providers/aws": { rooms: ["providers"], packages: ["@aws-sdk/client-secrets-manager", "node:net"] },
   plan: { rooms: ["api", "providers"], types: ["kube"], packages: ["node:crypto"] },
   restart: { rooms: ["api", "plan"], types: ["kube"], packages: [] },
   runtime: { rooms: [], packages: [] },
@@ -28,11 +28,14 @@ const doors: Readonly<
   },
   telemetry: {
     rooms: [],
+    types: ["runtime"],
     packages: [
       "pino",
       "pino-pretty",
       "prom-client",
       "node:http",
+      "node:https",
+      "node:net",
       "@opentelemetry/api",
       "@opentelemetry/context-async-hooks",
       "@opentelemetry/exporter-trace-otlp-http",
@@ -41,8 +44,8 @@ const doors: Readonly<
     ],
   },
   controller: {
-    rooms: ["api", "plan", "restart", "runtime", "kube"],
-    types: ["fetch", "providers", "telemetry"],
+    rooms: ["api", "plan", "providers", "restart", "runtime", "kube"],
+    types: ["fetch", "telemetry"],
     packages: ["node:crypto", "node:util"],
   },
 };

@@ -21,7 +21,14 @@ async function start(more: Partial<OperatorParts> = {}) {
   const write = (fields: Readonly<Record<string, unknown>>, msg: string) =>
     void said.push({ ...fields, msg });
   const log: Logger = { trace: write, debug: write, info: write, warn: write, error: write, fatal: write };
-  const state = { silentMs: 0, stillMs: 0, problems: [] as string[], closed: false, working: false };
+  const state = {
+    silentMs: 0,
+    stillMs: 0,
+    failingMs: 0,
+    problems: [] as string[],
+    closed: false,
+    working: false,
+  };
   const synced = Promise.withResolvers<void>();
   const work = Promise.withResolvers<void>();
   const clock = new FakeClock();
@@ -33,6 +40,8 @@ async function start(more: Partial<OperatorParts> = {}) {
     clock,
     log,
     registry: new Registry(),
+    scrapeGuard: undefined,
+    metricsTls: undefined,
     health: {
       get problems() {
         return state.problems;
@@ -43,6 +52,7 @@ async function start(more: Partial<OperatorParts> = {}) {
         name: "Secret",
         synced: synced.promise,
         silentMs: () => state.silentMs,
+        failingMs: () => state.failingMs,
         run: (signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
       },
     ],

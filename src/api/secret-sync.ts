@@ -72,12 +72,14 @@ const target = withRules(
     message: "names that start with sh.helm.release. are Helm's own",
   },
   {
-    cel: "self.creationPolicy != 'Merge' || !(has(self.type) || has(self.immutable) && self.immutable || has(self.template))",
-    check: (t) =>
-      t.creationPolicy !== "Merge" ||
-      (t.type === undefined && t.immutable !== true && t.template === undefined),
-    message:
-      "creationPolicy Merge leaves type, immutable and template to the Secret that exists; remove them",
+    cel: "self.creationPolicy != 'Merge' || !(has(self.type) || has(self.immutable) && self.immutable)",
+    check: (t) => t.creationPolicy !== "Merge" || (t.type === undefined && t.immutable !== true),
+    message: "creationPolicy Merge leaves type and immutable to the Secret that exists; remove them",
+  },
+  {
+    cel: "self.creationPolicy != 'Merge' || !has(self.template)",
+    check: (t) => t.creationPolicy !== "Merge" || t.template === undefined,
+    message: "creationPolicy Merge leaves labels and annotations to the Secret that exists; remove template",
   },
 );
 

@@ -1,9 +1,14 @@
-import { buildContent, type Content } from "../plan/content.ts";
+import type { Failure } from "../api/reasons.ts";
+import { contentSteps, type Content } from "../plan/content.ts";
+import type { LiveTarget } from "../plan/live-target.ts";
 import type { Observed } from "../plan/observed.ts";
 import { isUnchanged, needs, plan, planFailure, planUnchanged, refreshMs, type Plan } from "../plan/plan.ts";
 import { tellsChange, tellsVersions } from "../plan/report.ts";
 import type { FetchedValues } from "../plan/sources.ts";
 import { requestOf, type Trigger } from "../plan/trigger.ts";
+import { withheldKeys } from "../plan/withheld.ts";
+import { Work, type Steps } from "../plan/work.ts";
+import type { SecretValue } from "../providers/secret-value.ts";
 import { sleep, type Clock, type TimeLimit } from "../runtime/clock.ts";
 import type { newFetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
@@ -24,6 +29,8 @@ export interface Decision {
   /** Monotonic; present when the sources needed no look. */
   readonly freshUntil?: number;
   readonly nextRotation?: number | undefined;
+  /** What was fetched was written, whether it had changed or not. */
+  readonly verified?: boolean;
   /** Who was asked. */
   readonly clients?: ReadonlySet<object>;
 }
@@ -39,16 +46,29 @@ export interface Task {
   readonly free: () => void;
 }
 
-const PATIENCE_MS = 2_000;
+const PATIENCE_MS = 500;
 
-const LARGE_BYTES = 64 * 1024;
+/** Beyond so many keys planning takes milliseconds. */
+const MANY_KEYS = 1_000;
+const NOTHING: ReadonlyMap<string, SecretValue> = new Map();
+const tooMuchWork: Failure = {
+  reason: "TooLarge",
+  message: "spec.dataFrom: what it finds takes too much work; narrow the finds, or simplify the rewrites",
+};
 
 export function newDecider(options: {
   readonly fetcher: ReturnType<typeof newFetcher>;
   readonly freshness: Freshness;
   readonly clock: Clock;
+  /** Values of these keys as the live Secret holds them; the only time that values of a target are read. */
+  readonly liveValues: (
+    target: LiveTarget,
+    keys: ReadonlySet<string>,
+    signal: AbortSignal,
+  ) => Promise<ReadonlyMap<string, SecretValue>>;
 }) {
-  const { fetcher, freshness, clock } = options;
+  const { fetcher, freshness, clock, liveValues } = options;
+  const pause = () => sleep(clock, 0, new AbortController().signal);
 
   return async function decide(
     key: string,
@@ -74,28 +94,50 @@ export function newDecider(options: {
       if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
         return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
     }
-    const values = await waitFor(task, (signal) =>
-      fetcher.values(sources, metadata.namespace, freshAfter, signal),
+    const verify = trigger === "Request" || freshness.mustVerify(key);
+    return waitFor(task, (signal) =>
+      fetcher.values(sources, metadata.namespace, freshAfter, signal, async (values) => {
+        if (!values.ok) return { plan: planFailure(observed, values.failure) };
+        const { value: fetched, nextRotation } = values;
+        // The change is as of now, and not of the time before the provider answered.
+        const now = new Date(clock.now()).toISOString();
+        const made = await planOf({ ...observed, now, verify }, fetched, signal);
+        return { plan: made, fetched, nextRotation, verified: verify, clients: values.clients };
+      }),
     );
-    if (!values.ok) return { plan: planFailure(observed, values.failure) };
-    const { value: fetched, nextRotation } = values;
-    // The change is as of now, and not of the time before the provider answered.
-    const now = new Date(clock.now()).toISOString();
-    const made = plan({ ...observed, now }, fetched, await contentOf(observed, fetched));
-    return { plan: made, fetched, nextRotation, clients: values.clients };
   };
 
-  /** Reading very much has taken its time, as will each step that follows; others get a turn between. */
-  async function contentOf({ spec }: Observed, fetched: FetchedValues): Promise<Content> {
-    const isLarge = [...fetched.values()].some(
-      (result) => result.kind === "matches" || (result.kind === "found" && result.value.length > LARGE_BYTES),
-    );
-    if (!isLarge) return buildContent(spec, fetched);
-    const { signal } = new AbortController();
-    await sleep(clock, 0, signal);
-    const content = buildContent(spec, fetched);
-    await sleep(clock, 0, signal);
-    return content;
+  async function planOf(observed: Observed, fetched: FetchedValues, signal: AbortSignal): Promise<Plan> {
+    const work = new Work();
+    const content = await inTurns(contentSteps(observed.spec, fetched, work));
+    const withheld = await withheldOf(observed, fetched, content, work, signal);
+    if (!withheld) return planFailure(observed, tooMuchWork);
+    if (content.kind === "data" && content.data.size > MANY_KEYS) await pause();
+    return plan(observed, fetched, content, withheld);
+  }
+
+  /** Values that must stay, as the live Secret holds them; undefined when it takes too much work to tell. */
+  async function withheldOf(
+    observed: Observed,
+    fetched: FetchedValues,
+    content: Content,
+    work: Work,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, SecretValue> | undefined> {
+    if (content.kind === "failure" && content.failure.reason !== "SecretNotFound") return NOTHING;
+    const data = content.kind === "data" ? content.data : NOTHING;
+    const keys = await inTurns(withheldKeys(observed, fetched, data, work));
+    if (!keys || keys.size === 0 || !observed.target) return keys && NOTHING;
+    return liveValues(observed.target, keys, signal);
+  }
+
+  /** Others get a turn whenever the steps say that it is time. */
+  async function inTurns<T>(steps: Steps<T>): Promise<T> {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done) return value;
+      await pause();
+    }
   }
 
   /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */

@@ -8,8 +8,10 @@ import {
   type Source,
   type SourceVersions,
 } from "../plan/sources.ts";
+import { shortened } from "../plan/text.ts";
 import type { ProviderClient } from "../fetch/provider-client.ts";
 import type { ReadResult } from "../providers/provider.ts";
+import { Ration } from "../runtime/ration.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
 
 /** Step 2 of a reconcile: asks the providers for versions or values of all sources. */
@@ -32,7 +34,26 @@ interface Opened {
 
 export type AccessTo = (ref: ProviderRef, namespace: string, signal: AbortSignal) => Promise<AccessResult>;
 
+/** What no access rule lets the namespace read, told before anything is asked of the provider. */
+function refusedOf(source: Source, { mayRead, mayReadAny }: ProviderAccess): string | undefined {
+  if (source.kind === "find") return mayReadAny ? undefined : "anything";
+  return mayRead(source.ref.key) ? undefined : shortened(source.ref.key);
+}
+
+/** Bytes that reading all sources may bring: what a store holds at most under one key, or what a find stops at. */
+const BYTES_OF_A_KEY = 64 * 1024;
+const BYTES_OF_A_FIND = 8 * 1024 * 1024;
+/** Who brings no more than that never waits. */
+const SMALL_BYTES = 1024 * 1024;
+/** Bytes that may be on their way at once, of those who bring more. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+const bytesOf = (sources: readonly Source[]): number =>
+  sources.reduce((sum, { kind }) => sum + (kind === "find" ? BYTES_OF_A_FIND : BYTES_OF_A_KEY), 0);
+
 export function newFetcher(accessTo: AccessTo) {
+  const ration = new Ration({ most: MOST_BYTES, mostOfAShare: MOST_BYTES / 2 });
+
   /** Who is asked for each source; the first refusal ends it, before anything is asked. */
   async function open(
     sources: readonly Source[],
@@ -46,8 +67,9 @@ export function newFetcher(accessTo: AccessTo) {
       const result = known.get(name) ?? (await accessTo(source.provider, namespace, signal));
       known.set(name, result);
       if (!result.ok) return { ok: false, failure: at(source, result.failure) };
-      if (source.kind === "read" && !result.access.mayRead(source.ref.key)) {
-        const message = `${name} doesn't let namespace ${namespace} read ${source.ref.key}; add it to the provider's spec.access`;
+      const what = refusedOf(source, result.access);
+      if (what !== undefined) {
+        const message = `${name} doesn't let namespace ${namespace} read ${what}; add it to the provider's spec.access`;
         return { ok: false, failure: at(source, { reason: "KeyNotAllowed", message }) };
       }
       opened.push({ source, access: result.access });
@@ -57,25 +79,33 @@ export function newFetcher(accessTo: AccessTo) {
   }
 
   return {
-    async values(
+    /** `use`: what is done with the values; they may be many bytes, so they are held no longer than that. */
+    async values<T>(
       sources: readonly Source[],
       namespace: string,
       freshAfter: number,
       signal: AbortSignal,
-    ): Promise<Fetch<FetchedValues>> {
+      use: (fetched: Fetch<FetchedValues>) => Promise<T>,
+    ): Promise<T> {
       const opened = await open(sources, namespace, signal);
-      if (!opened.ok) return opened;
-      const results = await Promise.all(
-        opened.value.map(async ({ source, access }): Promise<[string, ReadResult | FindResult]> => {
-          const { client, mayRead } = access;
-          const answer =
-            source.kind === "read"
-              ? client.value(source.ref, freshAfter)
-              : client.finder.find(source.criteria, mayRead, freshAfter);
-          return [source.id, await answer];
-        }),
-      );
-      return { ...opened, value: new Map(results) };
+      if (!opened.ok) return use(opened);
+      const bytes = bytesOf(sources);
+      const giveBack = bytes > SMALL_BYTES ? await ration.acquire(namespace, bytes, signal) : () => undefined;
+      try {
+        const results = await Promise.all(
+          opened.value.map(async ({ source, access }): Promise<[string, ReadResult | FindResult]> => {
+            const { client, mayRead } = access;
+            const answer =
+              source.kind === "read"
+                ? client.value(source.ref, freshAfter, namespace)
+                : client.finder.find({ criteria: source.criteria, mayRead, freshAfter, share: namespace });
+            return [source.id, await answer];
+          }),
+        );
+        return await use({ ...opened, value: new Map(results) });
+      } finally {
+        giveBack();
+      }
     },
 
     /** undefined when versions can't tell, so that values are needed. */
@@ -89,7 +119,8 @@ export function newFetcher(accessTo: AccessTo) {
       if (!opened.ok) return opened;
       const results = await Promise.all(
         opened.value.map(
-          async ({ source, access }) => [source.id, await versionOf(source, access, freshAfter)] as const,
+          async ({ source, access }) =>
+            [source.id, await versionOf(source, access, freshAfter, namespace)] as const,
         ),
       );
       const versions = new Map<string, string | ReadonlyMap<string, string>>();
@@ -111,13 +142,19 @@ function firstRotation(opened: readonly Opened[]): number | undefined {
   return first;
 }
 
-async function versionOf(source: Source, { client, mayRead }: ProviderAccess, freshAfter: number) {
+async function versionOf(
+  source: Source,
+  { client, mayRead }: ProviderAccess,
+  freshAfter: number,
+  share: string,
+) {
   if (source.kind === "find") {
-    const found = await client.finder.findVersions(source.criteria, mayRead, freshAfter);
+    const { criteria } = source;
+    const found = await client.finder.findVersions({ criteria, mayRead, freshAfter, share });
     if (!(found instanceof Map)) return undefined;
     return found.size === 0 ? MISSING_VERSION : (found as ReadonlyMap<string, string>);
   }
-  const result = await client.version(source.ref, freshAfter);
+  const result = await client.version(source.ref, freshAfter, share);
   if (result === undefined || result.kind === "failed") return undefined;
   return result.kind === "missing" ? MISSING_VERSION : result.versionId;
 }

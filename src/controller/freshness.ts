@@ -21,12 +21,16 @@ interface Entry {
   /** Milliseconds since 1970. */
   nextRotation?: number | undefined;
   mustLook?: boolean;
+  /** Monotonic time when the content was last written, or first seen as unchanged. */
+  verifiedAt?: number;
   /** Clients of the providers that it waits for to answer again. */
   waitsFor?: ReadonlySet<object> | undefined;
 }
 
 /** How late an object may be before it counts as overdue. */
 export const GRACE_MS = 60_000;
+/** Each key is read exactly as often. */
+const VERIFY_MS = 10 * 60_000;
 
 export class Freshness {
   readonly #clock: Clock;
@@ -65,9 +69,25 @@ export class Freshness {
     return this.#entries.get(key)?.mustLook ?? false;
   }
 
-  succeeded(key: string, fresh: Fresh, nextRotation: number | undefined, epoch: number): void {
+  /**
+   * Whether what is fetched now shall be written even if nothing seems to have changed: whoever writes under our name leaves
+   * no trace. Not right after a start, when everything is fetched.
+   */
+  mustVerify(key: string): boolean {
+    const verifiedAt = this.#entries.get(key)?.verifiedAt;
+    return verifiedAt !== undefined && this.#clock.monotonic() - verifiedAt >= VERIFY_MS;
+  }
+
+  succeeded(
+    key: string,
+    fresh: Fresh,
+    { nextRotation, verified }: { nextRotation: number | undefined; verified: boolean },
+    epoch: number,
+  ): void {
     const isGood = epoch === this.epoch(key);
+    const before = this.#entries.get(key)?.verifiedAt;
     this.#entries.set(key, {
+      verifiedAt: verified || before === undefined ? this.#clock.monotonic() : before,
       fresh: isGood ? fresh : undefined,
       mustLook: !isGood,
       nextRotation,
@@ -78,12 +98,13 @@ export class Freshness {
 
   /** `waitsFor`: clients of the providers whose return ends the failure. */
   failed(key: string, retryInMs: number, waitsFor?: ReadonlySet<object>): void {
-    const { lastSuccess, nextRotation, mustLook = false } = this.#entries.get(key) ?? {};
+    const { lastSuccess, nextRotation, verifiedAt, mustLook = false } = this.#entries.get(key) ?? {};
     this.#entries.set(key, {
       mustLook,
       nextRotation,
       dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
       waitsFor,
+      ...(verifiedAt === undefined ? {} : { verifiedAt }),
       ...(lastSuccess === undefined ? {} : { lastSuccess }),
     });
   }

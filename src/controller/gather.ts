@@ -4,18 +4,21 @@ import type { Failure } from "../api/reasons.ts";
 import { patternProblem, providersProblem, tooLargeSpec } from "../api/secret-sync-bounds.ts";
 import { REFUSED_SECRET_TYPES, secretSyncSpec, type SecretSyncSpec } from "../api/secret-sync.ts";
 import { listedObject } from "../kube/collection.ts";
-import type { KubeApi } from "../kube/kube-api.ts";
+import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { DigestKey } from "../plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
 import { merges, targetFieldManager, targetName, type Observed } from "../plan/observed.ts";
 import { sourcesOf } from "../plan/sources.ts";
+import { SecretValue } from "../providers/secret-value.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { projectSync, type SyncObject } from "./sync-object.ts";
 import type { Views } from "./views.ts";
 
 export type ParsedSync =
   { readonly ok: true; readonly value: SecretSyncSpec } | { readonly ok: false; readonly failure: Failure };
+
+type SecretObject = KubeObject & { readonly data?: Readonly<Record<string, string>> };
 
 /** Types that are known to be harmless stay so: a Secret's type never changes. */
 const MOST_KNOWN_TYPES = 10_000;
@@ -54,6 +57,19 @@ export function newGatherer(options: {
         parsedSpecs.set(object, parsed);
       }
       return parsed;
+    },
+
+    /** Values of a live Secret; of one that was replaced meanwhile, none. */
+    async liveValues(
+      { name, namespace, uid }: LiveTarget,
+      keys: ReadonlySet<string>,
+      signal: AbortSignal,
+    ): Promise<ReadonlyMap<string, SecretValue>> {
+      const found = await api.get<SecretObject>(resources.secret, name, namespace, signal);
+      const entries = Object.entries(found?.metadata.uid === uid ? (found.data ?? {}) : {})
+        .filter(([key]) => keys.has(key))
+        .map(([key, value]) => [key, new SecretValue(Buffer.from(value, "base64"))] as const);
+      return new Map(entries);
     },
 
     /** `look`: ask the apiserver for a Secret with the target's name when none of ours has it. */

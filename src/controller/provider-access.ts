@@ -13,10 +13,11 @@ import type { ClientPool } from "../fetch/client-pool.ts";
 import type { ProviderClient } from "../fetch/provider-client.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
-import { mayRead } from "../plan/access.ts";
+import { globMatches, isSelected, mayRead } from "../plan/access.ts";
 import { providerName } from "../plan/sources.ts";
+import { quoted } from "../plan/text.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { ProviderObject, Views } from "./views.ts";
+import { providerKey, type ProviderObject, type Views } from "./views.ts";
 
 /** From a providerRef to a client that may be asked, or the reason why not. */
 
@@ -24,6 +25,8 @@ export interface ProviderAccess {
   readonly client: ProviderClient;
   /** Whether the SecretSync's namespace may read the key. */
   readonly mayRead: (key: string) => boolean;
+  /** Whether there is anything that it may read. */
+  readonly mayReadAny: boolean;
 }
 
 export type AccessResult =
@@ -48,21 +51,35 @@ export interface ProviderAccessOptions {
   readonly api: KubeApi;
   readonly views: Views;
   readonly clock: Clock;
-  readonly pool: ClientPool;
+  readonly pool: ClientPool<ProviderClient>;
   readonly connectAws: ConnectAws;
   /** Whether SecretProviders of namespaces may use the operator's own identity. */
   readonly allowAmbientIdentity: boolean;
   readonly clusterProviders: boolean;
+  /** Regions that may be asked, as globs; empty: any. */
+  readonly regions: readonly string[];
+  /** Told where the credentials of a ClusterSecretProvider are missing, which its users must not learn. */
+  readonly onMissingCredentials: (provider: string, detail: string) => void;
 }
 
 const CREDENTIALS_MS = 30_000;
 
 export function newProviderAccess(options: ProviderAccessOptions) {
-  const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders } = options;
+  const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders, regions } = options;
   const parsedSpecs = new WeakMap<ProviderObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
   const ambientIdentities = new WeakMap<object, string>();
   /** By namespace, name and keys; of each Secret only what is named, and for a short time. */
   const secrets = new Map<string, { at: number; data: Promise<NamedKeys | undefined> }>();
+
+  for (const [store, kind] of [
+    [views.providers, "SecretProvider"],
+    [views.clusterProviders, "ClusterSecretProvider"],
+  ] as const) {
+    store.listen((before, after) => {
+      if (before && !after)
+        pool.release(providerKey(kind, before.metadata.namespace ?? "", before.metadata.name));
+    });
+  }
 
   return async function access(
     ref: ProviderRef,
@@ -87,6 +104,13 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const { aws, limits } = parsed.value;
     // The spec's own rule sees to it.
     if (!aws) throw new Error("a provider without a member passed validation");
+    const region = aws.regions[0] as string;
+    if (regions.length > 0 && !regions.some((glob) => globMatches(glob, "", region))) {
+      return no(
+        "InvalidProvider",
+        `${providerName(ref)}: spec.aws.regions: this operator asks no region ${region}; it may ask ${regions.join(", ")} (--aws-regions)`,
+      );
+    }
     const { secretRef } = aws.auth;
     if (!secretRef && !isCluster && !allowAmbientIdentity) {
       return no(
@@ -97,9 +121,12 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const credentials = secretRef && (await staticKeys(ref, secretRef, namespace, signal));
     if (credentials && "failure" in credentials) return { ok: false, failure: credentials.failure };
     const endpoint = "endpoint" in aws ? aws.endpoint : undefined;
-    const target: AwsTarget = { region: aws.regions[0] as string, endpoint, credentials };
-    const client = await pool.get(identityFor(parsed.value, target), () => connectAws(target, limits));
-    return { ok: true, access: { client, mayRead: readerOf(parsed.value, namespace) } };
+    const target: AwsTarget = { region, endpoint, credentials };
+    const share = isCluster ? "" : namespace;
+    const user = providerKey(ref.kind, namespace, ref.name);
+    const identity = identityFor(parsed.value, target, share);
+    const client = await pool.get({ identity, user, share, limits }, (lowest) => connectAws(target, lowest));
+    return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };
   };
 
   function parsedOf(
@@ -117,20 +144,27 @@ export function newProviderAccess(options: ProviderAccessOptions) {
   }
 
   /** Computed once for a provider that holds no credentials of its own: every reconcile asks. */
-  function identityFor(spec: SecretProviderSpec | ClusterSecretProviderSpec, target: AwsTarget): string {
-    if (target.credentials) return identityOf(target, spec.limits);
-    const known = ambientIdentities.get(spec) ?? identityOf(target, spec.limits);
+  function identityFor(
+    spec: SecretProviderSpec | ClusterSecretProviderSpec,
+    target: AwsTarget,
+    share: string,
+  ): string {
+    if (target.credentials) return identityOf(target, share);
+    const known = ambientIdentities.get(spec) ?? identityOf(target, share);
     ambientIdentities.set(spec, known);
     return known;
   }
 
-  function readerOf(
+  function rightsOf(
     spec: SecretProviderSpec | ClusterSecretProviderSpec,
-    namespace: string,
-  ): (key: string) => boolean {
-    if (!("access" in spec)) return () => true;
-    const labels = views.namespaces.get(namespace)?.labels ?? {};
-    return (key) => mayRead(spec.access, { name: namespace, labels }, key);
+    name: string,
+  ): Pick<ProviderAccess, "mayRead" | "mayReadAny"> {
+    if (!("access" in spec)) return { mayRead: () => true, mayReadAny: true };
+    const namespace = { name, labels: views.namespaces.get(name)?.labels ?? {} };
+    return {
+      mayRead: (key) => mayRead(spec.access, namespace, key),
+      mayReadAny: isSelected(spec.access, namespace),
+    };
   }
 
   async function staticKeys(
@@ -142,23 +176,29 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     signal: AbortSignal,
   ): Promise<NonNullable<AwsTarget["credentials"]> | { failure: Failure }> {
     const { name, accessKeyIDKey, secretAccessKeyKey, sessionTokenKey, namespace = ownNamespace } = secretRef;
-    const where = `${providerName(ref)}: spec.aws.auth.secretRef: Secret ${namespace}/${name}`;
-    const fail = (message: string) => ({ failure: { reason: "CredentialsNotFound", message } as const });
+    const provider = providerName(ref);
+    // One message for whatever is missing: who may write providers need not be let to look at Secrets. Those who use the
+    // admin's providers don't even learn where the credentials are.
+    const fail = (detail: string) => {
+      const isCluster = ref.kind === "ClusterSecretProvider";
+      if (isCluster) options.onMissingCredentials(provider, `Secret ${namespace}/${name} ${detail}`);
+      const message = isCluster
+        ? `${provider}: its credentials can't be read; its owner finds the cause in the operator's log`
+        : `${provider}: spec.aws.auth.secretRef: Secret ${name} doesn't exist, or lacks one of the keys ${wanted.join(", ")}, or may not be read by the operator; create it with these keys`;
+      return { failure: { reason: "CredentialsNotFound", message } as const };
+    };
     const wanted = [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])];
     let data: NamedKeys | undefined;
     try {
       data = await namedKeys(namespace, name, wanted, signal);
     } catch (error) {
       if (error instanceof ApiError && error.status === 403)
-        return fail(`${where} can't be read; let the operator's Role get Secrets in namespace ${namespace}`);
+        return fail("can't be read; let the operator's Role get Secrets there");
       throw error;
     }
-    if (!data)
-      return fail(
-        `${where} doesn't exist; create it with the keys ${accessKeyIDKey} and ${secretAccessKeyKey}`,
-      );
+    if (!data) return fail(`doesn't exist; create it with the keys ${wanted.join(", ")}`);
     const missing = wanted.find((key) => !data.get(key));
-    if (missing !== undefined) return fail(`${where} has no key ${JSON.stringify(missing)}; add it`);
+    if (missing !== undefined) return fail(`has no key ${quoted(missing)}; add it`);
     return {
       accessKeyId: data.get(accessKeyIDKey) ?? "",
       secretAccessKey: data.get(secretAccessKeyKey) ?? "",
@@ -203,8 +243,7 @@ const no = (reason: Failure["reason"], message: string): AccessResult => ({
 });
 
 /** A hash, since it holds credentials and is kept. */
-function identityOf(target: AwsTarget, limits: ProviderLimits): string {
-  return createHash("sha256")
-    .update(JSON.stringify([target, limits]))
+const identityOf = (target: AwsTarget, share: string): string =>
+  createHash("sha256")
+    .update(JSON.stringify([target, share]))
     .digest("hex");
-}

@@ -134,7 +134,7 @@ export function newReconciler(options: ReconcilerOptions) {
     const { restarted, problem: restartProblem } = await restartDue(observed, made, record, signal);
     if (made.change && record) onChange(made.change.kind, newestChange(fetched));
     // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
-    else if (changedSecret && record && observed.target) {
+    else if (changedSecret && decision.verified && made.isCheck) {
       onChange("repaired", undefined);
       log.warn({ secretsync: key }, "restored a Secret that somebody had changed under the operator's name");
     }
@@ -195,7 +195,7 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     verdict: Verdict,
     restartProblem: string | undefined,
-    { freshUntil, nextRotation, clients }: Decision,
+    { freshUntil, nextRotation, verified = false, clients }: Decision,
     epoch: number,
   ): Next {
     const { reason, retryAfterMs = 0 } = verdict;
@@ -211,7 +211,7 @@ export function newReconciler(options: ReconcilerOptions) {
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);
     if (freshUntil === undefined)
-      freshness.succeeded(key, { ...freshFor(observed), until: at }, nextRotation, epoch);
+      freshness.succeeded(key, { ...freshFor(observed), until: at }, { nextRotation, verified }, epoch);
     if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
     return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
   }

@@ -4,12 +4,12 @@ import { collectionOf, namedObjects, type OnOddObject } from "../kube/collection
 import type { KubeApi, KubeObject, ResourceType, Selection } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { projectSecret } from "../plan/live-target.ts";
-import { projectWorkload } from "../restart/consumption.ts";
+import { MOST_SECRETS, projectWorkload } from "../restart/consumption.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Reflector, type Collection } from "../runtime/reflector.ts";
 import type { Store, Stored } from "../runtime/store.ts";
 import { projectSync } from "./sync-object.ts";
-import { projectNamespace, projectProvider, type Views } from "./views.ts";
+import { projectNamespace, projectProvider, type NamespaceView, type Views } from "./views.ts";
 
 /** One watch for each kind (and namespace, when only some are watched) that fills the views. */
 export interface WatchOptions {
@@ -40,6 +40,11 @@ export const watchedKinds: readonly string[] = [
   resources.secret.kind,
   ...workloadKinds,
 ];
+
+/** Its restarts for the Secrets beyond the first can't be promised. */
+class TooManySecretsError extends Error {
+  override readonly name = `ConsumesMoreThan${MOST_SECRETS}Secrets`;
+}
 
 /** How often the labels of single namespaces are read again. */
 const LABELS_MS = 60_000;
@@ -87,7 +92,7 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
   const namespaceLabels = (): Watch => {
     const selection = { metadataOnly: true };
     const pause = (signal: AbortSignal) => sleep(clock, LABELS_MS, signal);
-    return one(
+    return one<NamespaceView>(
       resources.namespace,
       views.namespaces,
       projectNamespace,
@@ -108,7 +113,11 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       labelSelector: `${label.managed}=true`,
     }),
     ...workloadKinds.flatMap((kind) =>
-      each(resources[kind], views.workloads[kind], (object) => projectWorkload(kind, object)),
+      each(resources[kind], views.workloads[kind], (object) => {
+        const workload = projectWorkload(kind, object);
+        if (workload.isCut) options.onOdd(kind, workload.key, new TooManySecretsError());
+        return workload;
+      }),
     ),
     ...each(resources.secretSync, views.syncs, projectSync),
   ];

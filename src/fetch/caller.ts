@@ -1,7 +1,7 @@
 import type { Failed, ProviderFailure } from "../providers/provider.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Circuit } from "./circuit.ts";
-import { Limiter } from "./limiter.ts";
+import { Limiter, type Limits } from "./limiter.ts";
 
 /** Makes the call, and notes that it went out and how it ended. */
 export type ObserveCall = <T>(
@@ -13,10 +13,18 @@ export type ObserveCall = <T>(
 export interface CallerOptions {
   readonly clock: Clock;
   readonly random: Random;
-  readonly limits: { readonly requestsPerSecond: number; readonly maxConcurrent: number };
+  readonly limits: Limits;
   readonly observe: ObserveCall;
   /** The provider answers again after it did not. */
   readonly onRecovered: () => void;
+}
+
+export interface Call {
+  readonly operation: string;
+  /** Names what is asked, so that one question that always fails is known from a provider that is down. */
+  readonly question: () => string;
+  /** Who asks: those who wait take turns by it. Empty: for everybody. */
+  readonly share: string;
 }
 
 const TRIES = 3;
@@ -30,6 +38,8 @@ export class Caller {
   readonly #options: CallerOptions;
   readonly #limiter: Limiter;
   readonly #circuit: Circuit;
+  #underWay = 0;
+  #onIdle: (() => void) | undefined;
 
   constructor(options: CallerOptions) {
     this.#options = options;
@@ -37,15 +47,37 @@ export class Caller {
     this.#circuit = new Circuit(options.clock, options.onRecovered);
   }
 
-  /** `question`: names what is asked, so that one that always fails is known from a provider that is down. */
+  /** Calls back when no call waits or runs; at once when none does. */
+  whenIdle(callback: () => void): void {
+    if (this.#underWay === 0) callback();
+    else this.#onIdle = callback;
+  }
+
+  /** From now on. */
+  setLimits(limits: Limits): void {
+    this.#limiter.setLimits(limits);
+  }
+
   async call<T extends { readonly kind: string } | ReadonlyMap<string, unknown>>(
-    operation: string,
-    question: string,
+    call: Call,
+    send: (signal: AbortSignal) => Promise<T>,
+    failureOf: (result: T) => ProviderFailure | undefined,
+  ): Promise<T | Failed> {
+    this.#underWay++;
+    try {
+      return await this.#call(call, send, failureOf);
+    } finally {
+      if (--this.#underWay === 0) this.#onIdle?.();
+    }
+  }
+
+  async #call<T extends { readonly kind: string } | ReadonlyMap<string, unknown>>(
+    { operation, question, share }: Call,
     send: (signal: AbortSignal) => Promise<T>,
     failureOf: (result: T) => ProviderFailure | undefined,
   ): Promise<T | Failed> {
     for (let tries = 1; ; tries++) {
-      const { admission, result, tookMs } = await this.#try(operation, send, failureOf);
+      const { admission, result, tookMs } = await this.#try(operation, share, send, failureOf);
       if (result === undefined) return { kind: "failed", failure: admission as ProviderFailure };
       const failure = failureOf(result);
       if (failure?.scope !== "provider") {
@@ -61,7 +93,7 @@ export class Caller {
       if (admission === "probe" || isLast || !worthRetry(failure)) {
         // Who throttles is there, and only wants less of this.
         if (admission === "probe" || !throttled)
-          this.#circuit.failed(question, failure, !worthRetry(failure));
+          this.#circuit.failed(question(), failure, !worthRetry(failure));
         return result;
       }
       if (!throttled) await sleep(this.#options.clock, wait, new AbortController().signal);
@@ -71,10 +103,11 @@ export class Caller {
   /** No result: the provider is spared. */
   #try<T>(
     operation: string,
+    share: string,
     send: (signal: AbortSignal) => Promise<T>,
     failureOf: (result: T) => ProviderFailure | undefined,
   ) {
-    return this.#limiter.run(operation, async () => {
+    return this.#limiter.run(operation, share, async () => {
       // Asked here, since the provider may have gone down while this call waited for its turn.
       const admission = await this.#circuit.admit();
       if (typeof admission === "object") {

@@ -1,39 +1,95 @@
-import type { Clock } from "../runtime/clock.ts";
-import type { ProviderClient } from "./provider-client.ts";
+import type { Limits } from "./limiter.ts";
 
-/** One client for each identity, so that limits, sharing and connections are by identity too. */
-export class ClientPool {
-  readonly #clock: Clock;
-  readonly #clients = new Map<string, { client: Promise<ProviderClient>; usedAt: number }>();
+/** What the pool needs of a client. */
+export interface Pooled {
+  setLimits(limits: Limits): void;
+  close(): void;
+}
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+interface Entry<C> {
+  readonly share: string;
+  readonly client: Promise<C>;
+  /** Limits by the provider object that asks for them. */
+  readonly users: Map<string, Limits>;
+}
+
+/**
+ * One client for each identity, so that limits, sharing and connections are by identity too. A client lives as long as some
+ * provider object uses it; the lowest limits of these hold.
+ */
+export class ClientPool<C extends Pooled> {
+  readonly #entries = new Map<string, Entry<C>>();
+  /** Identity by provider object. */
+  readonly #identities = new Map<string, string>();
+
+  get size(): number {
+    return this.#entries.size;
   }
 
-  /** `identity` must differ whenever provider, endpoint, credentials or limits do. */
-  get(identity: string, connect: () => Promise<ProviderClient>): Promise<ProviderClient> {
-    const now = this.#clock.monotonic();
-    const found = this.#clients.get(identity);
-    if (found) {
-      found.usedAt = now;
-      return found.client;
+  /**
+   * `identity` must differ whenever share, endpoint or credentials do; `user` names the provider object, `share` whose it
+   * is: empty for the admin's.
+   */
+  get(
+    { identity, user, share, limits }: { identity: string; user: string; share: string; limits: Limits },
+    connect: (limits: Limits) => Promise<C>,
+  ): Promise<C> {
+    if (this.#identities.get(user) !== identity) this.release(user);
+    let entry = this.#entries.get(identity);
+    // Those that were used last are at the end.
+    this.#entries.delete(identity);
+    if (entry) this.#entries.set(identity, entry);
+    else {
+      if (share !== "") this.#makeRoom(share);
+      entry = { share, client: connect(limits), users: new Map() };
+      this.#entries.set(identity, entry);
+      const made = entry;
+      made.client.catch(() => this.#forget(identity, made));
     }
-    this.#dropUnused(now);
-    const client = connect();
-    this.#clients.set(identity, { client, usedAt: now });
-    client.catch(() => this.#clients.delete(identity));
-    return client;
+    if (entry.users.get(user) !== limits) {
+      entry.users.set(user, limits);
+      this.#identities.set(user, identity);
+      this.#setLimits(entry);
+    }
+    return entry.client;
   }
 
-  /** Rotated credentials leave clients behind that nobody asks for any more. */
-  #dropUnused(now: number): void {
-    for (const [identity, { client, usedAt }] of this.#clients) {
-      if (now - usedAt < UNUSED_MS) continue;
-      this.#clients.delete(identity);
-      client.then((unused) => unused.close()).catch(() => undefined);
-    }
+  /** The provider object is gone, or signs in differently. */
+  release(user: string): void {
+    const identity = this.#identities.get(user);
+    const entry = identity === undefined ? undefined : this.#entries.get(identity);
+    this.#identities.delete(user);
+    if (!entry?.users.delete(user) || identity === undefined) return;
+    if (entry.users.size > 0) this.#setLimits(entry);
+    else this.#close(identity, entry);
+  }
+
+  /** Clients take memory, and a tenant may have any number of provider objects. */
+  #makeRoom(share: string): void {
+    const ours = [...this.#entries].filter(([, entry]) => entry.share === share);
+    for (const [identity, entry] of ours.slice(0, Math.max(0, ours.length + 1 - MOST_OF_A_SHARE)))
+      this.#close(identity, entry);
+  }
+
+  #close(identity: string, entry: Entry<C>): void {
+    this.#forget(identity, entry);
+    entry.client.then((unused) => unused.close()).catch(() => undefined);
+  }
+
+  #forget(identity: string, entry: Entry<C>): void {
+    if (this.#entries.get(identity) !== entry) return;
+    this.#entries.delete(identity);
+    for (const user of entry.users.keys()) this.#identities.delete(user);
+  }
+
+  #setLimits({ client, users }: Entry<C>): void {
+    const lowest = (member: keyof Limits) => Math.min(...[...users.values()].map((limits) => limits[member]));
+    const limits = {
+      requestsPerSecond: lowest("requestsPerSecond"),
+      maxConcurrent: lowest("maxConcurrent"),
+    };
+    client.then((ready) => ready.setLimits(limits)).catch(() => undefined);
   }
 }
 
-/** Longer than any usual refresh interval. */
-const UNUSED_MS = 2 * 3_600_000;
+const MOST_OF_A_SHARE = 64;

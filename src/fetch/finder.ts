@@ -1,5 +1,7 @@
 import { compilePattern } from "../api/regular-expression.ts";
 import type { FindCriteria, FindResult, FoundSecret } from "../plan/sources.ts";
+import { quoted } from "../plan/text.ts";
+import { Work } from "../plan/work.ts";
 import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/provider.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Listings } from "./listings.ts";
@@ -9,11 +11,28 @@ export interface FinderOptions {
   readonly listings: Listings;
   readonly currentStage: string;
   /** The value as of `freshAfter` (monotonic) or later. */
-  readonly value: (key: string, freshAfter: number) => Promise<ReadResult>;
+  readonly value: (key: string, freshAfter: number, share: string) => Promise<ReadResult>;
   readonly clock: Clock;
 }
 
-const MATCHES_A_TURN = 200;
+/** What somebody looks for, and may see. */
+export interface FindRequest {
+  readonly criteria: FindCriteria;
+  readonly mayRead: (key: string) => boolean;
+  /** Monotonic. */
+  readonly freshAfter: number;
+  /** Who asks. */
+  readonly share: string;
+}
+
+/** A Secret of so many secrets is nobody's; and each must be read. */
+const MOST_MATCHES = 1_000;
+/** Values are read in such portions, so that too much is noticed before all of it is there. */
+const PORTION = 100;
+/** As much as a Secret can hold. */
+const MOST_BYTES = 1024 * 1024;
+/** Units of Work for one name beside its pattern: access rules and tags. */
+const WORK_OF_A_NAME = 200;
 
 export class Finder {
   readonly #options: FinderOptions;
@@ -23,66 +42,59 @@ export class Finder {
   }
 
   /** Versions of all secrets that match, by name. */
-  async findVersions(
-    criteria: FindCriteria,
-    mayRead: (key: string) => boolean,
-    freshAfter: number,
-  ): Promise<Failed | ReadonlyMap<string, string>> {
-    const matched = await this.#match(criteria, mayRead, freshAfter);
+  async findVersions(request: FindRequest): Promise<Failed | ReadonlyMap<string, string>> {
+    const matched = await this.#match(request);
     return matched.kind === "failed" ? matched : matched.versions;
   }
 
   /** All secrets that match, with their values. */
-  async find(
-    criteria: FindCriteria,
-    mayRead: (key: string) => boolean,
-    freshAfter: number,
-  ): Promise<FindResult> {
-    const matched = await this.#match(criteria, mayRead, freshAfter);
+  async find(request: FindRequest): Promise<FindResult> {
+    const matched = await this.#match(request);
     if (matched.kind === "failed") return matched;
     const names = [...matched.versions.keys()];
-    const results = await Promise.all(names.map((name) => this.#options.value(name, freshAfter)));
     const secrets = new Map<string, FoundSecret>();
-    for (const [index, result] of results.entries()) {
-      const name = names[index] as string;
-      if (result.kind === "failed") {
-        const { failure } = result;
-        return {
-          kind: "failed",
-          failure: { ...failure, message: `${JSON.stringify(name)}: ${failure.message}` },
-        };
+    let bytes = 0;
+    for (let from = 0; from < names.length; from += PORTION) {
+      const portion = names.slice(from, from + PORTION);
+      const { freshAfter, share } = request;
+      const results = await Promise.all(portion.map((name) => this.#options.value(name, freshAfter, share)));
+      for (const [index, result] of results.entries()) {
+        const name = portion[index] as string;
+        if (result.kind === "failed") {
+          const { failure } = result;
+          return { kind: "failed", failure: { ...failure, message: `${quoted(name)}: ${failure.message}` } };
+        }
+        // Deleted since it was listed.
+        if (result.kind === "missing") continue;
+        secrets.set(name, result);
+        bytes += result.value.length;
       }
-      // Deleted since it was listed.
-      if (result.kind === "found") secrets.set(name, result);
+      if (bytes > MOST_BYTES) return tooLarge("what matches exceeds the 1 MiB that a Secret can hold");
     }
-    return secrets.size === 0
-      ? { kind: "missing" }
-      : { kind: "matches", secrets, forbidden: matched.forbidden };
+    return { kind: "matches", secrets, forbidden: matched.forbidden };
   }
 
-  async #match(
-    criteria: FindCriteria,
-    mayRead: (key: string) => boolean,
-    freshAfter: number,
-  ): Promise<Failed | Matched> {
+  async #match({ criteria, mayRead, freshAfter, share }: FindRequest): Promise<Failed | Matched> {
     const { listings, currentStage, clock } = this.#options;
-    const listing = await listings.list(filterOf(criteria), freshAfter);
+    const listing = await listings.list(filterOf(criteria), freshAfter, share);
     if (listing.kind === "failed") return listing;
-    if (!listing.whole) return tooMany;
+    // What a find doesn't see it would take for deleted.
+    if (!listing.whole) return tooLarge("path and tags leave more secrets than can be listed");
     const versions = new Map<string, string>();
-    let forbidden = 0;
-    let seen = 0;
-    for (const secret of matches(listing.byName, criteria)) {
+    const forbidden: string[] = [];
+    const work = new Work();
+    for (const secret of matches(listing.byName, criteria, work)) {
       // Patterns take their time; others get a turn between.
-      if (++seen % MATCHES_A_TURN === 0) await sleep(clock, 0, new AbortController().signal);
+      if (work.isTimeToPause()) await sleep(clock, 0, new AbortController().signal);
+      if (work.isSpent) return tooLarge("the pattern takes too much work over so many names");
       if (secret === undefined) continue;
       const version = secret.versions.get(currentStage);
       if (version === undefined) continue;
       if (mayRead(secret.name)) versions.set(secret.name, version);
-      else forbidden++;
+      else forbidden.push(secret.name);
+      if (versions.size > MOST_MATCHES) return tooLarge(`more than ${MOST_MATCHES} secrets match`);
     }
-    // Access that was taken away must not look as if the secrets were gone.
-    return versions.size === 0 && forbidden > 0 ? noneAllowed : { kind: "matched", versions, forbidden };
+    return { kind: "matched", versions, forbidden };
   }
 }
 
@@ -90,27 +102,18 @@ interface Matched {
   readonly kind: "matched";
   /** By name. */
   readonly versions: ReadonlyMap<string, string>;
-  readonly forbidden: number;
+  /** Names that match too, and that must show nowhere. */
+  readonly forbidden: readonly string[];
 }
 
-const noneAllowed: Failed = {
-  kind: "failed",
-  failure: {
-    reason: "KeyNotAllowed",
-    scope: "request",
-    message: "this namespace may read nothing of what matches; add it to the provider's spec.access",
-  },
-};
-
-/** What a find doesn't see it would take for deleted. */
-const tooMany: Failed = {
+const tooLarge = (what: string): Failed => ({
   kind: "failed",
   failure: {
     reason: "TooLarge",
     scope: "request",
-    message: "path and tags leave more secrets than can be listed; narrow them",
+    message: `${what}; narrow path, name or tags, or split the find over several SecretSyncs`,
   },
-};
+});
 
 const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
   ...(path === undefined ? {} : { namePrefix: path }),
@@ -124,13 +127,17 @@ const filterOf = ({ path, tags }: FindCriteria): ListFilter => ({
 function* matches(
   listing: ReadonlyMap<string, ListedSecret>,
   { path, nameRegexp, tags }: FindCriteria,
+  work: Work,
 ): Iterable<ListedSecret | undefined> {
   const pattern = nameRegexp === undefined ? undefined : compilePattern(nameRegexp);
-  for (const secret of new Set(listing.values())) {
+  for (const [name, secret] of listing) {
+    // It is listed under its other names too.
+    if (name !== secret.name) continue;
+    work.spend(WORK_OF_A_NAME + (pattern?.size ?? 0) * name.length);
     const isMatch =
-      (path === undefined || secret.name.startsWith(path)) &&
-      Object.entries(tags).every(([name, value]) => secret.tags[name] === value) &&
-      (nameRegexp === undefined || (pattern?.test(secret.name) ?? false));
+      (path === undefined || name.startsWith(path)) &&
+      Object.entries(tags).every(([tag, value]) => secret.tags[tag] === value) &&
+      (nameRegexp === undefined || (pattern?.test(name) ?? false));
     yield isMatch ? secret : undefined;
   }
 }

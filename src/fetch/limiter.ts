@@ -1,22 +1,23 @@
 import type { Clock } from "../runtime/clock.ts";
+import { FairLine } from "../runtime/fair-line.ts";
 
 /**
  * Paces the calls to one provider: a token bucket for the rate of all, and for each operation a number of calls at once
  * that falls by half when the provider throttles it and grows back by one with each round of successes (AIMD). Quotas are
  * by operation (https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html), so one that is
- * throttled holds up no other.
+ * throttled holds up no other. Those who wait for the same operation take turns by share, such as by namespace.
  */
 export class Limiter {
   readonly #clock: Clock;
-  readonly #perSecond: number;
-  readonly #mostConcurrent: number;
+  #perSecond: number;
+  #mostConcurrent: number;
   readonly #lines = new Map<string, Line>();
   #tokens: number;
   #refilledAt: number;
   #running = 0;
   #timer: { at: number; cancel: () => void } | undefined;
 
-  constructor(clock: Clock, limits: { requestsPerSecond: number; maxConcurrent: number }) {
+  constructor(clock: Clock, limits: Limits) {
     this.#clock = clock;
     this.#perSecond = limits.requestsPerSecond;
     this.#mostConcurrent = limits.maxConcurrent;
@@ -24,15 +25,28 @@ export class Limiter {
     this.#refilledAt = clock.monotonic();
   }
 
+  /** From now on. */
+  setLimits({ requestsPerSecond, maxConcurrent }: Limits): void {
+    this.#refill();
+    this.#perSecond = requestsPerSecond;
+    this.#tokens = Math.min(this.#tokens, requestsPerSecond);
+    for (const line of this.#lines.values()) {
+      const wasFull = line.window >= this.#mostConcurrent;
+      line.window = wasFull ? maxConcurrent : Math.min(line.window, maxConcurrent);
+    }
+    this.#mostConcurrent = maxConcurrent;
+    this.#serve();
+  }
+
   /** Calls of the operation that may run at once just now. */
   windowOf(operation: string): number {
     return Math.max(1, Math.floor(this.#line(operation).window));
   }
 
-  async run<T>(operation: string, call: () => Promise<T>): Promise<T> {
+  async run<T>(operation: string, share: string, call: () => Promise<T>): Promise<T> {
     const line = this.#line(operation);
     await new Promise<void>((resolve) => {
-      line.waiting.push(resolve);
+      line.waiting.add(share, resolve);
       this.#serve();
     });
     try {
@@ -64,7 +78,7 @@ export class Limiter {
   #line(operation: string): Line {
     let line = this.#lines.get(operation);
     if (!line) {
-      line = { waiting: [], running: 0, window: this.#mostConcurrent, pausedUntil: 0 };
+      line = { waiting: new FairLine(), running: 0, window: this.#mostConcurrent, pausedUntil: 0 };
       this.#lines.set(operation, line);
     }
     return line;
@@ -82,7 +96,7 @@ export class Limiter {
         line.running++;
         this.#lines.delete(operation);
         this.#lines.set(operation, line);
-        line.waiting.shift()?.();
+        line.waiting.take()?.();
         served = true;
       }
     }
@@ -90,7 +104,7 @@ export class Limiter {
 
   /** If only time stands in the way, it is tried again then. */
   #mayServe(operation: string, line: Line): boolean {
-    if (line.waiting.length === 0 || line.running >= this.windowOf(operation)) return false;
+    if (line.waiting.size === 0 || line.running >= this.windowOf(operation)) return false;
     if (this.#running >= this.#mostConcurrent) return false;
     const now = this.#clock.monotonic();
     const at =
@@ -120,8 +134,13 @@ export class Limiter {
   }
 }
 
+export interface Limits {
+  readonly requestsPerSecond: number;
+  readonly maxConcurrent: number;
+}
+
 interface Line {
-  readonly waiting: (() => void)[];
+  readonly waiting: FairLine<() => void>;
   running: number;
   window: number;
   /** Monotonic. */

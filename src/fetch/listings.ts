@@ -27,6 +27,8 @@ export const EVERYTHING: ListFilter = {};
 /** Of 100 secrets at AWS. Beyond, asking for each key alone is the better way. */
 const MOST_PAGES = 500;
 const KEEP_MS = 10_000;
+/** Names in all listings that are kept: some 300 bytes each. */
+const MOST_LISTED = 150_000;
 
 export class Listings {
   readonly #reader: SecretReader;
@@ -42,7 +44,12 @@ export class Listings {
     this.#reader = reader;
     this.#caller = caller;
     this.#clock = clock;
-    this.#recent = new Recent(clock, KEEP_MS);
+    this.#recent = new Recent({
+      clock,
+      keepMs: KEEP_MS,
+      most: MOST_LISTED,
+      weightOf: (listing) => (listing.kind === "listing" ? listing.byName.size : 1),
+    });
   }
 
   /** Calls that a listing of everything takes, as far as is known. Infinity: there is none that is whole. */
@@ -70,15 +77,16 @@ export class Listings {
     return this.#recent.get(JSON.stringify(filter), freshAfter);
   }
 
-  list(filter: ListFilter, freshAfter: number): Promise<Listing> {
+  /** `share`: who asks. */
+  list(filter: ListFilter, freshAfter: number, share: string): Promise<Listing> {
     const shared = this.shared(filter, freshAfter);
     if (shared) return shared;
-    const answer = this.#listAll(filter);
+    const answer = this.#listAll(filter, share);
     this.#recent.set(JSON.stringify(filter), answer, ({ kind }) => kind === "listing");
     return answer;
   }
 
-  async #listAll(filter: ListFilter): Promise<Listing> {
+  async #listAll(filter: ListFilter, share: string): Promise<Listing> {
     const byName = new Map<string, ListedSecret>();
     const startedAt = this.#clock.monotonic();
     let next: string | undefined;
@@ -86,8 +94,7 @@ export class Listings {
     do {
       const token = next;
       const page: ListResult = await this.#caller.call(
-        "list",
-        `list ${JSON.stringify(filter)}`,
+        { operation: "list", question: () => `list ${JSON.stringify(filter)}`, share },
         (signal) => this.#reader.list(filter, token, signal),
         failureOf,
       );

@@ -11,7 +11,9 @@ import type { Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import { Finder } from "./finder.ts";
+import type { Limits } from "./limiter.ts";
 import { EVERYTHING, Listings, versionIn } from "./listings.ts";
+import { Noted } from "./noted.ts";
 import { Recent } from "./recent.ts";
 
 /**
@@ -36,6 +38,14 @@ export interface ProviderClientOptions {
 /** AWS documents up to five minutes of lag for ListSecrets; twice that keeps a missed change rare and short. */
 const EXACT_READ_MS = 10 * 60_000;
 const KEEP_MS = 10_000;
+/** Bytes of values that are kept for others who may want the same. */
+const MOST_KEPT_BYTES = 16 * 1024 * 1024;
+/** What was told missing is asked for again after this time, where no listing tells. */
+const MISSING_MS = 30_000;
+/** Keys that are remembered for something out of the ordinary. */
+const MOST_NOTED = 50_000;
+/** Nobody's: what everybody shares. */
+const SHARED = "";
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
@@ -48,8 +58,12 @@ export class ProviderClient {
   readonly #versions: Recent<VersionResult>;
   readonly #listings: Listings;
   readonly #batches: Batcher<string, ReadResult>;
-  readonly #sweeps: Batcher<{ ref: RemoteRef; freshAfter: number }, VersionResult>;
-  readonly #exactAt = new Map<string, number>();
+  readonly #sweeps: Batcher<VersionRequest, VersionResult>;
+  readonly #exactAt: Noted;
+  /** When a key, version or stage was told missing. */
+  readonly #missingAt: Noted;
+  /** Keys that the store refuses: they would have it refuse the batches of others. */
+  readonly #refusedAt: Noted;
   readonly #startedAt: number;
   #noBatchUntil = 0;
   #noSweepUntil = 0;
@@ -60,13 +74,21 @@ export class ProviderClient {
     this.#options = options;
     const { clock, coming, reader } = options;
     this.#startedAt = clock.monotonic();
-    this.#values = new Recent(clock, KEEP_MS);
-    this.#versions = new Recent(clock, KEEP_MS);
+    this.#exactAt = new Noted(clock, EXACT_READ_MS, MOST_NOTED);
+    this.#missingAt = new Noted(clock, EXACT_READ_MS, MOST_NOTED);
+    this.#refusedAt = new Noted(clock, BATCH_RETRY_MS, MOST_NOTED);
+    this.#values = new Recent({
+      clock,
+      keepMs: KEEP_MS,
+      most: MOST_KEPT_BYTES,
+      weightOf: (result) => (result.kind === "found" ? result.value.length + 256 : 256),
+    });
+    this.#versions = new Recent({ clock, keepMs: KEEP_MS, most: MOST_NOTED, weightOf: () => 1 });
     this.#listings = new Listings(options);
     this.finder = new Finder({
       listings: this.#listings,
       currentStage: reader.currentStage,
-      value: (key, freshAfter) => this.value({ key }, freshAfter),
+      value: (key, freshAfter, share) => this.value({ key }, freshAfter, share),
       clock,
     });
     this.#batches = new Batcher({
@@ -74,49 +96,61 @@ export class ProviderClient {
       moreComing: () => coming.values() > 0,
       lingerMs: LINGER_MS,
       most: reader.batchSize,
-      send: (keys) => this.#readMany(keys),
+      send: (take) => this.#readMany(take),
+      sendOne: (key, share) => this.#readOne({ key }, share),
     });
     this.#sweeps = new Batcher({
       clock,
       moreComing: () => coming.versions() > 0,
       lingerMs: LINGER_MS,
       most: 100_000,
-      send: (requests) => this.#sweep(requests),
+      send: (take) => this.#sweep(take()),
     });
   }
 
-  /** The value as of `freshAfter` (monotonic) or later. */
-  value(ref: RemoteRef, freshAfter: number): Promise<ReadResult> {
+  /** From now on. */
+  setLimits(limits: Limits): void {
+    this.#options.caller.setLimits(limits);
+  }
+
+  /** The value as of `freshAfter` (monotonic) or later. `share`: who asks. */
+  value(ref: RemoteRef, freshAfter: number, share: string): Promise<ReadResult> {
     const id = refId(ref);
     const shared = this.#values.get(id, freshAfter);
     if (shared) {
       this.#options.onShared("value");
       return shared;
     }
-    const answer =
-      this.#isCurrent(ref) && this.#mayBatch() ? this.#batches.request(ref.key) : this.#readOne(ref);
+    const isAlone = !this.#isCurrent(ref) || !this.#mayBatch() || this.#refusedAt.has(id);
+    const answer = isAlone ? this.#readOne(ref, share) : this.#batches.request(share, ref.key);
     this.#values.set(id, answer, ({ kind }) => kind === "found");
     return answer.then((result) => {
-      if (result.kind !== "failed") this.#noteExact(id);
+      if (result.kind !== "failed") this.#exactAt.note(id);
+      this.#noteMissing(id, result);
+      if (result.kind === "failed" && result.failure.reason === "ProviderRefused") this.#refusedAt.note(id);
       return result;
     });
   }
 
   /** The version as of `freshAfter` or later; undefined when it is time for an exact read. */
-  version(ref: RemoteRef, freshAfter: number): Promise<VersionResult> | undefined {
+  version(ref: RemoteRef, freshAfter: number, share: string): Promise<VersionResult> | undefined {
     const id = refId(ref);
-    const exactAt = this.#exactAt.get(id);
-    if (exactAt === undefined || this.#options.clock.monotonic() - exactAt > EXACT_READ_MS) return undefined;
+    if (!this.#exactAt.has(id)) return undefined;
     // An exact version never changes.
-    if (ref.version !== undefined)
-      return Promise.resolve({ kind: "found", versionId: ref.version, versionStages: [] });
+    if (ref.version !== undefined) {
+      return Promise.resolve(
+        this.#missingAt.has(id)
+          ? { kind: "missing" }
+          : { kind: "found", versionId: ref.version, versionStages: [] },
+      );
+    }
     const shared = this.#versions.get(id, freshAfter);
     if (shared) {
       this.#options.onShared("version");
       return shared;
     }
     if (!this.#mayAskVersions()) return undefined;
-    const answer = this.#sweeps.request({ ref, freshAfter });
+    const answer = this.#sweeps.request(share, { ref, freshAfter, share });
     this.#versions.set(id, answer, ({ kind }) => kind === "found");
     return answer;
   }
@@ -132,24 +166,19 @@ export class ProviderClient {
       now >= this.#noRotationsUntil
     ) {
       this.#noRotationsUntil = now + ROTATIONS_MS;
-      void this.#listings.list(EVERYTHING, now);
+      void this.#listings.list(EVERYTHING, now, SHARED);
     }
     return this.#listings.nextRotation(key);
   }
 
+  /** Ends its connections, once nothing is under way any more. */
   close(): void {
-    this.#options.reader.close();
+    this.#options.caller.whenIdle(() => this.#options.reader.close());
   }
 
-  /** In the order of their reads, so that what is too old to count is at the front. */
-  #noteExact(id: string): void {
-    const now = this.#options.clock.monotonic();
-    this.#exactAt.delete(id);
-    this.#exactAt.set(id, now);
-    for (const [oldest, at] of this.#exactAt) {
-      if (now - at <= EXACT_READ_MS) break;
-      this.#exactAt.delete(oldest);
-    }
+  #noteMissing(id: string, { kind }: { readonly kind: string }): void {
+    if (kind === "missing") this.#missingAt.note(id);
+    else if (kind === "found") this.#missingAt.forget(id);
   }
 
   #isCurrent({ version, versionStage }: RemoteRef): boolean {
@@ -169,37 +198,52 @@ export class ProviderClient {
     return now >= this.#noSweepUntil || now >= this.#noDescribeUntil;
   }
 
-  #readOne(ref: RemoteRef): Promise<ReadResult> {
+  #readOne(ref: RemoteRef, share: string): Promise<ReadResult> {
     const { caller, reader } = this.#options;
-    return caller.call("read", refId(ref), (signal) => reader.read(ref, signal), failureOf);
+    const question = () => refId(ref);
+    return caller.call(
+      { operation: "read", question, share },
+      (signal) => reader.read(ref, signal),
+      failureOf,
+    );
   }
 
-  async #readMany(keys: readonly string[]): Promise<readonly ReadResult[]> {
+  /** `take`: to be asked when the call goes out. */
+  async #readMany(take: () => readonly string[]): Promise<readonly ReadResult[]> {
     const { caller, reader, clock } = this.#options;
-    const [only] = keys;
-    if (keys.length === 1 && only !== undefined) return [await this.#readOne({ key: only })];
     const answer = await caller.call(
-      "readBatch",
-      keys.join(),
-      (signal) => reader.readBatch(keys, signal),
+      { operation: "readBatch", question: () => take().join(), share: SHARED },
+      (signal) => reader.readBatch(take(), signal),
       (results) => firstFailure(results, "provider") ?? firstFailure(results, "batch"),
     );
+    const keys = take();
     if (!(answer instanceof Map)) return keys.map(() => answer as Failed);
     const results = answer as ReadonlyMap<string, ReadResult>;
     const refused = firstFailure(results, "batch");
     if (refused) {
-      // Anything but a missing permission is about one of the keys, and the next batch may do.
-      if (refused.reason === "AccessDenied") this.#noBatchUntil = clock.monotonic() + BATCH_RETRY_MS;
-      return Promise.all(keys.map((key) => this.#readOne({ key })));
+      // Anything but a missing permission is about one of the keys: the next batch may do, and so may half of this one.
+      if (refused.reason !== "AccessDenied") return this.#readHalves(keys);
+      this.#noBatchUntil = clock.monotonic() + BATCH_RETRY_MS;
+      return Promise.all(keys.map((key) => this.#readOne({ key }, SHARED)));
     }
     return keys.map((key) => results.get(key) ?? leftOut);
   }
 
+  async #readHalves(keys: readonly string[]): Promise<readonly ReadResult[]> {
+    const middle = Math.ceil(keys.length / 2);
+    const halves = [keys.slice(0, middle), keys.slice(middle)].filter((half) => half.length > 0);
+    const read = async (half: readonly string[]): Promise<readonly ReadResult[]> => {
+      const [only] = half;
+      return half.length === 1 && only !== undefined
+        ? [await this.#readOne({ key: only }, SHARED)]
+        : this.#readMany(() => half);
+    };
+    return (await Promise.all(halves.map(read))).flat();
+  }
+
   /** All keys that want a version now: one listing, or one describe each. */
-  async #sweep(
-    requests: readonly { ref: RemoteRef; freshAfter: number }[],
-  ): Promise<readonly VersionResult[]> {
-    const describe = ({ ref }: { ref: RemoteRef }) => this.#describe(ref);
+  async #sweep(requests: readonly VersionRequest[]): Promise<readonly VersionResult[]> {
+    const describe = (request: VersionRequest) => this.#describe(request);
     const freshAfter = Math.max(...requests.map((request) => request.freshAfter));
     const now = this.#options.clock.monotonic();
     if (now < this.#noSweepUntil) return Promise.all(requests.map(describe));
@@ -209,7 +253,7 @@ export class ProviderClient {
     const wanted = requests.length + this.#options.coming.versions();
     if (!shared && mayDescribe && wanted <= this.#listings.sweepCalls)
       return Promise.all(requests.map(describe));
-    const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter));
+    const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter, SHARED));
     if (listing.kind === "failed") {
       // This identity may not list, and will hardly be let before long.
       if (listing.failure.reason === "AccessDenied")
@@ -217,27 +261,39 @@ export class ProviderClient {
       if (!mayDescribe) return requests.map(() => listing);
       return Promise.all(requests.map(describe));
     }
+    const { currentStage } = this.#options.reader;
     return Promise.all(
-      requests.map(
-        async (request) =>
-          versionIn(listing.byName, request.ref, this.#options.reader.currentStage) ?? describe(request),
-      ),
+      requests.map(async (request): Promise<VersionResult> => {
+        const listed = versionIn(listing.byName, request.ref, currentStage);
+        if (listed) return listed;
+        // It was told missing, and the listing doesn't show it either.
+        if (listing.whole && this.#missingAt.has(refId(request.ref))) return { kind: "missing" };
+        return describe(request);
+      }),
     );
   }
 
-  async #describe(ref: RemoteRef): Promise<VersionResult> {
+  async #describe({ ref, share }: VersionRequest): Promise<VersionResult> {
     const { caller, reader } = this.#options;
+    const id = refId(ref);
+    if (this.#missingAt.has(id, MISSING_MS)) return { kind: "missing" };
     const result = await caller.call(
-      "describe",
-      `describe ${refId(ref)}`,
+      { operation: "describe", question: () => `describe ${id}`, share },
       (signal) => reader.describe(ref, signal),
       failureOf,
     );
     if (result.kind === "failed" && result.failure.reason === "AccessDenied")
       this.#noDescribeUntil = this.#options.clock.monotonic() + BATCH_RETRY_MS;
     if (result.kind === "found") this.#listings.noteRotation(ref.key, result.nextRotation);
+    this.#noteMissing(id, result);
     return result;
   }
+}
+
+interface VersionRequest {
+  readonly ref: RemoteRef;
+  readonly freshAfter: number;
+  readonly share: string;
 }
 
 /** What an answer passes over must not count as deleted. */

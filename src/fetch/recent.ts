@@ -2,17 +2,28 @@ import type { Clock } from "../runtime/clock.ts";
 
 /**
  * Answers that others may share: a request that became due before the call started is served by that call, whether
- * it still runs or is done. Kept only for a moment, since answers may hold values.
+ * it still runs or is done. Kept only for a moment, since answers may hold values; and no more of them than weigh `most`
+ * together, the oldest going first.
  */
 export class Recent<T> {
   readonly #clock: Clock;
   readonly #keepMs: number;
-  readonly #answers = new Map<string, { startedAt: number; answer: Promise<T> }>();
+  readonly #most: number;
+  readonly #weightOf: (answer: T) => number;
+  readonly #answers = new Map<string, { startedAt: number; weight: number; answer: Promise<T> }>();
+  #weight = 0;
   #purging = false;
 
-  constructor(clock: Clock, keepMs: number) {
-    this.#clock = clock;
-    this.#keepMs = keepMs;
+  constructor(options: {
+    readonly clock: Clock;
+    readonly keepMs: number;
+    readonly most: number;
+    readonly weightOf: (answer: T) => number;
+  }) {
+    this.#clock = options.clock;
+    this.#keepMs = options.keepMs;
+    this.#most = options.most;
+    this.#weightOf = options.weightOf;
   }
 
   /** An answer that was asked for at `freshAfter` (monotonic) or later; undefined when a call is needed. */
@@ -23,13 +34,34 @@ export class Recent<T> {
 
   /** `worthSharing` false forgets the answer once those who wait for it have it. */
   set(key: string, answer: Promise<T>, worthSharing: (value: T) => boolean): void {
-    const entry = { startedAt: this.#clock.monotonic(), answer };
-    this.#answers.delete(key);
+    const entry = { startedAt: this.#clock.monotonic(), weight: 0, answer };
+    this.#forget(key);
     this.#answers.set(key, entry);
-    const forget = () => {
-      if (this.#answers.get(key) === entry) this.#answers.delete(key);
-    };
-    answer.then((value) => (worthSharing(value) ? this.#purgeLater() : forget()), forget);
+    const isKept = () => this.#answers.get(key) === entry;
+    answer.then(
+      (value) => {
+        if (!isKept()) return;
+        if (!worthSharing(value)) return this.#forget(key);
+        entry.weight = this.#weightOf(value);
+        this.#weight += entry.weight;
+        this.#keepLight();
+        this.#purgeLater();
+      },
+      () => isKept() && this.#forget(key),
+    );
+  }
+
+  #forget(key: string): void {
+    this.#weight -= this.#answers.get(key)?.weight ?? 0;
+    this.#answers.delete(key);
+  }
+
+  #keepLight(): void {
+    for (const [key, { weight }] of this.#answers) {
+      if (this.#weight <= this.#most) return;
+      // Those that still run weigh nothing, and may be shared.
+      if (weight > 0) this.#forget(key);
+    }
   }
 
   #purgeLater(): void {
@@ -41,7 +73,7 @@ export class Recent<T> {
       // In order of their start.
       for (const [key, { startedAt }] of this.#answers) {
         if (startedAt > oldest) return this.#purgeLater();
-        this.#answers.delete(key);
+        this.#forget(key);
       }
     });
   }

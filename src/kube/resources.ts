@@ -23,6 +23,14 @@ const apps = (plural: string, kind: string): ResourceType => ({
   namespaced: true,
 });
 
+const review = (group: string, plural: string, kind: string): ResourceType => ({
+  group,
+  version: "v1",
+  plural,
+  kind,
+  namespaced: false,
+});
+
 export const resources = {
   secretSync: own("secretsyncs", "SecretSync", true),
   secretProvider: own("secretproviders", "SecretProvider", true),
@@ -33,6 +41,8 @@ export const resources = {
   Deployment: apps("deployments", "Deployment"),
   StatefulSet: apps("statefulsets", "StatefulSet"),
   DaemonSet: apps("daemonsets", "DaemonSet"),
+  tokenReview: review("authentication.k8s.io", "tokenreviews", "TokenReview"),
+  subjectAccessReview: review("authorization.k8s.io", "subjectaccessreviews", "SubjectAccessReview"),
   lease: { group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease", namespaced: true },
 } as const satisfies Record<string, ResourceType>;
 

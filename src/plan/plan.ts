@@ -38,6 +38,8 @@ export interface Plan {
   readonly change?: Change | { readonly kind: "deleted" } | undefined;
   /** The record of the content that the Secret holds after the steps, for restarts. */
   readonly record?: ContentRecord | undefined;
+  /** By all marks the Secret holds this content already; it is written to be sure. */
+  readonly isCheck?: boolean;
 }
 
 /** What must be known before the plan can be made. */
@@ -111,8 +113,8 @@ function planWrite(
 ): Plan {
   const versions = versionsOf(fetched);
   // Whoever writes under our name leaves no trace; where values were read anyway they are written: the same ones are no write.
-  if (versions && withheld.size === 0 && !observed.verify && isUnchanged(observed, versions))
-    return planUnchanged(observed);
+  const isCheck = versions !== undefined && withheld.size === 0 && isUnchanged(observed, versions);
+  if (isCheck && !observed.verify) return planUnchanged(observed);
   const data = withheld.size === 0 ? content.data : new Map([...content.data, ...withheld]);
   const conflict = keyConflict(observed, data.keys()) ?? mergeProblem(observed, data.size);
   if (conflict) return failed(observed, conflict);
@@ -160,6 +162,7 @@ function planWrite(
     verdict: withheld.size > 0 ? accessTaken([...withheld.keys()]) : synced(observed),
     change,
     record,
+    isCheck,
   };
 }
 

@@ -96,6 +96,7 @@ export function versionsOf(fetched: FetchedValues): SourceVersions | undefined {
     if (result.kind === "failed") return undefined;
     if (result.kind === "missing") versions.set(id, MISSING_VERSION);
     else if (result.kind === "found") versions.set(id, result.versionId);
+    else if (result.secrets.size === 0) versions.set(id, MISSING_VERSION);
     else versions.set(id, new Map([...result.secrets].map(([name, { versionId }]) => [name, versionId])));
   }
   return versions;

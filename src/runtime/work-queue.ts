@@ -1,13 +1,16 @@
 import { backoffDelay, type Backoff } from "./backoff.ts";
 import type { Cancel, Clock, Random } from "./clock.ts";
 import { DueTimes } from "./due-times.ts";
+import { FairLine } from "./fair-line.ts";
 
 /**
  * Keys that need work. Invariants:
  * - a key is handed out to one worker at a time; what is added meanwhile is handed out again after done();
  * - a key waits once: of several due times the earliest counts, of several lanes the first;
- * - lanes are served strictly in their order, and first come, first served within one;
- * - lanes from `bulkFrom` on never take all workers, so that a flood there can't hold up the lanes before;
+ * - lanes are served in their order; within one, shares (such as namespaces) take turns, and within a share it is first
+ *   come, first served;
+ * - lanes from `bulkFrom` on never take all workers, so that a flood there can't hold up the lanes before; and one of four
+ *   turns begins with one of them, so that no flood before can hold them up for good;
  * - so many keys are handed out in one turn of the event loop at most, so that a flood can't hold up what those before
  *   are waiting for.
  */
@@ -17,6 +20,8 @@ export interface WorkQueueOptions<Lane extends string> {
   readonly bulkFrom: Lane;
   readonly bulkWorkers: number;
   readonly mostPerTurn: number;
+  /** Who a key belongs to. */
+  readonly shareOf: (key: string) => string;
   /** Keys whose times lie so close together become due together. */
   readonly togetherMs: number;
   readonly backoff: Backoff;
@@ -45,7 +50,10 @@ export interface Taken<Lane extends string> {
 export class WorkQueue<Lane extends string> {
   readonly #options: WorkQueueOptions<Lane>;
   readonly #entries = new Map<string, Entry<Lane>>();
-  readonly #ready: Map<Lane, Set<string>>;
+  readonly #ready: ReadonlyMap<Lane, FairLine<string>>;
+  /** The lanes in the orders in which turns look at them. */
+  readonly #orders: readonly (readonly Lane[])[];
+  #turns = 0;
   readonly #due: DueTimes<Lane>;
   readonly #takers: ((taken: Taken<Lane> | undefined) => void)[] = [];
   #bulkWorking = 0;
@@ -57,7 +65,12 @@ export class WorkQueue<Lane extends string> {
 
   constructor(options: WorkQueueOptions<Lane>) {
     this.#options = options;
-    this.#ready = new Map(options.lanes.map((lane) => [lane, new Set<string>()]));
+    const { lanes } = options;
+    this.#ready = new Map(lanes.map((lane) => [lane, new FairLine<string>()]));
+    const beginningWith = (first: Lane) => [first, ...lanes.filter((lane) => lane !== first)];
+    this.#orders = lanes
+      .slice(this.#rank(options.bulkFrom))
+      .flatMap((bulk) => [lanes, lanes, lanes, beginningWith(bulk)]);
     this.#due = new DueTimes({ ...options, onDue: (key, lane) => this.add(key, lane) });
   }
 
@@ -69,10 +82,10 @@ export class WorkQueue<Lane extends string> {
     const before = entry.readyLane;
     if (before !== undefined && this.#rank(before) <= this.#rank(lane)) return;
     if (before === undefined) entry.readySince = this.#options.clock.monotonic();
-    else this.#lane(before).delete(key);
+    else this.#leave(before, key);
     entry.readyLane = lane;
     if (!entry.working) {
-      this.#lane(lane).add(key);
+      this.#enter(lane, key);
       this.#serve();
     }
   }
@@ -111,7 +124,7 @@ export class WorkQueue<Lane extends string> {
     this.#due.delete(key);
     const entry = this.#entries.get(key);
     if (!entry) return;
-    if (entry.readyLane !== undefined) this.#lane(entry.readyLane).delete(key);
+    if (entry.readyLane !== undefined) this.#leave(entry.readyLane, key);
     entry.readyLane = undefined;
     entry.failures = 0;
     if (!entry.working) this.#entries.delete(key);
@@ -143,7 +156,7 @@ export class WorkQueue<Lane extends string> {
     this.#movedAt = this.#options.clock.monotonic();
     if (this.#isBulk(entry.workingLane)) this.#bulkWorking--;
     entry.workingLane = undefined;
-    if (entry.readyLane !== undefined) this.#lane(entry.readyLane).add(key);
+    if (entry.readyLane !== undefined) this.#enter(entry.readyLane, key);
     else if (entry.failures === 0) this.#entries.delete(key);
     this.#serve();
   }
@@ -178,13 +191,8 @@ export class WorkQueue<Lane extends string> {
   oldestReadyMs(): number {
     const now = this.#options.clock.monotonic();
     let oldest = 0;
-    for (const keys of this.#ready.values()) {
-      // The first of a lane is its oldest.
-      for (const key of keys) {
-        oldest = Math.max(oldest, now - this.#entry(key).readySince);
-        break;
-      }
-    }
+    for (const keys of this.#ready.values())
+      for (const key of keys.first()) oldest = Math.max(oldest, now - this.#entry(key).readySince);
     return oldest;
   }
 
@@ -226,7 +234,15 @@ export class WorkQueue<Lane extends string> {
     return this.#options.lanes.indexOf(lane);
   }
 
-  #lane(lane: Lane): Set<string> {
+  #enter(lane: Lane, key: string): void {
+    this.#lane(lane).add(this.#options.shareOf(key), key);
+  }
+
+  #leave(lane: Lane, key: string): void {
+    this.#lane(lane).delete(this.#options.shareOf(key), key);
+  }
+
+  #lane(lane: Lane): FairLine<string> {
     const keys = this.#ready.get(lane);
     if (!keys) throw new Error(`no lane ${lane}`);
     return keys;
@@ -238,20 +254,20 @@ export class WorkQueue<Lane extends string> {
 
   #pick(): Taken<Lane> | undefined {
     if (this.#handedOut >= this.#options.mostPerTurn) return undefined;
-    for (const [lane, keys] of this.#ready) {
-      if (this.#isBulk(lane) && this.#bulkWorking >= this.#options.bulkWorkers) return undefined;
-      for (const key of keys) {
-        keys.delete(key);
-        const entry = this.#entry(key);
-        entry.readyLane = undefined;
-        entry.working = true;
-        this.#movedAt = this.#options.clock.monotonic();
-        entry.workingLane = lane;
-        if (this.#isBulk(lane)) this.#bulkWorking++;
-        this.#countTurn();
-        this.#options.onWait?.(lane, (this.#options.clock.monotonic() - entry.readySince) / 1000);
-        return { key, lane, dueSince: entry.readySince };
-      }
+    for (const lane of this.#orders[this.#turns % this.#orders.length] ?? []) {
+      if (this.#isBulk(lane) && this.#bulkWorking >= this.#options.bulkWorkers) continue;
+      const key = this.#lane(lane).take();
+      if (key === undefined) continue;
+      this.#turns++;
+      const entry = this.#entry(key);
+      entry.readyLane = undefined;
+      entry.working = true;
+      this.#movedAt = this.#options.clock.monotonic();
+      entry.workingLane = lane;
+      if (this.#isBulk(lane)) this.#bulkWorking++;
+      this.#countTurn();
+      this.#options.onWait?.(lane, (this.#options.clock.monotonic() - entry.readySince) / 1000);
+      return { key, lane, dueSince: entry.readySince };
     }
     return undefined;
   }

@@ -1,49 +1,109 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import * as http from "node:http";
+import * as https from "node:https";
+import type { Socket } from "node:net";
+import type { Clock } from "../runtime/clock.ts";
 
-/** Probes and metrics over plain HTTP. */
+/** Probes and metrics over HTTP, for anybody who reaches the port: so nobody gets more than a small share of us. */
 
 export type Check = () => string | undefined;
-
-export interface Endpoint {
-  readonly contentType: string;
-  readonly body: () => Promise<string>;
+export interface Route {
+  handle(request: http.IncomingMessage, response: http.ServerResponse): void;
 }
+export type Routes = Readonly<Record<string, Route>>;
 
 /** 200 "ok", or 503 with what is wrong. */
-export const probe = (check: Check) => ({
-  handle(response: ServerResponse) {
+export const probe = (check: Check): Route => ({
+  handle(_request, response) {
     const problem = check();
     response.writeHead(problem === undefined ? 200 : 503, { "content-type": "text/plain" });
     response.end(`${problem ?? "ok"}\n`);
   },
 });
 
-export const page = ({ contentType, body }: Endpoint) => ({
-  handle(response: ServerResponse) {
-    body().then(
+/** Who asks within this time gets the same text. */
+const SAME_TEXT_MS = 1_000;
+/** So many get it at once; the others wait for the next one. */
+const MOST_AT_ONCE = 10;
+
+/** A text that takes work to make: once a second at most, however many ask. */
+export function page(options: {
+  readonly contentType: string;
+  readonly body: () => Promise<string>;
+  readonly clock: Clock;
+}): Route {
+  const { contentType, body, clock } = options;
+  let made: { readonly at: number; readonly text: Promise<Buffer>; given: number } | undefined;
+  const handle = (request: http.IncomingMessage, response: http.ServerResponse): void => {
+    const now = clock.monotonic();
+    if (!made || now - made.at >= SAME_TEXT_MS)
+      made = { at: now, text: body().then((text) => Buffer.from(text)), given: 0 };
+    if (made.given >= MOST_AT_ONCE) {
+      clock.after(made.at + SAME_TEXT_MS - now, () => {
+        if (!response.destroyed) handle(request, response);
+      });
+      return;
+    }
+    made.given++;
+    made.text.then(
       (text) => response.writeHead(200, { "content-type": contentType }).end(text),
+      () => response.writeHead(500).end(),
+    );
+  };
+  return { handle };
+}
+
+/** Lets a request pass, or answers it with a status of its own. */
+export type Guard = (request: http.IncomingMessage) => Promise<"pass" | 401 | 403 | 429>;
+
+export const guarded = (route: Route, guard: Guard): Route => ({
+  handle(request, response) {
+    guard(request).then(
+      (verdict) => {
+        if (verdict === "pass") route.handle(request, response);
+        else response.writeHead(verdict, verdict === 401 ? { "www-authenticate": "Bearer" } : {}).end();
+      },
       () => response.writeHead(500).end(),
     );
   },
 });
 
-export type Routes = Readonly<Record<string, { handle(response: ServerResponse): void }>>;
+/** Of one address; Prometheus and the kubelet use one or two. */
+const CONNECTIONS_OF_A_CLIENT = 8;
+const CONNECTIONS = 256;
+const SERVER_OPTIONS: http.ServerOptions = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 30_000,
+  connectionsCheckingInterval: 1_000,
+  maxHeaderSize: 8 * 1024,
+};
+
+export interface Tls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
 
 /** `address` is host:port; an empty host means every interface, port 0 a free one. Resolves with the port. */
 export async function serve(
   address: string,
   routes: Routes,
+  tls?: Tls,
 ): Promise<{ readonly port: number; close(): void }> {
   const { host, port } = parseAddress(address);
-  const server: Server = createServer((request, response) => {
+  const answer: http.RequestListener = (request, response) => {
     const path = (request.url ?? "/").split("?")[0] ?? "/";
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
-    if (route && (request.method === "GET" || request.method === "HEAD")) route.handle(response);
+    if (route && (request.method === "GET" || request.method === "HEAD")) route.handle(request, response);
     else
       response
         .writeHead(404, { "content-type": "text/plain" })
         .end(`try ${Object.keys(routes).join(", ")}\n`);
-  });
+  };
+  const server = tls
+    ? https.createServer({ ...SERVER_OPTIONS, ...tls, minVersion: "TLSv1.2" }, answer)
+    : http.createServer(SERVER_OPTIONS, answer);
+  server.maxConnections = CONNECTIONS;
+  server.on("connection", limitClients());
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) =>
       reject(error.code === "EADDRINUSE" ? new Error(`${address} is in use; choose another port`) : error),
@@ -57,6 +117,24 @@ export async function serve(
       server.close();
       server.closeAllConnections();
     },
+  };
+}
+
+function limitClients(): (socket: Socket) => void {
+  const connections = new Map<string, number>();
+  return (socket) => {
+    const client = socket.remoteAddress ?? "";
+    const count = (connections.get(client) ?? 0) + 1;
+    if (count > CONNECTIONS_OF_A_CLIENT) {
+      socket.destroy();
+      return;
+    }
+    connections.set(client, count);
+    socket.once("close", () => {
+      const left = (connections.get(client) ?? 1) - 1;
+      if (left > 0) connections.set(client, left);
+      else connections.delete(client);
+    });
   };
 }
 

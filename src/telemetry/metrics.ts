@@ -132,6 +132,13 @@ export function newMetrics(options: {
     registers,
   });
 
+  const oddObjects = new Counter({
+    name: "secretsync_odd_objects_total",
+    help: "Objects that could not be read and were passed over, by kind; the log names them.",
+    labelNames: ["kind"],
+    registers,
+  });
+
   new Gauge({
     name: "secretsync_queue_depth",
     help: "Objects that are due and wait for a worker, by lane.",
@@ -201,6 +208,7 @@ export function newMetrics(options: {
   for (const kind of options.kinds) {
     watchErrors.inc({ kind }, 0);
     lists.inc({ kind }, 0);
+    oddObjects.inc({ kind }, 0);
   }
   for (const provider of options.providers) {
     for (const operation of ["read", "readBatch", "describe", "list"]) {
@@ -228,6 +236,7 @@ export function newMetrics(options: {
     repairs,
     watchErrors,
     lists,
+    oddObjects,
     /** Connects what is asked at scrape time, once it exists. */
     connect(connected: MetricSources) {
       sources = connected;

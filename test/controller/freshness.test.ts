@@ -14,7 +14,12 @@ describe("an object", () => {
   it("needs no look until its time has come, or it is another one, or it asks for one", async () => {
     const { clock, freshness, in: inMs } = start();
     const until = inMs(1_000);
-    freshness.succeeded("k", { ...now, until }, undefined, freshness.epoch("k"));
+    freshness.succeeded(
+      "k",
+      { ...now, until },
+      { nextRotation: undefined, verified: false },
+      freshness.epoch("k"),
+    );
     expect(freshness.freshUntil("k", now)).toBe(until);
     for (const change of [{ uid: "v" }, { generation: 2 }, { requestedAt: "1" }])
       expect(freshness.freshUntil("k", { ...now, ...change })).toBeUndefined();
@@ -26,17 +31,37 @@ describe("an object", () => {
     const { freshness, in: inMs } = start();
     const before = freshness.epoch("k");
     freshness.expire("k");
-    freshness.succeeded("k", { ...now, until: inMs(1_000) }, undefined, before);
+    freshness.succeeded(
+      "k",
+      { ...now, until: inMs(1_000) },
+      { nextRotation: undefined, verified: false },
+      before,
+    );
     expect(freshness.freshUntil("k", now)).toBeUndefined();
     expect(freshness.mustLook("k")).toBe(true);
-    freshness.succeeded("k", { ...now, until: inMs(1_000) }, undefined, freshness.epoch("k"));
+    freshness.succeeded(
+      "k",
+      { ...now, until: inMs(1_000) },
+      { nextRotation: undefined, verified: false },
+      freshness.epoch("k"),
+    );
     expect(freshness.mustLook("k")).toBe(false);
   });
 
   it("is overdue when it wasn't looked at in time, whether it was ever looked at or not", async () => {
     const { clock, freshness, in: inMs } = start();
-    freshness.succeeded("seen", { ...now, until: inMs(1_000) }, undefined, freshness.epoch("seen"));
-    freshness.succeeded("once", { ...now, until: Infinity }, undefined, freshness.epoch("once"));
+    freshness.succeeded(
+      "seen",
+      { ...now, until: inMs(1_000) },
+      { nextRotation: undefined, verified: false },
+      freshness.epoch("seen"),
+    );
+    freshness.succeeded(
+      "once",
+      { ...now, until: Infinity },
+      { nextRotation: undefined, verified: false },
+      freshness.epoch("once"),
+    );
     freshness.failed("failed", 5_000, undefined);
     expect(freshness.overdueCount([])).toBe(0);
     await clock.advance(1_000 + GRACE_MS + 1);

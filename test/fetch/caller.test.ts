@@ -41,7 +41,7 @@ function provider(...answers: readonly ReadResult[]) {
   };
 }
 const ask = (send: (signal: AbortSignal) => Promise<ReadResult>, question = "k") =>
-  caller.call("read", question, send, failureOf);
+  caller.call({ operation: "read", question: () => question, share: "shop" }, send, failureOf);
 
 async function after<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   await clock.advance(milliseconds);

@@ -9,7 +9,7 @@ describe("the limiter", () => {
     const ends: (() => void)[] = [];
     const running = { read: 0, list: 0 };
     for (const operation of ["read", "list", "read", "list"] as const) {
-      void limiter.run(operation, () => {
+      void limiter.run(operation, "shop", () => {
         running[operation]++;
         return new Promise<void>((resolve) => ends.push(resolve)).then(() => void running[operation]--);
       });
@@ -26,7 +26,7 @@ describe("the limiter", () => {
     const clock = new FakeClock();
     const limiter = new Limiter(clock, { requestsPerSecond: 10, maxConcurrent: 100 });
     let done = 0;
-    for (let call = 0; call < 100; call++) void limiter.run("read", () => Promise.resolve(done++));
+    for (let call = 0; call < 100; call++) void limiter.run("read", "shop", () => Promise.resolve(done++));
     await clock.advance(0);
     expect(done).toBe(10);
     await clock.advance(3_000);
@@ -51,7 +51,7 @@ describe("the limiter", () => {
     limiter.throttled("list", 5_000);
     const done: string[] = [];
     for (const operation of ["list", "read"])
-      void limiter.run(operation, () => Promise.resolve(done.push(operation)));
+      void limiter.run(operation, "shop", () => Promise.resolve(done.push(operation)));
     await clock.advance(4_999);
     expect(done).toEqual(["read"]);
     await clock.advance(1);
@@ -62,8 +62,9 @@ describe("the limiter", () => {
     const clock = new FakeClock();
     const limiter = new Limiter(clock, { requestsPerSecond: 1, maxConcurrent: 4 });
     const done: string[] = [];
-    for (let call = 0; call < 20; call++) void limiter.run("read", () => Promise.resolve(done.push("read")));
-    void limiter.run("list", () => Promise.resolve(done.push("list")));
+    for (let call = 0; call < 20; call++)
+      void limiter.run("read", "shop", () => Promise.resolve(done.push("read")));
+    void limiter.run("list", "shop", () => Promise.resolve(done.push("list")));
     await clock.advance(4_000);
     expect(done).toContain("list");
   });
@@ -71,9 +72,9 @@ describe("the limiter", () => {
   it("gives a slot back when a call throws, and a token that wasn't used", async () => {
     const clock = new FakeClock();
     const limiter = new Limiter(clock, { requestsPerSecond: 1, maxConcurrent: 1 });
-    await expect(limiter.run("read", () => Promise.reject(new Error("x")))).rejects.toThrow("x");
+    await expect(limiter.run("read", "shop", () => Promise.reject(new Error("x")))).rejects.toThrow("x");
     limiter.giveBack();
-    expect(await limiter.run("read", () => Promise.resolve("next"))).toBe("next");
+    expect(await limiter.run("read", "shop", () => Promise.resolve("next"))).toBe("next");
   });
 
   it("never goes beyond rate, calls at once or a pause, and serves everybody, over random histories", async () => {
@@ -97,7 +98,7 @@ describe("the limiter", () => {
           let served = 0;
           for (const { operation, afterMs, takesMs, throttledMs } of calls) {
             await clock.advance(afterMs);
-            void limiter.run(operation, async () => {
+            void limiter.run(operation, "shop", async () => {
               starts.push(clock.monotonic());
               expect(++running).toBeLessThanOrEqual(maxConcurrent);
               expect(clock.monotonic()).toBeGreaterThanOrEqual(pausedUntil[operation] ?? 0);

@@ -43,7 +43,7 @@ async function settled<T>(...requests: readonly (Promise<T> | undefined)[]): Pro
   return all;
 }
 const values = async (keys: readonly string[], since = clock.monotonic()) =>
-  (await settled(...keys.map((key) => client.value({ key }, since)))).map(textOf);
+  (await settled(...keys.map((key) => client.value({ key }, since, "shop")))).map(textOf);
 const textOf = (result: ReadResult): string =>
   result.kind === "found"
     ? result.value.reveal().toString()
@@ -61,7 +61,7 @@ describe("values", () => {
 
   it("of one key come by a single read, at once", async () => {
     reader.put("k", "v");
-    const result = client.value({ key: "k" }, clock.monotonic());
+    const result = client.value({ key: "k" }, clock.monotonic(), "shop");
     await clock.advance(0);
     expect(textOf(await result)).toBe("v");
     expect(reader.calls).toEqual(["read k"]);
@@ -70,7 +70,7 @@ describe("values", () => {
   it("wait a little for others while more are coming, and no longer when full", async () => {
     for (const key of keys(21)) reader.put(key, key);
     more = 1;
-    const pending = keys(21).map((key) => client.value({ key }, clock.monotonic()));
+    const pending = keys(21).map((key) => client.value({ key }, clock.monotonic(), "shop"));
     await clock.advance(1);
     expect(reader.calls).toEqual(["batch 20"]);
     await clock.advance(200);
@@ -115,10 +115,10 @@ describe("values", () => {
     reader.put("k", "v");
     const since = clock.monotonic();
     await settled(
-      client.value({ key: "k", version: "v1" }, since),
-      client.value({ key: "k", versionStage: "AWSPREVIOUS" }, since),
-      client.value({ key: "k", versionStage: "AWSCURRENT" }, since),
-      client.value({ key: "j" }, since),
+      client.value({ key: "k", version: "v1" }, since, "shop"),
+      client.value({ key: "k", versionStage: "AWSPREVIOUS" }, since, "shop"),
+      client.value({ key: "k", versionStage: "AWSCURRENT" }, since, "shop"),
+      client.value({ key: "j" }, since, "shop"),
     );
     expect(reader.calls.toSorted()).toEqual(["batch 2", "read k", "read k"]);
   });
@@ -172,7 +172,7 @@ describe("values", () => {
 describe("versions", () => {
   const versions = async (names: readonly string[]) => {
     const since = clock.monotonic();
-    const results = await settled(...names.map((key) => client.version({ key }, since)));
+    const results = await settled(...names.map((key) => client.version({ key }, since, "shop")));
     return results.map((result) => (result.kind === "found" ? result.versionId : result.kind));
   };
   const known = async (count: number) => {
@@ -184,22 +184,22 @@ describe("versions", () => {
 
   it("aren't told for a key that was never read exactly, or not for ten minutes", async () => {
     reader.put("k", "v");
-    expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeUndefined();
     await values(["k"]);
-    expect(client.version({ key: "k" }, clock.monotonic())).toBeDefined();
+    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeDefined();
     await clock.advance(10 * 60_000 + 1);
-    expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeUndefined();
   });
 
   it("aren't told for a key whose only read failed", async () => {
     reader.fail = () => failure("AccessDenied", "request");
     await values(["k"]);
-    expect(client.version({ key: "k" }, clock.monotonic())).toBeUndefined();
+    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeUndefined();
   });
 
   it("of one key come by a describe, at once", async () => {
     await known(1);
-    const answer = client.version({ key: "k0" }, clock.monotonic());
+    const answer = client.version({ key: "k0" }, clock.monotonic(), "shop");
     await clock.advance(0);
     expect(await answer).toMatchObject({ versionId: "v1" });
     expect(reader.calls).toEqual(["describe k0"]);
@@ -236,17 +236,20 @@ describe("versions", () => {
   it("of few who come after a sweep of the same moment are in it", async () => {
     await known(250);
     const since = clock.monotonic();
-    await settled(...keys(240).map((key) => client.version({ key }, since)));
+    await settled(...keys(240).map((key) => client.version({ key }, since, "shop")));
     reader.calls.length = 0;
-    await settled(client.version({ key: "k245" }, since));
+    await settled(client.version({ key: "k245" }, since, "shop"));
     expect(reader.calls).toEqual([]);
   });
 
   it("of many who follow a few are in the few's sweep, which is whole", async () => {
     await known(250);
     const since = clock.monotonic();
-    await settled(client.version({ key: "k0" }, since), client.version({ key: "k249" }, since));
-    await settled(...keys(250).map((key) => client.version({ key }, since)));
+    await settled(
+      client.version({ key: "k0" }, since, "shop"),
+      client.version({ key: "k249" }, since, "shop"),
+    );
+    await settled(...keys(250).map((key) => client.version({ key }, since, "shop")));
     expect(reader.calls).toEqual(["list", "list", "list"]);
   });
 
@@ -310,12 +313,14 @@ describe("versions", () => {
     reader.calls.length = 0;
     await clock.advance(1);
     const since = clock.monotonic();
-    const results = await settled(...["arn:k0", "k1", "k2"].map((key) => client.version({ key }, since)));
+    const results = await settled(
+      ...["arn:k0", "k1", "k2"].map((key) => client.version({ key }, since, "shop")),
+    );
     expect(results.every(({ kind }) => kind === "found")).toBe(true);
     expect(reader.calls).toEqual(["list"]);
-    await settled(client.value({ key: "k1", version: "v1" }, since));
+    await settled(client.value({ key: "k1", version: "v1" }, since, "shop"));
     reader.calls.length = 0;
-    expect(await settled(client.version({ key: "k1", version: "v1" }, since))).toMatchObject([
+    expect(await settled(client.version({ key: "k1", version: "v1" }, since, "shop"))).toMatchObject([
       { versionId: "v1" },
     ]);
     expect(reader.calls).toEqual([]);
@@ -324,16 +329,23 @@ describe("versions", () => {
   it("of one moment are shared", async () => {
     await known(30);
     const since = clock.monotonic();
-    await settled(...keys(30).map((key) => client.version({ key }, since)));
-    await settled(...keys(30).map((key) => client.version({ key }, since)));
+    await settled(...keys(30).map((key) => client.version({ key }, since, "shop")));
+    await settled(...keys(30).map((key) => client.version({ key }, since, "shop")));
     expect(reader.calls).toEqual(["list"]);
     expect(shared.filter((each) => each === "version")).toHaveLength(30);
   });
 });
 
+const request = (criteria: FindCriteria, mayRead: (key: string) => boolean = () => true) => ({
+  criteria,
+  mayRead,
+  freshAfter: clock.monotonic(),
+  share: "shop",
+});
+
 describe("find", () => {
   const find = async (criteria: FindCriteria, mayRead: (key: string) => boolean = () => true) => {
-    const [result] = await settled(client.finder.find(criteria, mayRead, clock.monotonic()));
+    const [result] = await settled(client.finder.find(request(criteria, mayRead)));
     return result?.kind === "matches" ? [...result.secrets.keys()] : result?.kind;
   };
 
@@ -349,8 +361,8 @@ describe("find", () => {
     ]);
   });
 
-  it("without a match is missing", async () => {
-    expect(await find({ path: "none/", tags: {} })).toBe("missing");
+  it("without a match finds nothing", async () => {
+    expect(await find({ path: "none/", tags: {} })).toEqual([]);
   });
 
   it("fails as a whole when one match can't be read, and says which", async () => {
@@ -358,25 +370,29 @@ describe("find", () => {
     reader.put("b", "2");
     reader.fail = (operation, key) =>
       operation === "item" && key === "b" ? failure("AccessDenied", "request") : undefined;
-    const [result] = await settled(client.finder.find({ path: "", tags: {} }, () => true, clock.monotonic()));
+    const [result] = await settled(client.finder.find(request({ path: "", tags: {} })));
     expect(result).toMatchObject({ kind: "failed", failure: { message: '"b": AccessDenied' } });
   });
 
-  it("fails when something matches and nothing of it may be read: it must not look deleted", async () => {
-    reader.put("prod/a", "1");
-    const [result] = await settled(
-      client.finder.find({ path: "prod/", tags: {} }, () => false, clock.monotonic()),
-    );
-    expect(result).toMatchObject({ kind: "failed", failure: { reason: "KeyNotAllowed", scope: "request" } });
-    expect(
-      await settled(client.finder.findVersions({ path: "prod/", tags: {} }, () => false, clock.monotonic())),
-    ).toMatchObject([{ kind: "failed", failure: { reason: "KeyNotAllowed" } }]);
+  it("reads nothing of what matches and may not be read, and keeps the names for whoever must know them", async () => {
+    for (const key of ["a", "b", "c"]) reader.put(key, "v");
+    const [result] = await settled(client.finder.find(request({ tags: {} }, (key) => key === "a")));
+    expect(result).toMatchObject({ kind: "matches", forbidden: ["b", "c"] });
+    expect(reader.calls).toEqual(["list", "read a"]);
   });
 
-  it("counts what matches and may not be read", async () => {
-    for (const key of ["a", "b", "c"]) reader.put(key, "v");
-    const [result] = await settled(client.finder.find({ tags: {} }, (key) => key === "a", clock.monotonic()));
-    expect(result).toMatchObject({ kind: "matches", forbidden: 2 });
+  it("of more secrets than a Secret is for reads none of them", async () => {
+    for (const key of keys(1_001)) reader.put(key, "v");
+    const [result] = await settled(client.finder.find(request({ tags: {} })));
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
+    expect(reader.calls.every((call) => call === "list")).toBe(true);
+  });
+
+  it("stops reading once it is more than a Secret can hold", async () => {
+    for (const key of keys(1_000)) reader.put(key, "x".repeat(20_000));
+    const [result] = await settled(client.finder.find(request({ tags: {} })));
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
+    expect(reader.calls.filter((call) => call.startsWith("batch"))).toHaveLength(5);
   });
 
   it("fails when listing does", async () => {
@@ -387,16 +403,14 @@ describe("find", () => {
   it("fails when there is more than can be listed, since what it doesn't see it would take for deleted", async () => {
     for (const key of keys(501)) reader.put(key, "v");
     reader.pageSize = 1;
-    const [result] = await settled(
-      client.finder.find({ path: "k", tags: {} }, () => true, clock.monotonic()),
-    );
+    const [result] = await settled(client.finder.find(request({ path: "k", tags: {} })));
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
   });
 });
 
 describe("a provider that is down", () => {
   const down = () => (reader.fail = () => failure("ProviderUnreachable", "provider"));
-  const pinned = (key: string) => client.value({ key, version: "x" }, clock.monotonic());
+  const pinned = (key: string) => client.value({ key, version: "x" }, clock.monotonic(), "shop");
 
   it("is called once a second in all, however many wait; they get its failure at once", async () => {
     down();
@@ -416,7 +430,7 @@ describe("a provider that is down", () => {
     for (const key of keys(3)) reader.put(key, "v");
     reader.calls.length = 0;
     more = 1;
-    const waiting = keys(3).map((key) => client.value({ key }, clock.monotonic()));
+    const waiting = keys(3).map((key) => client.value({ key }, clock.monotonic(), "shop"));
     await clock.advance(200);
     expect((await Promise.all(waiting)).map(textOf)).toEqual(keys(3).map(() => "ProviderUnreachable"));
     expect(reader.calls).toEqual([]);
@@ -444,7 +458,9 @@ describe("a provider that is down", () => {
       key === "poison" ? failure("ProviderUnreachable", "provider") : undefined;
     for (let minute = 0; minute < 20; minute++) {
       void pinned("poison");
-      expect((await settled(client.value({ key: "good" }, clock.monotonic()))).map(textOf)).toEqual(["v"]);
+      expect((await settled(client.value({ key: "good" }, clock.monotonic(), "shop"))).map(textOf)).toEqual([
+        "v",
+      ]);
       await clock.advance(60_000);
     }
     expect(recovered).toBe(0);
@@ -457,7 +473,7 @@ describe("a provider that is down", () => {
     reader.fail = () => undefined;
     for (const key of keys(5)) reader.put(key, "v");
     const hold = reader.hold();
-    const asked = keys(5).map((key) => client.value({ key, version: "v1" }, clock.monotonic()));
+    const asked = keys(5).map((key) => client.value({ key, version: "v1" }, clock.monotonic(), "shop"));
     await clock.advance(10);
     hold.release();
     expect((await settled(...asked)).map(textOf)).toEqual(Array.from({ length: 5 }, () => "v"));
@@ -500,7 +516,7 @@ describe("a provider that is down", () => {
     let throttle = true;
     reader.put("k", "v");
     reader.fail = () => (throttle ? failure("RateLimited", "provider", 3_000) : undefined);
-    const result = client.value({ key: "k" }, clock.monotonic());
+    const result = client.value({ key: "k" }, clock.monotonic(), "shop");
     await clock.advance(1_000);
     throttle = false;
     await clock.advance(1_000);
@@ -513,7 +529,7 @@ describe("a provider that is down", () => {
     reader.put("k", "v");
     reader.fail = (operation) =>
       operation === "list" ? failure("RateLimited", "provider", 60_000) : undefined;
-    void client.finder.find({ path: "k", tags: {} }, () => true, clock.monotonic());
+    void client.finder.find(request({ path: "k", tags: {} }));
     await clock.advance(100);
     expect(await values(["k"])).toEqual(["v"]);
   });
@@ -532,7 +548,9 @@ describe("an identity that may only read values", () => {
       ["list", "describe"].includes(operation) ? failure("AccessDenied", "request") : undefined;
     const versions = () =>
       settled(
-        ...keys(50).map((key) => client.version({ key }, clock.monotonic()) ?? Promise.resolve(undefined)),
+        ...keys(50).map(
+          (key) => client.version({ key }, clock.monotonic(), "shop") ?? Promise.resolve(undefined),
+        ),
       );
     await versions();
     await versions();
@@ -577,7 +595,7 @@ describe("everybody who asks", () => {
           }
           const atLeast = current.get(key) ?? 0;
           answers.push(
-            asker.value({ key }, time.monotonic()).then((result) => {
+            asker.value({ key }, time.monotonic(), "shop").then((result) => {
               const [name, version] = textOf(result).split("=");
               expect(name).toBe(key);
               expect(Number(version)).toBeGreaterThanOrEqual(atLeast);
@@ -607,11 +625,11 @@ describe("the next rotation", () => {
     rotated();
     expect(client.nextRotation("k0")).toBeUndefined();
     await clock.advance(1);
-    await settled(...keys(3).map((key) => client.version({ key }, clock.monotonic())));
+    await settled(...keys(3).map((key) => client.version({ key }, clock.monotonic(), "shop")));
     expect([client.nextRotation("k0"), client.nextRotation("k1")]).toEqual([next, undefined]);
     reader.rotations.set("k1", next + 1);
     await clock.advance(1);
-    await settled(client.version({ key: "k1" }, clock.monotonic()));
+    await settled(client.version({ key: "k1" }, clock.monotonic(), "shop"));
     expect(client.nextRotation("k1")).toBe(next + 1);
   });
 
@@ -654,10 +672,10 @@ describe("the next rotation", () => {
     await values(["k0"]);
     rotated();
     await clock.advance(1);
-    await settled(client.version({ key: "k0" }, clock.monotonic()));
+    await settled(client.version({ key: "k0" }, clock.monotonic(), "shop"));
     reader.fail = () => failure("ProviderRefused", "request");
     await clock.advance(1);
-    await settled(client.version({ key: "k0" }, clock.monotonic()));
+    await settled(client.version({ key: "k0" }, clock.monotonic(), "shop"));
     expect(client.nextRotation("k0")).toBe(next);
   });
 });

@@ -119,7 +119,11 @@ describe("a record", () => {
     trigger: "Refresh",
     keys: ["a"],
   } as const;
-  const record = { key: "k", version: "v", owned: "o", digests: { a: "d" }, change };
+  const record = { key: "k", version: "v", owned: "o", digests: { a: "d" }, found: ["0123abcd"], change };
+
+  /** Its text, with some members in the place of what was written. */
+  const written = (more: Record<string, unknown> = {}) =>
+    JSON.stringify({ ...(JSON.parse(formatRecord(record)) as object), ...more });
 
   it("comes back as it was written", () => {
     expect(parseRecord(formatRecord(record))).toEqual(record);
@@ -131,9 +135,12 @@ describe("a record", () => {
     expect(parseRecord(formatRecord(full))).toEqual(full);
   });
 
-  it.each(["key", "version", "owned", "digests"])("whose %s is no such thing counts as none", (field) => {
-    expect(parseRecord(JSON.stringify({ ...record, [field]: 5 }))).toBeUndefined();
-  });
+  it.each(["key", "version", "owned", "digests", "found"])(
+    "whose %s is no such thing counts as none",
+    (field) => {
+      expect(parseRecord(written({ [field]: 5 }))).toBeUndefined();
+    },
+  );
 
   it.each([
     undefined,
@@ -149,7 +156,7 @@ describe("a record", () => {
     { ...change, keys: ["x".repeat(254)] },
     { ...change, keys: Array.from({ length: 21 }, () => "a") },
   ])("whose change somebody spoiled (%j) tells of none", (spoiled) => {
-    expect(parseRecord(JSON.stringify({ ...record, change: spoiled }))).toEqual({
+    expect(parseRecord(written({ change: spoiled }))).toEqual({
       ...record,
       change: undefined,
     });

@@ -30,6 +30,8 @@ describe("what is kept of a Secret", () => {
       records: {},
       owned: {},
       dataKeys: {},
+      isOutline: false,
+      weight: 64,
     });
   });
 

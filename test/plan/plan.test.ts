@@ -10,7 +10,10 @@ import {
   refreshMs,
   type Plan,
 } from "../../src/plan/plan.ts";
+import { buildContent } from "../../src/plan/content.ts";
 import type { Observed } from "../../src/plan/observed.ts";
+import { withheldKeys } from "../../src/plan/withheld.ts";
+import { runToEnd, Work } from "../../src/plan/work.ts";
 import type { Step } from "../../src/plan/step.ts";
 import { versionsOf, type FetchedValues } from "../../src/plan/sources.ts";
 import {
@@ -353,29 +356,13 @@ describe("the target", () => {
     expect(need.kind === "nothing" && need.plan.verdict.reason).toBe("TargetConflict");
   });
 
-  it.each([
-    ["the older of two", { name: "zz", creationTimestamp: "2026-01-01T00:00:00Z" }, "nothing"],
-    ["the younger of two", { name: "aa", creationTimestamp: "2026-01-03T00:00:00Z" }, "values"],
-    [
-      "the first by name of two of the same age",
-      { name: "aa", creationTimestamp: "2026-01-02T00:00:00Z" },
-      "nothing",
-    ],
-  ])("before the first write goes to the oldest: a rival that is %s", (_case, rival, kind) => {
-    expect(needs(observed({ rivals: [rival] })).kind).toBe(kind);
-  });
-
-  it("stays with the one that wrote it, however old the other is", () => {
-    const now = synced(observed());
-    const rivals = [{ name: "older", creationTimestamp: "2020-01-01T00:00:00Z" }];
-    expect(needs({ ...now, rivals }).kind).toBe("versions");
-    const other = {
-      ...now,
-      metadata: { ...now.metadata, name: "older" },
-      rivals: [{ name: "orders", creationTimestamp: "2026-01-02T00:00:00Z" }],
-    };
+  it("is refused to who has not the best claim, and told by the name of who has", () => {
+    const other = { ...synced(observed()), winner: "older" };
     const need = needs(other);
-    expect(need.kind === "nothing" && need.plan.verdict.reason).toBe("TargetConflict");
+    expect(need.kind === "nothing" && need.plan.verdict).toMatchObject({
+      reason: "TargetConflict",
+      message: expect.stringContaining("written by SecretSync older"),
+    });
   });
 
   it("that is immutable is written once", () => {
@@ -532,7 +519,7 @@ describe("notes of another SecretSync on the target", () => {
 
 describe("a find that may no longer see everything", () => {
   const spec = { data: undefined, dataFrom: [{ find: { tags: { team: "a" } } }] };
-  const matches = (names: readonly string[], forbidden: number): FetchedValues =>
+  const matches = (names: readonly string[], forbidden: readonly string[] = []): FetchedValues =>
     new Map(
       observed({}, spec).sources.map(({ id }) => [
         id,
@@ -548,19 +535,81 @@ describe("a find that may no longer see everything", () => {
   const before = observed({}, spec);
   const now = {
     ...before,
-    target: afterApply(applied(plan(before, matches(["a", "b"], 0)))),
+    target: afterApply(applied(plan(before, matches(["a", "b"])))),
     status: { observedGeneration: 1 },
   };
+  const withheldIn = (observation: typeof now, fetched: FetchedValues, data: readonly string[]) =>
+    runToEnd(withheldKeys(observation, fetched, new Map(data.map((key) => [key, undefined])), new Work()));
+  const planned = (observation: typeof now, fetched: FetchedValues) => {
+    const content = buildContent(observation.spec, fetched);
+    const data = content.kind === "data" ? [...content.data.keys()] : [];
+    const withheld = [...(withheldIn(observation, fetched, data) ?? [])];
+    return plan(observation, fetched, content, new Map(withheld.map((key) => [key, value(key)])));
+  };
 
-  it("removes no key for that", () => {
-    const made = plan(now, matches(["a"], 1));
-    expect(made.steps).toEqual([]);
-    expect(made.verdict).toMatchObject({ reason: "KeyNotAllowed", message: expect.stringContaining('"b"') });
+  it("keeps what it may no longer read, and writes all else", () => {
+    const made = planned(now, matches(["a", "c"], ["b"]));
+    expect([...applied(made).data].map(([key, bytes]) => [key, bytes.reveal().toString()])).toEqual([
+      ["a", "a"],
+      ["c", "c"],
+      ["b", "b"],
+    ]);
+    expect(made.verdict).toMatchObject({
+      reason: "KeyNotAllowed",
+      message: expect.stringContaining('"b"'),
+      withheld: ["b"],
+    });
   });
 
-  it("removes keys of secrets that are gone, and may miss what it never saw", () => {
-    expect([...applied(plan(now, matches(["a"], 0))).data.keys()]).toEqual(["a"]);
-    expect([...applied(plan(now, matches(["a", "b", "c"], 1))).data.keys()]).toEqual(["a", "b", "c"]);
+  it("looks again each time, as long as that is so", () => {
+    const again = { ...now, target: afterApply(applied(planned(now, matches(["a"], ["b"]))), now.target) };
+    expect(isUnchanged(again, versionsOf(matches(["a"], ["b"]))!)).toBe(false);
+    expect(planned(again, matches(["a"], ["b"])).verdict.withheld).toEqual(["b"]);
+    expect([...applied(planned(again, matches(["a"]))).data.keys()]).toEqual(["a"]);
+  });
+
+  it("doesn't hold back the end of secrets that are gone, whatever else matches and may not be read", () => {
+    expect([...applied(planned(now, matches(["a"]))).data.keys()]).toEqual(["a"]);
+    const foreign = planned(now, matches(["a"], ["dev/enemy/anything"]));
+    expect([...applied(foreign).data.keys()]).toEqual(["a"]);
+    expect(foreign.verdict.reason).toBe("Synced");
+  });
+
+  it("tells nobody whether a name exists: it counts only where its key came from that very name", () => {
+    const renamed = { data: undefined, dataFrom: [{ ...spec.dataFrom[0], rewrite: toX }] };
+    const first = observed({}, renamed);
+    const owning = {
+      ...first,
+      target: afterApply(applied(plan(first, rename(matches(["mine"]))))),
+      status: { observedGeneration: 1 },
+    };
+    expect([...(withheldIn(owning, rename(matches([], ["theirs"])), []) ?? [])]).toEqual([]);
+    expect([...(withheldIn(owning, rename(matches([], ["mine"])), []) ?? [])]).toEqual(["x"]);
+    function rename(values: FetchedValues): FetchedValues {
+      return new Map(first.sources.map(({ id }) => [id, [...values.values()][0]!]));
+    }
+  });
+  const toX = [{ regexp: { source: "^.*$", target: "x" } }];
+
+  it("deletes nothing when all that matched may no longer be read", () => {
+    const deleting = { ...observed({}, { ...spec, target: { deletionPolicy: "Delete" } }) };
+    const owning = {
+      ...deleting,
+      target: afterApply(applied(plan(deleting, matches(["a"])))),
+      status: { observedGeneration: 1 },
+    };
+    expect(planned(owning, matches([], ["a"]))).toMatchObject({
+      steps: [],
+      verdict: { reason: "KeyNotAllowed" },
+    });
+    expect(planned(owning, matches([], ["other"])).change).toEqual({ kind: "deleted" });
+  });
+
+  it("says the same whether nothing matches or nothing that matches may be read", () => {
+    const verdict = (forbidden: readonly string[]) =>
+      planned(before as typeof now, matches([], forbidden)).verdict;
+    expect(verdict(["prod/shop/stripe"])).toEqual(verdict([]));
+    expect(verdict([]).reason).toBe("SecretNotFound");
   });
 });
 
@@ -584,7 +633,7 @@ describe("the interval of refreshes", () => {
     // As an older CRD may have let it in.
     ["1ms", 1_000],
   ])("of %s is %s ms", (refreshInterval, milliseconds) => {
-    expect(refreshMs({ spec: { ...specOf(), refreshInterval } })).toBe(milliseconds);
+    expect(refreshMs({ spec: { ...specOf(), refreshInterval }, leastRefreshMs: 0 })).toBe(milliseconds);
   });
 });
 

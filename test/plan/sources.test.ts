@@ -102,7 +102,7 @@ describe("what values tell", () => {
         "f",
         {
           kind: "matches",
-          forbidden: 0,
+          forbidden: [],
           secrets: new Map(
             Object.entries(secrets).map(([name, more]) => [
               name,

@@ -1,18 +1,13 @@
 import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
-import {
-  consumptionOf,
-  projectWorkload,
-  type PodSpec,
-  type Workload,
-} from "../../src/restart/consumption.ts";
+import { consumptionOf, projectWorkload, type Workload } from "../../src/restart/consumption.ts";
 import { isAdopted, planRestart, recordedSecrets, wasRestartedFor } from "../../src/restart/plan-restart.ts";
 import { digestKey, otherDigestKey, specOf, value } from "../support/gen.ts";
 
 describe("what a pod consumes", () => {
   const env = (name: string, key: string) => ({ env: [{ valueFrom: { secretKeyRef: { name, key } } }] });
-  it.each<[string, PodSpec, Record<string, unknown>]>([
+  it.each<[string, unknown, Record<string, unknown>]>([
     ["env: one key", { containers: [env("s", "a")] }, { s: ["a"] }],
     ["env of an init container", { initContainers: [env("s", "a")] }, { s: ["a"] }],
     ["two keys, each once", { containers: [env("s", "b"), env("s", "a"), env("s", "b")] }, { s: ["a", "b"] }],
@@ -52,7 +47,7 @@ describe("what a pod consumes", () => {
       JSON.parse('{"__proto__":"all"}') as Record<string, unknown>,
     ],
   ])("%s", (_case, pod, expected) => {
-    expect(Object.entries(consumptionOf(pod))).toEqual(Object.entries(expected));
+    expect(Object.entries(consumptionOf(pod).consumes)).toEqual(Object.entries(expected));
   });
 });
 
@@ -65,6 +60,7 @@ const workload = (more: Partial<Workload> = {}): Workload => ({
   resourceVersion: "1",
   deleting: false,
   consumes: { db: ["password"] },
+  isCut: false,
   consumed: undefined,
   restartedFor: undefined,
   ...more,
@@ -82,6 +78,7 @@ const record = (data: Record<string, string>, key = digestKey): ContentRecord =>
   version: "v",
   owned: "o",
   digests: digestContent(key, new Map(Object.entries(data).map(([name, text]) => [name, value(text)]))),
+  found: [],
   change,
 });
 
@@ -375,6 +372,7 @@ describe("a workload", () => {
       uid: "w",
       resourceVersion: "7",
       deleting: true,
+      isCut: false,
       consumes: { db: "all" },
       consumed: "{}",
       restartedFor: "abc",

@@ -104,22 +104,22 @@ describe("a reflector", () => {
     );
     await clock.advance(0);
     await reflector.synced;
-    expect(script.asked).toEqual(["list 500", "list 500 next", "watch 100 450"]);
+    expect(script.asked).toEqual(["list 32", "list 64 next", "watch 100 450"]);
     expect(keys()).toEqual(["a", "b"]);
   });
 
-  it("shows nothing of a list that breaks off in the middle, and starts it over", async () => {
+  it("starts over a list that breaks off in the middle, and drops what the second one doesn't have", async () => {
     const { script, keys, clock, errors } = start(
       { items: [item("a", "1")], resourceVersion: "90", continue: "next" },
       new Error("reset"),
       onePage([item("c", "3")]),
     );
     await clock.advance(0);
-    expect(keys()).toEqual([]);
+    expect(keys()).toEqual(["a"]);
     expect(errors).toEqual(["reset 800"]);
     await clock.advance(800);
     expect(keys()).toEqual(["c"]);
-    expect(script.asked.slice(0, 3)).toEqual(["list 500", "list 500 next", "list 500"]);
+    expect(script.asked.slice(0, 3)).toEqual(["list 32", "list 64 next", "list 32"]);
   });
 
   it("follows events in order and goes on from the last version when the watch ends", async () => {
@@ -164,7 +164,7 @@ describe("a reflector", () => {
     await clock.advance(0);
     await script.emit(expired);
     await clock.advance(1_000);
-    expect(script.asked.slice(2)).toEqual(["list 500", "watch 200 450"]);
+    expect(script.asked.slice(2)).toEqual(["list 32", "watch 200 450"]);
     expect(keys()).toEqual(["b"]);
   });
 

@@ -66,26 +66,47 @@ describe("a store", () => {
   it("drops what a list doesn't have, but only within the list's scope", () => {
     const { store } = newStore();
     for (const key of ["x/a", "x/b", "y/c"]) store.set(item(key, "1"));
-    store.replace([item("x/b", "2")], ({ key }) => key.startsWith("x/"));
+    store.retain(new Set(["x/b"]), ({ key }) => key.startsWith("x/"));
     expect([...store.values()].map(({ key }) => key)).toEqual(["x/b", "y/c"]);
-    store.replace([]);
+    store.retain(new Set());
     expect(store.size).toBe(0);
   });
 
-  it("tells of all that a list brings as the apiserver's doing", () => {
+  it("tells of what a list doesn't have as the apiserver's doing", () => {
     const { store, heard } = newStore();
     store.set(item("a", "1"));
     store.set(item("b", "1"));
     heard.length = 0;
-    store.replace([item("a", "2"), item("c", "1")]);
-    expect(heard).toEqual(["1→2 watch", "-→1 watch", "1→- watch"]);
+    store.retain(new Set(["a"]));
+    expect(heard).toEqual(["1→- watch"]);
   });
 
-  it("keeps what a list has under another uid, as the new object that it is", () => {
-    const { store } = newStore();
-    store.set(item("a", "10"));
-    store.replace([item("a", "3", { uid: "new" })]);
-    expect(store.get("a")?.uid).toBe("new");
+  it("tells the other listeners, and of other objects, when one listener throws", () => {
+    const odd: string[] = [];
+    const store = new Store<Item>((error, key) => odd.push(`${key}: ${(error as Error).message}`));
+    const heard: string[] = [];
+    store.listen((_before, after) => {
+      if (after?.key === "odd") throw new Error("no such field");
+    });
+    store.listen((_before, after) => heard.push(after?.key ?? "-"));
+    store.set(item("odd", "1"));
+    store.set(item("even", "1"));
+    expect(heard).toEqual(["odd", "even"]);
+    expect(odd).toEqual(["odd: no such field"]);
+  });
+
+  it("exchanges the form of a state, without a word, and only of that very state", () => {
+    const { store, heard } = newStore();
+    store.set(item("a", "1"));
+    heard.length = 0;
+    const other = item("a", "1", { terms: ["y"] });
+    expect(store.exchange(other)).toBe(true);
+    expect(store.get("a")).toBe(other);
+    expect(store.exchange(item("a", "2"))).toBe(false);
+    expect(store.exchange(item("a", "1", { uid: "new" }))).toBe(false);
+    expect(store.exchange(item("b", "1"))).toBe(false);
+    expect(store.get("a")).toBe(other);
+    expect(heard).toEqual([]);
   });
 });
 
@@ -105,12 +126,12 @@ describe("an index", () => {
     const index = new Index(store, ({ terms }) => terms);
     store.set(item("a", "1", { terms: ["x", "y"] }));
     store.set(item("b", "1", { terms: ["x"] }));
-    expect(index.get("x")).toEqual(["a", "b"]);
+    expect([...index.get("x")]).toEqual(["a", "b"]);
     store.set(item("a", "2", { terms: ["y"] }));
-    expect(index.get("x")).toEqual(["b"]);
+    expect([...index.get("x")]).toEqual(["b"]);
     store.delete("b", "uid-b");
-    expect(index.get("x")).toEqual([]);
-    expect(index.get("never")).toEqual([]);
+    expect([...index.get("x")]).toEqual([]);
+    expect([...index.get("never")]).toEqual([]);
   });
 });
 

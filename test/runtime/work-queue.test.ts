@@ -18,6 +18,7 @@ const newQueue = (
     bulkFrom: "bulk",
     bulkWorkers,
     mostPerTurn,
+    shareOf: (key) => key.split("/")[0] ?? "",
     togetherMs,
     backoff: { firstMs: 1000, mostMs: 8000 },
     clock,
@@ -53,6 +54,24 @@ describe("the queue", () => {
       "n2",
       "b1",
     ]);
+  });
+
+  it("lets shares take turns within a lane, so that a flood of one holds up nobody else", async () => {
+    for (let index = 0; index < 100; index++) queue.add(`flood/${index}`, "normal");
+    queue.add("victim/a", "normal");
+    queue.add("other/b", "normal");
+    queue.add("victim/c", "normal");
+    const order = [];
+    for (let turn = 0; turn < 6; turn++) order.push(await takeNow());
+    expect(order).toEqual(["flood/0", "victim/a", "other/b", "flood/1", "victim/c", "flood/2"]);
+  });
+
+  it("begins one of four turns with a bulk lane, so that no flood before it holds it up for good", async () => {
+    for (let index = 0; index < 100; index++) queue.add(`flood/${index}`, "urgent");
+    queue.add("victim/a", "bulk");
+    const order = [];
+    for (let turn = 0; turn < 5; turn++) order.push(await takeNow());
+    expect(order).toEqual(["flood/0", "flood/1", "flood/2", "victim/a", "flood/3"]);
   });
 
   it("holds a key once, in the most urgent lane that it was added to", async () => {
@@ -343,6 +362,9 @@ describe("the queue, against a model", () => {
             if (!before || rank < before.rank) model.ready.set(name, { rank, order: model.order++ });
           }
         };
+        let takes = 0;
+        /** One of four turns begins with the bulk lane. */
+        const turnOf = (rank: number) => (takes % 4 === 3 && rank === lanes.length - 1 ? -1 : rank);
         for (const each of commands) {
           if (each.kind === "add") {
             real.add(each.key, each.lane);
@@ -361,13 +383,16 @@ describe("the queue, against a model", () => {
             for (const [name, { rank }] of due) makeReady(name, rank);
           } else if (each.kind === "take") {
             const [expected] =
-              [...model.ready].sort(([, x], [, y]) => x.rank - y.rank || x.order - y.order)[0] ?? [];
+              [...model.ready].sort(
+                ([, x], [, y]) => turnOf(x.rank) - turnOf(y.rank) || x.order - y.order,
+              )[0] ?? [];
             expect(real.readyCount).toBe(model.ready.size);
             if (expected === undefined) continue;
             const taken = await real.take();
             // Keys that became due in the same instant may swap places.
             const rankOf = (name: string | undefined) => model.ready.get(name ?? "")?.rank;
             expect(rankOf(taken?.key)).toBe(rankOf(expected));
+            takes++;
             model.ready.delete(taken!.key);
             model.working.add(taken!.key);
           } else {

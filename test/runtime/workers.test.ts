@@ -9,6 +9,7 @@ const newQueue = () =>
     lanes: ["one"],
     bulkFrom: "one",
     bulkWorkers: 10,
+    shareOf: () => "",
     mostPerTurn: 10,
     togetherMs: 0,
     backoff: { firstMs: 1, mostMs: 1 },

@@ -44,9 +44,11 @@ export function observed(parts: Partial<Observed> = {}, spec: Record<string, unk
     targetRefused: false,
     otherManagers: [],
     targetUnseen: false,
-    rivals: [],
+    winner: undefined,
     abandoned: undefined,
     digestKey,
+    verify: false,
+    leastRefreshMs: 0,
     now: "2026-05-01T00:00:00.000Z",
     ...parts,
   };

@@ -19,12 +19,18 @@ export class Sight<T extends KubeObject> {
     sight.#store.listen(() => {
       for (const look of sight.#waiting) look();
     });
-    const reflector = new Reflector({
+    const reflector = new Reflector<Stored & { readonly object: T }>({
       name: type.plural,
-      collection: collectionOf(api, type, selection, (object) => {
-        const { name, namespace = "", uid = "", resourceVersion = "" } = object.metadata;
-        return { key: `${namespace}/${name}`, uid, resourceVersion, object: object as T };
-      }),
+      collection: collectionOf(
+        api,
+        type,
+        selection,
+        (object): Stored & { readonly object: T } => {
+          const { name, namespace = "", uid = "", resourceVersion = "" } = object.metadata;
+          return { key: `${namespace}/${name}`, uid, resourceVersion, object: object as T };
+        },
+        ({ metadata }, error) => process.stderr.write(`    ${metadata.name}: ${String(error)}\n`),
+      ),
       store: sight.#store,
       clock: systemClock,
       random: Math.random,

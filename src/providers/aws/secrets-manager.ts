@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import {
   BatchGetSecretValueCommand,
   DescribeSecretCommand,
@@ -32,8 +33,9 @@ export interface AwsConnection {
   /** Absent: the SDK's default chain. */
   readonly credentials?: AwsCredentials | undefined;
   readonly endpoint?: string | undefined;
-  /** Calls at once; each needs a connection of its own. */
+  /** Connections; each call at once needs its own. */
   readonly maxConcurrent: number;
+  readonly lookup?: LookupFunction | undefined;
 }
 
 const CURRENT = "AWSCURRENT";
@@ -42,12 +44,13 @@ const BATCH = 20;
 const PAGE = 100;
 
 export function openSecretsManager(connection: AwsConnection): SecretReader {
-  const { region, credentials, endpoint, maxConcurrent } = connection;
+  const { region, credentials, endpoint, maxConcurrent, lookup } = connection;
+  const agent = { maxSockets: maxConcurrent, ...(lookup ? { lookup } : {}) };
   const config: SecretsManagerClientConfig = {
     region,
     // Retries are the fetch layer's: it knows who else is calling.
     maxAttempts: 1,
-    requestHandler: { httpAgent: { maxSockets: maxConcurrent }, httpsAgent: { maxSockets: maxConcurrent } },
+    requestHandler: { httpAgent: agent, httpsAgent: agent },
     ...(endpoint ? { endpoint } : {}),
     ...(credentials
       ? {
