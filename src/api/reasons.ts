@@ -51,7 +51,11 @@ export const reasons = {
     stalled: true,
     meaning: "A value can't become a Secret as it is; the message says which and why.",
   },
-  TooLarge: { stalled: true, meaning: "The data exceeds what a Secret can hold (1 MiB)." },
+  TooLarge: {
+    stalled: true,
+    meaning:
+      "The data exceeds what a Secret can hold (1 MiB), or the manifest or the work that it causes exceeds a bound.",
+  },
   TargetConflict: { stalled: true, meaning: "The Secret belongs to someone else." },
   TargetNotFound: { stalled: false, meaning: "creationPolicy Merge needs a Secret that exists." },
   TargetImmutable: {
@@ -69,6 +73,9 @@ export type Reason = keyof typeof reasons;
 
 /** Reasons of failures; everything but the good ends. */
 export type FailureReason = Exclude<Reason, "Synced" | "Suspended" | "Deleted">;
+
+export const isFailure = (reason: Reason): reason is FailureReason =>
+  reason !== "Synced" && reason !== "Suspended" && reason !== "Deleted";
 
 /** A cause and a sentence that is the same on every retry: no request ids, counts or times, and never a value. */
 export interface Failure {

@@ -1,10 +1,20 @@
-import type { Failure } from "../api/reasons.ts";
+import { isFailure, type Failure } from "../api/reasons.ts";
 import { contentSteps, type Content } from "../plan/content.ts";
 import type { LiveTarget } from "../plan/live-target.ts";
 import type { Observed } from "../plan/observed.ts";
-import { isUnchanged, needs, plan, planFailure, planUnchanged, refreshMs, type Plan } from "../plan/plan.ts";
+import { liveRecord } from "../plan/live-record.ts";
+import {
+  isStalled,
+  isUnchanged,
+  needs,
+  plan,
+  planFailure,
+  planUnchanged,
+  refreshMs,
+  type Plan,
+} from "../plan/plan.ts";
 import { tellsChange, tellsVersions } from "../plan/report.ts";
-import type { FetchedValues } from "../plan/sources.ts";
+import { contentFingerprint, versionsOf, type FetchedValues } from "../plan/sources.ts";
 import { requestOf, type Trigger } from "../plan/trigger.ts";
 import { withheldKeys } from "../plan/withheld.ts";
 import { Work, type Steps } from "../plan/work.ts";
@@ -31,6 +41,8 @@ export interface Decision {
   readonly nextRotation?: number | undefined;
   /** What was fetched was written, whether it had changed or not. */
   readonly verified?: boolean;
+  /** Although it failed, the sources are looked at again at the next refresh: they may have changed. */
+  readonly lookSoon?: boolean;
   /** Who was asked. */
   readonly clients?: ReadonlySet<object>;
 }
@@ -94,7 +106,20 @@ export function newDecider(options: {
       if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
         return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
     }
-    const verify = trigger === "Request" || freshness.mustVerify(key);
+    const stalled = trigger === "Request" ? undefined : freshness.stalledBy(key);
+    if (stalled) {
+      const versions = await waitFor(task, (signal) =>
+        fetcher.versions(sources, metadata.namespace, freshAfter, signal),
+      );
+      const isSame =
+        versions.ok &&
+        versions.value !== undefined &&
+        contentFingerprint(observed.spec, versions.value) === stalled.fingerprint;
+      if (isSame) return { plan: planFailure(observed, stalled.failure), lookSoon: true };
+    }
+    // What was written a moment before a crash needs no such look.
+    const isTold = tellsChange(observed, liveRecord(observed));
+    const verify = (trigger === "Request" && isTold) || freshness.mustVerify(key);
     return waitFor(task, (signal) =>
       fetcher.values(sources, metadata.namespace, freshAfter, signal, async (values) => {
         if (!values.ok) return { plan: planFailure(observed, values.failure) };
@@ -102,10 +127,30 @@ export function newDecider(options: {
         // The change is as of now, and not of the time before the provider answered.
         const now = new Date(clock.now()).toISOString();
         const made = await planOf({ ...observed, now, verify }, fetched, signal);
-        return { plan: made, fetched, nextRotation, verified: verify, clients: values.clients };
+        noteStalled(key, observed, fetched, made);
+        return {
+          plan: made,
+          fetched,
+          nextRotation,
+          verified: verify,
+          lookSoon: true,
+          clients: values.clients,
+        };
       }),
     );
   };
+
+  /** What these versions give is no Secret: as long as they are the same, the work isn't done again. */
+  function noteStalled(key: string, { spec }: Observed, fetched: FetchedValues, made: Plan): void {
+    const { reason, message, withheld } = made.verdict;
+    if (!isStalled(reason) || withheld) return;
+    const versions = versionsOf(fetched);
+    if (versions && isFailure(reason))
+      freshness.stalled(key, {
+        fingerprint: contentFingerprint(spec, versions),
+        failure: { reason, message },
+      });
+  }
 
   async function planOf(observed: Observed, fetched: FetchedValues, signal: AbortSignal): Promise<Plan> {
     const work = new Work();

@@ -1,3 +1,4 @@
+import type { Failure } from "../api/reasons.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /**
@@ -21,14 +22,23 @@ interface Entry {
   /** Milliseconds since 1970. */
   nextRotation?: number | undefined;
   mustLook?: boolean;
+  stalled?: Stalled & { readonly until: number };
   /** Monotonic time when the content was last written, or first seen as unchanged. */
   verifiedAt?: number;
   /** Clients of the providers that it waits for to answer again. */
   waitsFor?: ReadonlySet<object> | undefined;
 }
 
+/** What these versions of the sources give can't become a Secret. */
+export interface Stalled {
+  readonly fingerprint: string;
+  readonly failure: Failure;
+}
+
 /** How late an object may be before it counts as overdue. */
 export const GRACE_MS = 60_000;
+/** A stalled object is tried again so often: what a person mends may not show in the cluster. */
+export const STALLED_MS = 5 * 60_000;
 /** Each key is read exactly as often. */
 const VERIFY_MS = 10 * 60_000;
 
@@ -56,7 +66,9 @@ export class Freshness {
   expire(key: string): void {
     this.#epochs.set(key, this.epoch(key) + 1);
     const entry = this.#entries.get(key);
-    if (entry) this.#entries.set(key, { ...entry, fresh: undefined, mustLook: true });
+    if (!entry) return;
+    const { stalled: _seenBefore, ...rest } = entry;
+    this.#entries.set(key, { ...rest, fresh: undefined, mustLook: true });
   }
 
   /** To be asked before a look, and given with what it found. */
@@ -98,15 +110,30 @@ export class Freshness {
 
   /** `waitsFor`: clients of the providers whose return ends the failure. */
   failed(key: string, retryInMs: number, waitsFor?: ReadonlySet<object>): void {
-    const { lastSuccess, nextRotation, verifiedAt, mustLook = false } = this.#entries.get(key) ?? {};
+    const { lastSuccess, nextRotation, verifiedAt, stalled, mustLook = false } = this.#entries.get(key) ?? {};
     this.#entries.set(key, {
       mustLook,
       nextRotation,
       dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
       waitsFor,
       ...(verifiedAt === undefined ? {} : { verifiedAt }),
+      ...(stalled === undefined ? {} : { stalled }),
       ...(lastSuccess === undefined ? {} : { lastSuccess }),
     });
+  }
+
+  stalled(key: string, stalled: Stalled): void {
+    const entry = this.#entries.get(key) ?? { dueBy: Infinity };
+    this.#entries.set(key, {
+      ...entry,
+      stalled: { ...stalled, until: this.#clock.monotonic() + STALLED_MS },
+    });
+  }
+
+  /** undefined once it is time to try again all the same. */
+  stalledBy(key: string): Stalled | undefined {
+    const { stalled } = this.#entries.get(key) ?? {};
+    return stalled && this.#clock.monotonic() < stalled.until ? stalled : undefined;
   }
 
   forget(key: string): void {

@@ -1,4 +1,4 @@
-import type { Failure, Reason } from "../api/reasons.ts";
+import { isFailure, type Failure, type Reason } from "../api/reasons.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
@@ -15,7 +15,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
 import { freshFor, type Decision, type Due, type newDecider, type Task } from "./decide.ts";
 import type { EventNote } from "./events.ts";
-import type { Freshness } from "./freshness.ts";
+import { STALLED_MS, type Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
 import { TargetExistsError, type Applied } from "./apply.ts";
 import { notesOf } from "./report.ts";
@@ -74,9 +74,6 @@ export type Next =
   | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
   | { readonly kind: "never"; readonly result: ReconcileResult }
   | { readonly kind: "backoff"; readonly atLeastMs: number };
-
-/** A stalled object is looked at again so often: what a person mends may not show in the cluster. */
-const STALLED_MS = 5 * 60_000;
 
 export function newReconciler(options: ReconcilerOptions) {
   const {
@@ -195,7 +192,7 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     verdict: Verdict,
     restartProblem: string | undefined,
-    { freshUntil, nextRotation, verified = false, clients }: Decision,
+    { freshUntil, nextRotation, verified = false, lookSoon = false, clients }: Decision,
     epoch: number,
   ): Next {
     const { reason, retryAfterMs = 0 } = verdict;
@@ -204,8 +201,8 @@ export function newReconciler(options: ReconcilerOptions) {
       const result = isStalled(reason) ? "stalled" : "retry";
       freshness.failed(key, STALLED_MS, waitingReasons.has(reason) ? clients : undefined);
       if (result === "retry") return { kind: "backoff", atLeastMs: retryAfterMs };
-      // What a person must mend is not tried more often than that: each try may take much work.
-      const waitMs = verdict.withheld ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
+      // Only a change of the sources may come before: whatever else mends it wakes the object.
+      const waitMs = lookSoon ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
       return { kind: "at", at: now + waitMs, result };
     }
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
@@ -251,8 +248,6 @@ const waitingReasons: ReadonlySet<Reason> = new Set([
   "RateLimited",
   "AuthenticationFailed",
 ]);
-
-const isFailure = (reason: Reason): boolean => !["Synced", "Suspended", "Deleted"].includes(reason);
 
 /** Somebody else's Secret was in the way, so look before anything is fetched. */
 const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>

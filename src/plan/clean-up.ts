@@ -14,6 +14,10 @@ export function cleanUp(observed: Observed): readonly Step[] {
   return steps;
 }
 
+/** Keys that this SecretSync, under an earlier spec, or one that is gone wrote into the target: nobody holds them any more. */
+export const leftKeys = (observed: Observed): readonly string[] =>
+  leftManagers(observed).flatMap((manager) => observed.target?.dataKeys[manager] ?? []);
+
 /**
  * Managers on the target that write it no more: of this SecretSync from before its creationPolicy changed, and of
  * SecretSyncs that are gone. What they still own nobody would ever change or remove, an owner reference among it.

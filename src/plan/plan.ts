@@ -4,7 +4,7 @@ import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { changedKeys, changeOf } from "./change.ts";
-import { cleanUp, deletionOf } from "./clean-up.ts";
+import { cleanUp, deletionOf, leftKeys } from "./clean-up.ts";
 import { buildContent, type Content } from "./content.ts";
 import {
   digestContent,
@@ -145,7 +145,7 @@ function planWrite(
     kind: "applySecret",
     fieldManager: targetFieldManager(observed),
     // Of a Secret that is somebody else's, only what we added before may be taken back.
-    ...(merges(observed) ? { ownKeys: Object.keys(before?.digests ?? {}) } : {}),
+    ...(merges(observed) ? { ownKeys: [...Object.keys(before?.digests ?? {}), ...leftKeys(observed)] } : {}),
     name: targetName(observed),
     namespace: metadata.namespace,
     ...(target ? { uid: target.uid } : {}),

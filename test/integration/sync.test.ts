@@ -403,7 +403,7 @@ describe("walls between namespaces", () => {
     } as KubeObject;
     await api.apply(resources.secretProvider, withKeys, { fieldManager: "user", force: true }, signal);
     expect((await ns.untilReason(name, "CredentialsNotFound")).message).toContain(
-      `Secret ${namespace}/keys doesn't exist`,
+      "Secret keys doesn't exist, or lacks one of the keys accessKeyID, secretAccessKey",
     );
     const keys = {
       metadata: { name: "keys", namespace },

@@ -30,6 +30,7 @@ const name = (description: string) =>
     .regex(/^([a-z]([-a-z0-9]{0,48}[a-z0-9])?)?$/, "must be a short DNS label")
     .default("")
     .meta({ description });
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const flag = (description: string, fallback: boolean) => z.boolean().default(fallback).meta({ description });
 const strings = (description: string) => z.record(z.string(), z.string()).default({}).meta({ description });
 /** Fields of Kubernetes' own, which the apiserver checks. */
@@ -162,6 +163,10 @@ export const chartValues = z.strictObject({
     "Lets SecretProviders of namespaces use the operator's own AWS identity. Whoever may write one then reads all that it may read.",
     false,
   ),
+  awsRegions: z
+    .array(z.string().regex(/^[-a-z0-9*]+$/, "must be a region such as eu-west-1, or eu-*"))
+    .default([])
+    .meta({ description: "AWS regions that providers may name, such as eu-west-1 or eu-*. Empty: any." }),
   concurrent: z
     .int()
     .min(1)
@@ -172,6 +177,15 @@ export const chartValues = z.strictObject({
     "Readiness and last success of each SecretSync as metrics. Switch off in large clusters.",
     true,
   ),
+  metrics: group("How metrics are served.", {
+    auth: z.enum(["none", "token"]).default("none").meta({
+      description:
+        "token: who scrapes must show a token of the cluster that may get /metrics; the chart's ClusterRole NAME.metrics lets.",
+    }),
+    tlsSecretName: text(
+      "Secret of type kubernetes.io/tls with which they are served. Empty: plain HTTP. Restart the pods when it is renewed.",
+    ),
+  }),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error"])
     .default("info")
@@ -190,7 +204,14 @@ export const chartValues = z.strictObject({
 
   serviceAccount: group("The operator's ServiceAccount.", {
     create: flag("Create it. False: serviceAccount.name must exist.", true),
-    name: text("Its name. Default: the name of the release."),
+    name: z
+      .string()
+      .regex(
+        /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$/,
+        "must be the name of a ServiceAccount; it stands in the admission policies",
+      )
+      .default("")
+      .meta({ description: "Its name. Default: the name of the release." }),
     annotations: strings("For example eks.amazonaws.com/role-arn: the AWS identity of the operator."),
     labels: strings("More labels."),
   }),
@@ -223,7 +244,8 @@ export const chartValues = z.strictObject({
       .regex(/^(([0-9]+)(s|m|h))*$/, "must be a duration such as 30s")
       .default("")
       .meta({
-        description: "SecretSyncs that refresh more often are refused, for example 1m. Empty: no limit.",
+        description:
+          "SecretSyncs that refresh more often are refused, for example 1m; and however often a refresh is asked for, the operator holds to it. Empty: no limit.",
       }),
   }),
 
@@ -284,10 +306,25 @@ export const chartValues = z.strictObject({
         .default([443, 6443])
         .meta({ description: "TCP ports of the apiserver and of AWS." }),
       egressTo: rawList("Peers that these ports lead to, such as an ipBlock for each. Empty: anywhere."),
+      ingressFrom: rawList(
+        "Peers that may scrape metrics, such as the namespace of Prometheus. Empty: every pod.",
+      ),
       cloudIdentity: flag(
         "Let out what asks the node for an identity: EKS Pod Identity, and instance metadata.",
         true,
       ),
+    },
+  ),
+
+  resourceQuotas: group(
+    "ResourceQuotas: how many objects of the operator a namespace may have. Each is bounded in size.",
+    {
+      namespaces: z
+        .array(z.string().regex(DNS_LABEL, "must be the name of a namespace"))
+        .default([])
+        .meta({ description: "Namespaces that get one." }),
+      secretSyncs: z.int().min(0).default(500).meta({ description: "SecretSyncs in each." }),
+      secretProviders: z.int().min(0).default(50).meta({ description: "SecretProviders in each." }),
     },
   ),
 

@@ -77,6 +77,26 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   resources: [clustersecretproviders]
   verbs: [list, watch]
 {{- end }}
+{{- if eq .Values.metrics.auth "token" }}
+# Whether who scrapes may.
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+- apiGroups: [authorization.k8s.io]
+  resources: [subjectaccessreviews]
+  verbs: [create]
+{{- end }}
+{{- end }}
+
+{{/* What of an endpoint the Prometheus Operator must know to be let in. */}}
+{{- define "secretsync.scrape" -}}
+{{- if .Values.metrics.tlsSecretName }}
+scheme: https
+tlsConfig: {serverName: {{ include "secretsync.fullname" . }}-metrics.{{ .Release.Namespace }}.svc, insecureSkipVerify: true}
+{{- end }}
+{{- if eq .Values.metrics.auth "token" }}
+bearerTokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token
+{{- end }}
 {{- end }}
 
 {{/* Policies for everybody hold where the operator works. */}}
