@@ -24,13 +24,16 @@ demo: dist/operator.mjs ## Show the main job on a real cluster (DEMO_EXIT=1 ends
 	@node tools/demo.ts
 
 test: dist/operator.mjs ## Run all tests on a real cluster; the last line counts them
-	@node tools/test.ts unit integration e2e install
+	@node tools/test.ts unit integration redteam e2e install
 
 test-unit: node_modules/.installed ## Run the tests that need no cluster, with coverage of the core
 	@node tools/test.ts unit
 
 test-integration: dist/operator.mjs ## Run the tests on a real control plane
 	@node tools/test.ts integration
+
+redteam: dist/operator.mjs ## Attack the operator as a tenant, and as whoever has taken it over
+	@node tools/test.ts redteam
 
 test-e2e: dist/operator.mjs ## Run the tests with real pods
 	@node tools/test.ts e2e
@@ -72,4 +75,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration test-e2e test-install verify generate config format image sbom bench cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration redteam test-e2e test-install verify generate config format image sbom bench cluster-up cluster-down clean

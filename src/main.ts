@@ -15,20 +15,41 @@ import { wire } from "./wire.ts";
 declare const SECRETSYNC_VERSION: string;
 const version = typeof SECRETSYNC_VERSION === "string" ? SECRETSYNC_VERSION : "dev";
 
-const parsed = parseOptions(process.argv.slice(2), process.env);
-switch (parsed.kind) {
-  case "help":
-    process.stdout.write(`${parsed.text}\n`);
-    break;
-  case "version":
-    process.stdout.write(`${version}\n`);
-    break;
-  case "problem":
-    process.stderr.write(`secretsync: ${parsed.text}\n`);
-    process.exitCode = 2;
-    break;
-  case "options":
-    await start(parsed.options);
+const [command, ...rest] = process.argv.slice(2);
+if (command === "check") process.exitCode = await runCheck(rest);
+else await operate();
+
+async function operate(): Promise<void> {
+  const parsed = parseOptions(process.argv.slice(2), process.env);
+  switch (parsed.kind) {
+    case "help":
+      process.stdout.write(`${parsed.text}\n`);
+      break;
+    case "version":
+      process.stdout.write(`${version}\n`);
+      break;
+    case "problem":
+      process.stderr.write(`secretsync: ${parsed.text}\n`);
+      process.exitCode = 2;
+      break;
+    case "options":
+      await start(parsed.options);
+  }
+}
+
+async function runCheck(argv: readonly string[]): Promise<number> {
+  const { check } = await import("./cli/check.ts");
+  return check({
+    argv,
+    readStdin: () => readFileSync(0, "utf8"),
+    connect() {
+      const transport = newTransport(loadKubeConfig(), systemClock);
+      return { api: newKubeApi(transport), close: () => transport.close() };
+    },
+    out: (text) => process.stdout.write(text),
+    fail: (text) => process.stderr.write(text),
+    colour: process.stdout.isTTY && !process.env["NO_COLOR"],
+  });
 }
 
 async function start(options: Options): Promise<void> {

@@ -179,6 +179,8 @@ function help(): string {
     `${"  --version".padEnd(38)} Prints the version.`,
     `${"  --help".padEnd(38)} Prints this.`,
     "",
+    "operator.mjs check [-f FILE]: which SecretSyncs and providers this version refuses, in files or in the cluster.",
+    "",
     "The cluster comes from KUBECONFIG, ~/.kube/config or the pod's service account.",
     "The AWS SDK's own variables work: AWS_REGION, AWS_PROFILE, AWS_ENDPOINT_URL_SECRETS_MANAGER and so on.",
   ].join("\n");

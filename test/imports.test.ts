@@ -43,6 +43,10 @@ const doors: Readonly<
       "@opentelemetry/sdk-trace",
     ],
   },
+  cli: {
+    rooms: ["api", "kube"],
+    packages: ["node:fs", "node:path", "node:util", "yaml"],
+  },
   controller: {
     rooms: ["api", "plan", "providers", "restart", "runtime", "kube"],
     types: ["fetch", "telemetry"],

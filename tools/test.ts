@@ -27,9 +27,12 @@ const suites: Readonly<Record<string, readonly string[]>> = {
     "/test/integration/",
     "/test/e2e/",
     "/test/install/",
+    "/test/redteam/",
   ],
   integration: ["--testPathPatterns", "/test/integration/", ...cluster, "--maxWorkers=2"],
   e2e: ["--testPathPatterns", "/test/e2e/", ...cluster, "--maxWorkers=2"],
+  // One operator serves all of them, as one serves a whole cluster.
+  redteam: ["--testPathPatterns", "/test/redteam/", ...cluster, "--maxWorkers=1"],
   // The operator of a chart may serve the whole cluster, so nothing else runs beside it.
   install: ["--testPathPatterns", "/test/install/", ...cluster, "--maxWorkers=1"],
 };

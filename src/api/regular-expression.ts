@@ -30,11 +30,11 @@ export const LARGEST_PATTERN = 500;
 export const LARGEST_PATTERNS = 5_000;
 
 /**
- * The most instructions that a pattern can compile to, without compiling it: RE2 makes one for each character at most, and
- * writes out what is counted, up to twice. Holds for patterns that are modest.
+ * The most instructions that a pattern can compile to, without compiling it: RE2 makes one for each character at most, two
+ * for an alternative, and writes out what is counted, up to twice. Holds for patterns that are modest.
  */
 export function patternSize(source: string): number {
-  let size = source.length + 2;
+  let size = source.length + source.split("|").length + 1;
   for (const [, least = "0", most = ""] of source.matchAll(/\{(\d+)(?:,(\d*))?\}/g))
     size += 2 * Math.max(Number(least), Number(most));
   return size;

@@ -1,22 +1,38 @@
 import { listOf, recordOf, textOf } from "./loose.ts";
+import { parseSpec } from "./parse.ts";
 import type { Failure } from "./reasons.ts";
 import { compilePattern, LARGEST_PATTERN, LARGEST_PATTERNS, patternSize } from "./regular-expression.ts";
+import { secretSyncSpec, type SecretSyncSpec } from "./secret-sync.ts";
 
 /**
  * Bounds on a whole SecretSync that no field's schema can say. They are looked at before the spec is parsed, since parsing
  * compiles its patterns. What passed them once and doesn't any more keeps its Secret: nothing is read or written.
  */
 
+export type ParsedSync =
+  { readonly ok: true; readonly value: SecretSyncSpec } | { readonly ok: false; readonly failure: Failure };
+
+/** `bytes`: of the spec as JSON. */
+export function parseSync(spec: unknown, bytes: number): ParsedSync {
+  const problem =
+    (bytes > LARGEST_SPEC ? tooLargeSpec(bytes) : undefined) ??
+    providersProblem(spec) ??
+    patternProblem(spec);
+  if (problem) return { ok: false, failure: problem };
+  const parsed = parseSpec(secretSyncSpec, spec);
+  return parsed.ok ? parsed : { ok: false, failure: invalid(parsed.problems.join("; ")) };
+}
+
 /** Bytes of a spec as JSON. A spec of 256 entries takes some 40 KiB. */
 export const LARGEST_SPEC = 128 * 1024;
 
-export const tooLargeSpec = (bytes: number): Failure => ({
+const tooLargeSpec = (bytes: number): Failure => ({
   reason: "TooLarge",
   message: `spec: takes ${kib(bytes)} KiB as JSON, and may take ${kib(LARGEST_SPEC)} KiB; split it over several SecretSyncs`,
 });
 
 /** What about the patterns of a spec is too large; undefined for nothing. Takes a spec of any shape. */
-export function patternProblem(spec: unknown): Failure | undefined {
+function patternProblem(spec: unknown): Failure | undefined {
   let total = 0;
   for (const { field, source } of patternsOf(spec)) {
     const size = patternSize(source);
@@ -91,7 +107,7 @@ export function providersNamed(spec: unknown): readonly { readonly kind: string;
 /** Provider objects that one SecretSync may read. */
 const MOST_PROVIDERS = 16;
 
-export const providersProblem = (spec: unknown): Failure | undefined =>
+const providersProblem = (spec: unknown): Failure | undefined =>
   providersNamed(spec).length > MOST_PROVIDERS
     ? invalid(`spec: reads more than ${MOST_PROVIDERS} providers; split it over several SecretSyncs`)
     : undefined;

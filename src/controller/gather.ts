@@ -1,8 +1,6 @@
-import { parseSpec } from "../api/parse.ts";
 import { FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
-import type { Failure } from "../api/reasons.ts";
-import { patternProblem, providersProblem, tooLargeSpec } from "../api/secret-sync-bounds.ts";
-import { REFUSED_SECRET_TYPES, secretSyncSpec, type SecretSyncSpec } from "../api/secret-sync.ts";
+import { parseSync, type ParsedSync } from "../api/secret-sync-bounds.ts";
+import { REFUSED_SECRET_TYPES, type SecretSyncSpec } from "../api/secret-sync.ts";
 import { listedObject } from "../kube/collection.ts";
 import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
@@ -14,9 +12,6 @@ import { SecretValue } from "../providers/secret-value.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { projectSync, type SyncObject } from "./sync-object.ts";
 import type { Views } from "./views.ts";
-
-export type ParsedSync =
-  { readonly ok: true; readonly value: SecretSyncSpec } | { readonly ok: false; readonly failure: Failure };
 
 type SecretObject = KubeObject & { readonly data?: Readonly<Record<string, string>> };
 
@@ -53,7 +48,7 @@ export function newGatherer(options: {
     parse(object: SyncObject): ParsedSync {
       let parsed = parsedSpecs.get(object);
       if (!parsed) {
-        parsed = parseSync(object);
+        parsed = parseSync(object.spec, object.tooLarge ?? 0);
         parsedSpecs.set(object, parsed);
       }
       return parsed;
@@ -161,13 +156,4 @@ export function newGatherer(options: {
       return merging.has(uid) && uid !== object.uid;
     });
   }
-}
-
-function parseSync(object: SyncObject): ParsedSync {
-  if (object.tooLarge !== undefined) return { ok: false, failure: tooLargeSpec(object.tooLarge) };
-  const problem = providersProblem(object.spec) ?? patternProblem(object.spec);
-  if (problem) return { ok: false, failure: problem };
-  const parsed = parseSpec(secretSyncSpec, object.spec);
-  if (parsed.ok) return parsed;
-  return { ok: false, failure: { reason: "InvalidSpec", message: parsed.problems.join("; ") } };
 }

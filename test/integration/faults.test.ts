@@ -172,6 +172,7 @@ describe("an operator that is killed at a write of a rotation", () => {
       const writesBefore = proxy.writes.filter(({ path }) => !path.includes("/leases")).length;
       const looks = await successor.metric("secretsync_reconcile_total");
       const { name = "" } = (await tenant.syncs())[0]?.metadata ?? {};
+      const version = (await tenant.getSecret(name))?.metadata.resourceVersion;
       await tenant.sync(name, tenant.spec(name), request());
       await until(
         "it has looked",
@@ -183,7 +184,9 @@ describe("an operator that is killed at a write of a rotation", () => {
           .filter(({ path }) => !path.includes("/leases"))
           .slice(writesBefore)
           .map(nameOf),
-      ).toEqual(["PATCH status"]);
+      ).toEqual(["PATCH secrets", "PATCH status"]);
+      // What is asked for is applied, and changes nothing.
+      expect((await tenant.getSecret(name))?.metadata.resourceVersion).toBe(version);
       await successor.stop();
       await proxy.stop();
     },

@@ -38,7 +38,9 @@ export default async function setup(): Promise<void> {
 }
 
 async function start(folder: string, undo: (() => unknown)[]): Promise<void> {
-  const cluster = await startCluster({ node: process.env["SECRETSYNC_TEST_SUITE"] !== "integration" });
+  const cluster = await startCluster({
+    node: !["integration", "redteam"].includes(process.env["SECRETSYNC_TEST_SUITE"] ?? ""),
+  });
   undo.push(() => cluster.stop());
   mkdirSync(path.join(folder, "logs"));
   const ministack = await startMinistack(path.join(folder, "ministack.log"));

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import type { MemoryLimit } from "./memory-limit.ts";
 import { startChild, untilChild, type Child } from "./children.ts";
 import { until } from "./wait.ts";
 
@@ -24,6 +25,8 @@ export async function startOperator(options: {
   env?: Readonly<Record<string, string>>;
   args?: readonly string[];
   nodeArgs?: readonly string[];
+  /** It runs in there, as in a container. */
+  memoryLimit?: MemoryLimit | undefined;
   /** Waits until it leads and works. */
   leading?: boolean;
 }): Promise<OperatorProcess> {
@@ -37,7 +40,11 @@ export async function startOperator(options: {
     ...(options.args ?? []),
   ];
   const env = { ...process.env, ...options.env, KUBECONFIG: options.kubeconfig };
-  const child = startChild("operator", process.execPath, args, { logFile: options.logFile, env });
+  const enter = options.memoryLimit?.enter;
+  const [command, commandArgs] = enter
+    ? ["/bin/sh", ["-c", `${enter}; exec "$0" "$@"`, process.execPath, ...args]]
+    : [process.execPath, args];
+  const child = startChild("operator", command, commandArgs, { logFile: options.logFile, env });
   const logs = () =>
     readFileSync(options.logFile, "utf8")
       .split("\n")

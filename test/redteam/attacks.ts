@@ -1,0 +1,390 @@
+import { createConnection, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { KubeObject } from "../../src/kube/kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import { run } from "../support/kubectl.ts";
+import { request, signal } from "../support/suite.ts";
+import type { Arena } from "./arena.ts";
+
+/**
+ * What a tenant may do to stop, starve or slow others. Each attack is put in place, and some go on while the victim is
+ * probed. `size` scales what there is very much of: tests take less than the benchmark.
+ */
+export interface Attack {
+  /** As docs/security.md names it. */
+  readonly id: string;
+  readonly what: string;
+  launch(arena: Arena, size: Size): Promise<void>;
+  /** Goes on until the signal aborts. */
+  keepUp?(arena: Arena, stop: AbortSignal): Promise<void>;
+}
+
+export type Size = "test" | "bench";
+
+const some = (size: Size, test: number, bench: number) => (size === "test" ? test : bench);
+
+type Spec = Record<string, unknown>;
+const syncOf = (
+  { evil }: Arena,
+  name: string,
+  spec: Spec,
+  annotations: Record<string, string> = {},
+): KubeObject => ({ metadata: { name, namespace: evil, annotations }, spec }) as KubeObject;
+
+/** So many at once, in order. */
+export async function inParallel(count: number, work: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+}
+
+/** A rule that lets the tenant read what it owns, of the same provider identity as everybody. */
+export async function letTenantRead({ api, evil }: Arena): Promise<{ kind: string; name: string }> {
+  const provider = {
+    metadata: { name: `of-${evil}` },
+    spec: {
+      aws: { regions: ["eu-west-1"] },
+      access: [{ namespaces: { names: [evil] }, keys: ["prod/{{namespace}}/**"] }],
+    },
+  } as KubeObject;
+  await api.apply(resources.clusterSecretProvider, provider, { fieldManager: "admin", force: true }, signal);
+  return { kind: "ClusterSecretProvider", name: `of-${evil}` };
+}
+
+const create = ({ tenant }: Arena, object: KubeObject) => tenant.create(resources.secretSync, object, signal);
+
+const oddManagedFields = JSON.stringify([
+  {
+    op: "replace",
+    path: "/metadata/managedFields",
+    value: [
+      {
+        operation: "Update",
+        apiVersion: "v1",
+        fieldsType: "FieldsV1",
+        fieldsV1: { "f:data": { "f:a": {} } },
+      },
+    ],
+  },
+]);
+
+/** A spec that costs as much memory as the schema lets: what stands in it is of no use. */
+export const largeSync = (arena: Arena, index: number): KubeObject =>
+  syncOf(
+    arena,
+    `large-${index}`,
+    {
+      suspend: true,
+      providerRef: { name: "none" },
+      data: Array.from({ length: 256 }, (_, key) => ({
+        secretKey: `k${key}`,
+        remoteRef: { key: "k" },
+        default: "x".repeat(4_096),
+      })),
+    },
+    { note: "x".repeat(200_000) },
+  );
+
+export const forgedSecret = ({ evil }: Arena, index: number): KubeObject =>
+  ({
+    metadata: {
+      name: `forged-${index}`,
+      namespace: evil,
+      labels: { "secretsync.dev/managed": "true" },
+      annotations: {
+        "secretsync.dev/digests": JSON.stringify({
+          key: "k",
+          version: "v",
+          owned: "o",
+          digests: Object.fromEntries(
+            Array.from({ length: 256 }, (_, key) => [`${key}`.padStart(240, "k"), "d".repeat(60)]),
+          ),
+        }),
+        "secretsync.dev/digests-x": "x".repeat(150_000),
+      },
+    },
+  }) as KubeObject;
+
+export const largeDeployment = ({ evil }: Arena, index: number): KubeObject =>
+  ({
+    metadata: { name: `large-${index}`, namespace: evil },
+    spec: {
+      replicas: 0,
+      selector: { matchLabels: { app: "large" } },
+      template: {
+        metadata: { labels: { app: "large" } },
+        spec: {
+          containers: [
+            {
+              name: "c",
+              image: "busybox",
+              env: Array.from({ length: 5_000 }, (_, key) => ({
+                name: `V${key}`,
+                valueFrom: {
+                  secretKeyRef: { name: `${key}`.padStart(50, "s"), key: "k", optional: true },
+                },
+              })),
+            },
+          ],
+        },
+      },
+    },
+  }) as KubeObject;
+
+const pattern = (index: number, unit: string): string => {
+  const head = String(index).padStart(4, "x");
+  return head + unit.repeat(Math.floor((500 - head.length) / unit.length));
+};
+const rewriteAll = (sources: readonly string[]) =>
+  sources.map((source) => ({ regexp: { source, target: "$0" } }));
+
+/** A thousand connections that send half a request each. */
+function halfOpen(url: string, count: number): Socket[] {
+  const { hostname, port } = new URL(url);
+  return Array.from({ length: count }, () => {
+    const socket = createConnection({ host: hostname, port: Number(port) });
+    socket.on("error", () => undefined);
+    socket.write("GET /metrics HTTP/1.1\r\nHost: x\r\n");
+    return socket;
+  });
+}
+
+export const attacks: readonly Attack[] = [
+  {
+    id: "S1",
+    what: "a labelled Secret whose managedFields name no manager",
+    async launch(arena) {
+      const { evil, tenant, tenantFile } = arena;
+      const labels = { "secretsync.dev/managed": "true" };
+      await tenant.create(resources.secret, { metadata: { name: "odd", namespace: evil, labels } }, signal);
+      await run(
+        "--kubeconfig",
+        tenantFile,
+        "patch",
+        "secret",
+        "odd",
+        "-n",
+        evil,
+        "--type=json",
+        "-p",
+        oddManagedFields,
+      );
+      await arena.restart();
+    },
+  },
+  {
+    id: "S2",
+    what: "512 patterns of 14,000 instructions each",
+    async launch(arena) {
+      const patterns = Array.from({ length: 512 }, (_, index) => pattern(index, ".{0,99}"));
+      const dataFrom = Array.from({ length: 32 }, (_, entry) => ({
+        extract: { key: "k" },
+        rewrite: rewriteAll(patterns.slice(entry * 16, entry * 16 + 16)),
+      }));
+      await create(arena, syncOf(arena, "patterns", { providerRef: { name: "none" }, dataFrom }));
+      await arena.restart();
+    },
+  },
+  {
+    id: "S3",
+    what: "SecretSyncs of 1.26 MB, forged records of 220 KB and Deployments of 600 KB, and a restart",
+    async launch(arena, size) {
+      const { tenant } = arena;
+      await inParallel(some(size, 60, 100), (index) => create(arena, largeSync(arena, index)));
+      await inParallel(some(size, 60, 150), (index) =>
+        tenant.create(resources.secret, forgedSecret(arena, index), signal),
+      );
+      await inParallel(some(size, 25, 50), (index) =>
+        tenant.create(resources.Deployment, largeDeployment(arena, index), signal),
+      );
+      await arena.restart();
+    },
+  },
+  {
+    id: "S4",
+    what: "256 properties of one 64 KiB JSON of numbers, each second",
+    async launch(arena) {
+      const providerRef = await letTenantRead(arena);
+      const key = `prod/${arena.evil}/numbers`;
+      arena.aws.put(key, `{"a":[${"1.0,".repeat(16_300)}1]}`);
+      const spec = (property: string) => ({
+        providerRef,
+        refreshInterval: "1s",
+        data: Array.from({ length: 256 }, (_, index) => ({
+          secretKey: `k${index}`,
+          remoteRef: { key, property },
+        })),
+      });
+      for (const [index, property] of ["a", "a", "a.0"].entries())
+        await create(arena, syncOf(arena, `numbers-${index}`, spec(property)));
+    },
+  },
+  {
+    id: "S5",
+    what: "rewrites and finds with the most costly patterns, each second",
+    async launch(arena) {
+      const providerRef = await letTenantRead(arena);
+      const key = `prod/${arena.evil}/names`;
+      const names = Array.from({ length: 30 }, (_, index) => `${index}`.padStart(1_990, "x"));
+      arena.aws.put(key, JSON.stringify(Object.fromEntries(names.map((name) => [name, ""]))));
+      for (let index = 0; index < 200; index++)
+        arena.aws.put(`prod/${arena.evil}/${"x".repeat(400)}${index}`, "v");
+      const costly = [".{0,99}.{0,99}$", "x.*y|x", "(.*x)*y|(x*)*", "[^y]{0,99}x{0,99}y?"];
+      const dataFrom = [
+        ...costly.map((source) => ({ extract: { key }, rewrite: rewriteAll([source, source, source]) })),
+        ...costly.map((source) => ({ find: { name: { regexp: source } } })),
+      ];
+      for (let index = 0; index < 4; index++)
+        await create(
+          arena,
+          syncOf(arena, `costly-${index}`, { providerRef, refreshInterval: "1s", dataFrom }),
+        );
+    },
+  },
+  {
+    id: "S6",
+    what: "SecretSyncs on one target, and two requests a second for one of them",
+    async launch(arena, size) {
+      const spec = {
+        providerRef: { name: "none" },
+        data: [{ secretKey: "a", remoteRef: { key: "k" } }],
+        target: { name: "one" },
+      };
+      await inParallel(some(size, 300, 1_000), (index) =>
+        create(arena, syncOf(arena, `rival-${index}`, spec)),
+      );
+    },
+    async keepUp({ evil, tenant }, stop) {
+      for (let turn = 0; !stop.aborted; turn++) {
+        const metadata = { name: `rival-${turn % 3}`, namespace: evil, annotations: request() };
+        await tenant.apply(
+          resources.secretSync,
+          { metadata } as KubeObject,
+          { fieldManager: "evil", force: true },
+          signal,
+        );
+        await sleep(500);
+      }
+    },
+  },
+  {
+    id: "S7",
+    what: "finds of a namespace that no rule names, each second",
+    async launch(arena) {
+      const providerRef = { kind: "ClusterSecretProvider", name: arena.provider };
+      for (let index = 0; index < 32; index++) {
+        const dataFrom = [{ find: { name: { regexp: `^prod/shop/guess-${index}` } } }];
+        await create(arena, syncOf(arena, `find-${index}`, { providerRef, refreshInterval: "1s", dataFrom }));
+      }
+    },
+  },
+  {
+    id: "S12",
+    what: "32 connections that scrape in a loop, and 300 that never finish their request",
+    launch: () => Promise.resolve(),
+    async keepUp({ operator }, stop) {
+      const sockets = halfOpen(operator.metricsUrl, 300);
+      const scrape = async () => {
+        while (!stop.aborted) {
+          await fetch(operator.metricsUrl)
+            .then((answer) => answer.text())
+            .catch(() => sleep(20));
+        }
+      };
+      await Promise.all(Array.from({ length: 32 }, scrape));
+      for (const socket of sockets) socket.destroy();
+    },
+  },
+  {
+    id: "S14",
+    what: "a find over more than a Secret can hold, each second",
+    async launch(arena, size) {
+      const providerRef = await letTenantRead(arena);
+      const value = "x".repeat(some(size, 16_384, 65_536));
+      for (let index = 0; index < some(size, 1_500, 3_000); index++)
+        arena.aws.put(`prod/${arena.evil}/huge/${index}`, value);
+      for (const [name, path] of [
+        ["all", "huge/"],
+        ["some", "huge/1"],
+      ] as const) {
+        const dataFrom = [{ find: { path: `prod/${arena.evil}/${path}` } }];
+        await create(arena, syncOf(arena, `huge-${name}`, { providerRef, refreshInterval: "1s", dataFrom }));
+      }
+    },
+  },
+  {
+    id: "S15",
+    what: "255 optional versions that don't exist, and objects whose keys don't, each second",
+    async launch(arena, size) {
+      const providerRef = await letTenantRead(arena);
+      const key = `prod/${arena.evil}/one`;
+      arena.aws.put(key, "v");
+      const missing = Array.from({ length: 255 }, (_, index) => ({
+        secretKey: `k${index}`,
+        remoteRef: { key, version: `00000000-0000-0000-0000-${String(index).padStart(12, "0")}` },
+        optional: true,
+      }));
+      const data = [{ secretKey: "one", remoteRef: { key } }, ...missing];
+      await create(arena, syncOf(arena, "versions", { providerRef, refreshInterval: "1s", data }));
+      await inParallel(some(size, 300, 1_000), (index) => {
+        const data = [{ secretKey: "a", remoteRef: { key: `prod/${arena.evil}/none-${index}` } }];
+        return create(arena, syncOf(arena, `none-${index}`, { providerRef, refreshInterval: "1s", data }));
+      });
+    },
+  },
+  {
+    id: "S16",
+    what: "edits of a SecretProvider's limits, without end",
+    async launch(arena) {
+      const { evil, tenant } = arena;
+      const data = { accessKeyID: "dGVzdA==", secretAccessKey: "dGVzdA==" };
+      await tenant.create(
+        resources.secret,
+        { metadata: { name: "keys", namespace: evil }, data } as KubeObject,
+        signal,
+      );
+      await setLimits(arena, 50);
+      const spec = {
+        providerRef: { name: "own" },
+        refreshInterval: "1s",
+        data: [{ secretKey: "a", remoteRef: { key: "k" } }],
+      };
+      await inParallel(20, (index) => create(arena, syncOf(arena, `own-${index}`, spec)));
+    },
+    async keepUp(arena, stop) {
+      for (let turn = 1; !stop.aborted; turn++) await setLimits(arena, 10 + (turn % 5_000));
+    },
+  },
+  {
+    id: "S17",
+    what: "288,000 keys without a byte, each second",
+    async launch(arena) {
+      const providerRef = await letTenantRead(arena);
+      const key = `prod/${arena.evil}/members`;
+      const members = Object.fromEntries(Array.from({ length: 9_000 }, (_, index) => [`k${index}`, ""]));
+      // AWS takes 64 KiB; whoever controls an endpoint may send more.
+      arena.aws.put(key, JSON.stringify(members));
+      const dataFrom = Array.from({ length: 32 }, (_, index) => ({
+        extract: { key },
+        rewrite: [{ regexp: { source: "^", target: `p${index}_` } }],
+      }));
+      await create(arena, syncOf(arena, "members", { providerRef, refreshInterval: "1s", dataFrom }));
+    },
+  },
+];
+
+const setLimits = ({ evil, tenant }: Arena, requestsPerSecond: number) =>
+  tenant.apply(
+    resources.secretProvider,
+    {
+      metadata: { name: "own", namespace: evil },
+      spec: {
+        aws: { regions: ["eu-west-1"], auth: { secretRef: { name: "keys" } } },
+        limits: { requestsPerSecond },
+      },
+    } as KubeObject,
+    { fieldManager: "evil", force: true },
+    signal,
+  );
