@@ -1,0 +1,60 @@
+import { describe, expect, it } from "@jest/globals";
+import { newScrapeGuard } from "../../src/controller/scrape-guard.ts";
+import type { KubeApi } from "../../src/kube/kube-api.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+
+/** An apiserver that knows one token, and lets one user scrape. */
+function newWorld(allowed: readonly string[] = ["prometheus"]) {
+  const asked: string[] = [];
+  let hold: Promise<void> = Promise.resolve();
+  const api = {
+    async create({ kind }: { kind: string }, { spec }: { spec: Record<string, unknown> }) {
+      asked.push(kind);
+      await hold;
+      if (kind === "TokenReview") {
+        const name = /^token-of-(.*)$/.exec(String(spec["token"]))?.[1];
+        const user = { username: name, uid: "u", groups: ["g"] };
+        return { status: name === undefined ? { authenticated: false } : { authenticated: true, user } };
+      }
+      expect(spec["nonResourceAttributes"]).toEqual({ path: "/metrics", verb: "get" });
+      return { status: { allowed: allowed.includes(String(spec["user"])) } };
+    },
+  } as unknown as KubeApi;
+  const clock = new FakeClock();
+  const guard = newScrapeGuard(api, clock);
+  const ask = (authorization?: string) => guard({ headers: { authorization } });
+  return { ask, asked, clock, holdUntil: (promise: Promise<void>) => (hold = promise) };
+}
+
+describe("who scrapes", () => {
+  it.each([
+    ["nothing", undefined, 401],
+    ["something else than a token", "Basic dGVzdA==", 401],
+    ["a token with odd signs", "Bearer a b", 401],
+    ["a token that nobody knows", "Bearer made-up", 401],
+    ["a token of somebody who may not", "Bearer token-of-tenant", 403],
+    ["a token of somebody who may", "Bearer token-of-prometheus", "pass"],
+  ] as const)("with %s is answered %s → %s", async (_case, authorization, expected) => {
+    await expect(newWorld().ask(authorization)).resolves.toBe(expected);
+  });
+
+  it("is looked up once a minute", async () => {
+    const { ask, asked, clock } = newWorld();
+    for (let turn = 0; turn < 5; turn++) await ask("Bearer token-of-prometheus");
+    expect(asked).toEqual(["TokenReview", "SubjectAccessReview"]);
+    await clock.advance(60_000);
+    await ask("Bearer token-of-prometheus");
+    expect(asked).toHaveLength(4);
+  });
+
+  it("can't make the operator flood the apiserver with made-up tokens", async () => {
+    const { ask, asked, holdUntil } = newWorld();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    holdUntil(promise);
+    const answers = Array.from({ length: 10 }, (_, index) => ask(`Bearer made-up-${index}`));
+    await settle();
+    expect(asked).toHaveLength(4);
+    resolve();
+    expect((await Promise.all(answers)).filter((answer) => answer === 429)).toHaveLength(6);
+  });
+});

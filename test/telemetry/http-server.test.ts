@@ -1,0 +1,138 @@
+import { afterEach, describe, expect, it } from "@jest/globals";
+import { createConnection, type Socket } from "node:net";
+import { once } from "node:events";
+import { guarded, page, probe, serve, type Route } from "../../src/telemetry/http-server.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+
+const closing: (() => void)[] = [];
+afterEach(() => closing.splice(0).forEach((close) => close()));
+
+async function serving(routes: Readonly<Record<string, Route>>): Promise<number> {
+  const server = await serve("127.0.0.1:0", routes);
+  closing.push(() => server.close());
+  return server.port;
+}
+
+/** What a handler answers, without a network. */
+function answerOf(route: Route, headers: Record<string, string> = {}) {
+  const answer: { status?: number; body?: string; headers?: object } = {};
+  const response = {
+    destroyed: false,
+    writeHead(status: number, more: object = {}) {
+      Object.assign(answer, { status, headers: more });
+      return response;
+    },
+    end(body?: Buffer | string) {
+      answer.body = String(body ?? "");
+      return response;
+    },
+  };
+  route.handle({ headers } as never, response as never);
+  return { answer, response };
+}
+
+describe("a page", () => {
+  it("is made once a second for all who ask, and given to so many at once", async () => {
+    const clock = new FakeClock();
+    let made = 0;
+    const route = page({ contentType: "text/plain", body: () => Promise.resolve(`text ${++made}`), clock });
+    const answers = Array.from({ length: 25 }, () => answerOf(route).answer);
+    await settle();
+    expect(answers.filter(({ body }) => body === "text 1")).toHaveLength(10);
+    await clock.advance(1_000);
+    expect(answers.filter(({ body }) => body === "text 2")).toHaveLength(10);
+    await clock.advance(1_000);
+    expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 25 }, () => 200));
+    expect(made).toBe(3);
+  });
+
+  it("isn't made for who has hung up", async () => {
+    const clock = new FakeClock();
+    const route = page({ contentType: "text/plain", body: () => Promise.resolve("x"), clock });
+    const asked = Array.from({ length: 11 }, () => answerOf(route));
+    asked[10]!.response.destroyed = true;
+    await clock.advance(5_000);
+    expect(asked[10]!.answer.status).toBeUndefined();
+  });
+
+  it("that can't be made is a server error", async () => {
+    const route = page({
+      contentType: "",
+      body: () => Promise.reject(new Error("no")),
+      clock: new FakeClock(),
+    });
+    const { answer } = answerOf(route);
+    await settle();
+    expect(answer.status).toBe(500);
+  });
+});
+
+describe("a guard", () => {
+  it.each([
+    ["pass", 200],
+    [401, 401],
+    [403, 403],
+    [429, 429],
+  ] as const)("that says %s makes it %s", async (verdict, status) => {
+    const { answer } = answerOf(
+      guarded(
+        probe(() => undefined),
+        () => Promise.resolve(verdict),
+      ),
+    );
+    await settle();
+    expect(answer.status).toBe(status);
+  });
+
+  it("that fails lets nobody in", async () => {
+    const { answer } = answerOf(
+      guarded(
+        probe(() => undefined),
+        () => Promise.reject(new Error("away")),
+      ),
+    );
+    await settle();
+    expect(answer.status).toBe(500);
+  });
+});
+
+describe("the server", () => {
+  it("answers what there is, and names it to who asks for something else", async () => {
+    const port = await serving({ "/healthz": probe(() => undefined), "/readyz": probe(() => "not yet") });
+    const get = (path: string, method = "GET") => fetch(`http://127.0.0.1:${port}${path}`, { method });
+    expect([(await get("/healthz?x")).status, (await get("/readyz")).status]).toEqual([200, 503]);
+    expect(await (await get("/readyz")).text()).toBe("not yet\n");
+    expect((await get("/__proto__")).status).toBe(404);
+    expect((await get("/healthz", "POST")).status).toBe(404);
+    expect(await (await get("/")).text()).toContain("try /healthz, /readyz");
+  });
+
+  it("lets one client have so many connections, and drops the rest at once", async () => {
+    const port = await serving({ "/healthz": probe(() => undefined) });
+    const sockets: Socket[] = [];
+    closing.push(() => sockets.forEach((socket) => socket.destroy()));
+    const open = async () => {
+      const socket = createConnection(port, "127.0.0.1");
+      socket.on("error", () => undefined);
+      sockets.push(socket);
+      await once(socket, "connect");
+      return socket;
+    };
+    for (let index = 0; index < 8; index++) await open();
+    const ninth = await open();
+    await once(ninth, "close");
+    // One that goes makes room.
+    sockets[0]!.destroy();
+    await once(sockets[0]!, "close");
+    await expect(fetch(`http://127.0.0.1:${port}/healthz`).then(({ status }) => status)).resolves.toBe(200);
+  });
+
+  it("shows a page over HTTP", async () => {
+    const body = () => Promise.resolve("a_metric 1\n");
+    const port = await serving({ "/metrics": page({ contentType: "text/x", body, clock: systemClock }) });
+    const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
+    expect(answer.headers.get("content-type")).toBe("text/x");
+    expect(await answer.text()).toBe("a_metric 1\n");
+  });
+});
