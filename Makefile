@@ -13,6 +13,8 @@ help: ## Show this help
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed: install Node.js from https://nodejs.org" >&2; exit 1; }
 	npm ci --no-audit --no-fund --loglevel=error
+	@# No package runs a script of its own but this one, which brings Node.
+	npm rebuild --ignore-scripts=false --loglevel=error node
 	@touch $@
 
 dist/operator.mjs: node_modules/.installed package.json $(shell find src tools/build.ts -name '*.ts')
@@ -59,12 +61,15 @@ format: node_modules/.installed ## Format everything
 image: dist/operator.mjs ## Build the image: by Docker, Podman or Buildah, else packed to dist/image.tar
 	@node tools/image/build.ts
 
-sbom: node_modules/.installed ## Write dist/sbom.cdx.json: what is in the operator, as CycloneDX
+sbom: ## Write dist/sbom.cdx.json: what is in the operator, as CycloneDX
 	@mkdir -p dist
-	npm sbom --omit=dev --sbom-format=cyclonedx --sbom-type=application > dist/sbom.cdx.json
+	npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx --sbom-type=application > dist/sbom.cdx.json
 
 bench: dist/operator.mjs ## Measure the operator on a real control plane against its goals
 	@node tools/bench/main.ts
+
+fuzz: node_modules/.installed ## Look for the spec and payload that hold everybody else up for longest
+	@node tools/fuzz/main.ts
 
 cluster-up: node_modules/.installed ## Start a cluster; the last line is its kubeconfig's path
 	@node test/cluster/cli.ts up
@@ -75,4 +80,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration redteam test-e2e test-install verify generate config format image sbom bench cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration redteam test-e2e test-install verify generate config format image sbom bench fuzz cluster-up cluster-down clean

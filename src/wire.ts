@@ -32,6 +32,7 @@ import type { Fence } from "./kube/fence.ts";
 import type { KubeApi } from "./kube/kube-api.ts";
 import { leaseLock } from "./kube/lease-lock.ts";
 import type { DigestKey } from "./plan/digest.ts";
+import { MOST_SECRETS } from "./restart/consumption.ts";
 import { newLookup } from "./providers/lookup.ts";
 import type { SecretReader } from "./providers/provider.ts";
 import type { Options } from "./options.ts";
@@ -118,6 +119,12 @@ export function wire(parts: Parts): Operator {
   const freshness = new Freshness(clock);
   const leastRefreshMs = options["min-refresh-interval"];
   const odd = newOddObjects(log, (kind) => metrics.oddObjects.inc({ kind }));
+  const cut = newNews((workload, most) =>
+    log.warn(
+      { workload, most },
+      "a workload consumes more Secrets than that; it isn't restarted for the others",
+    ),
+  );
   const views = newViews({ mostBytes: memoryFor(parts.memoryBytes), onError: odd });
   connectTriggers(views, queue, freshness, clock, leastRefreshMs);
   const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
@@ -237,6 +244,7 @@ export function wire(parts: Parts): Operator {
     onList,
     onWatch: (kind) => health.works(`watch ${kind}`),
     onOdd: (kind, key, error) => odd(kind, error, key),
+    onCut: (kind, key) => cut(`${kind} ${key}`, `${MOST_SECRETS} Secrets`),
   });
   const loadKey = async (signal: AbortSignal) => {
     try {

@@ -4,7 +4,7 @@ import { collectionOf, namedObjects, type OnOddObject } from "../kube/collection
 import type { KubeApi, KubeObject, ResourceType, Selection } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { projectSecret } from "../plan/live-target.ts";
-import { MOST_SECRETS, projectWorkload } from "../restart/consumption.ts";
+import { projectWorkload } from "../restart/consumption.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Reflector, type Collection } from "../runtime/reflector.ts";
 import type { Store, Stored } from "../runtime/store.ts";
@@ -27,6 +27,8 @@ export interface WatchOptions {
   readonly onWatch: (kind: string) => void;
   /** An object that can't be read; it is passed over. `key`: namespace/name. */
   readonly onOdd: (kind: string, key: string, error: unknown) => void;
+  /** A workload that consumes more Secrets than are kept of it. */
+  readonly onCut: (kind: string, key: string) => void;
 }
 
 /** What a reflector is to those who only run and watch it. */
@@ -40,11 +42,6 @@ export const watchedKinds: readonly string[] = [
   resources.secret.kind,
   ...workloadKinds,
 ];
-
-/** Its restarts for the Secrets beyond the first can't be promised. */
-class TooManySecretsError extends Error {
-  override readonly name = `ConsumesMoreThan${MOST_SECRETS}Secrets`;
-}
 
 /** How often the labels of single namespaces are read again. */
 const LABELS_MS = 60_000;
@@ -115,7 +112,7 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
     ...workloadKinds.flatMap((kind) =>
       each(resources[kind], views.workloads[kind], (object) => {
         const workload = projectWorkload(kind, object);
-        if (workload.isCut) options.onOdd(kind, workload.key, new TooManySecretsError());
+        if (workload.isCut) options.onCut(kind, workload.key);
         return workload;
       }),
     ),

@@ -129,6 +129,7 @@ export class Reflector<T extends Stored> {
     const { collection, store, inScope, onList } = this.#options;
     const listed = new Set<string>();
     let limit = FIRST_PAGE;
+    let wasTooLarge = false;
     let version: string | undefined;
     let token: string | undefined;
     do {
@@ -138,6 +139,7 @@ export class Reflector<T extends Stored> {
       } catch (error) {
         if (!isTooLarge(error) || limit === 1) throw error;
         limit = Math.ceil(limit / 4);
+        wasTooLarge = true;
         continue;
       } finally {
         this.#sign();
@@ -146,7 +148,8 @@ export class Reflector<T extends Stored> {
         listed.add(item.key);
         store.set(item);
       }
-      limit = Math.min(LARGEST_PAGE, limit * 2);
+      // Where heavy ones are, trying for more costs the server much, and is mostly in vain.
+      limit = Math.min(LARGEST_PAGE, wasTooLarge ? limit + 1 : limit * 2);
       token = page.continue;
       version = page.resourceVersion;
     } while (version === undefined || token);

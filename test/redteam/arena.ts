@@ -40,6 +40,15 @@ function imageProcess(): { nodeArgs: string[]; env: Record<string, string> } {
   };
 }
 
+/** Eight at once, in order. */
+export async function inParallel(count: number, work: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const worker = async () => {
+    while (next < count) await work(next++);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+}
+
 export type Arena = Awaited<ReturnType<typeof openArena>>;
 
 export async function openArena() {
@@ -115,9 +124,19 @@ export async function openArena() {
     },
     /** Removes what the tenant made. */
     async clear(): Promise<void> {
-      const kinds =
-        "secretsyncs.secretsync.dev,secretproviders.secretsync.dev,secrets,deployments,configmaps";
-      await run("delete", kinds, "--all", "-n", evil, "--wait=true", "--timeout=120s");
+      for (const type of [
+        resources.secretSync,
+        resources.secretProvider,
+        resources.Deployment,
+        resources.secret,
+      ]) {
+        const selection = { namespace: evil, metadataOnly: true, limit: 5_000 };
+        const { items } = await api.list(type, selection, signal);
+        await inParallel((items ?? []).length, async (index) => {
+          const { name = "", uid = "" } = items?.[index]?.metadata ?? {};
+          await api.delete(type, name, evil, { uid }, signal);
+        });
+      }
     },
     async close(): Promise<void> {
       await operator?.stop();

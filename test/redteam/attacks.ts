@@ -4,7 +4,7 @@ import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { run } from "../support/kubectl.ts";
 import { request, signal } from "../support/suite.ts";
-import type { Arena } from "./arena.ts";
+import { inParallel, type Arena } from "./arena.ts";
 
 /**
  * What a tenant may do to stop, starve or slow others. Each attack is put in place, and some go on while the victim is
@@ -30,15 +30,6 @@ const syncOf = (
   spec: Spec,
   annotations: Record<string, string> = {},
 ): KubeObject => ({ metadata: { name, namespace: evil, annotations }, spec }) as KubeObject;
-
-/** So many at once, in order. */
-export async function inParallel(count: number, work: (index: number) => Promise<unknown>): Promise<void> {
-  let next = 0;
-  const worker = async () => {
-    while (next < count) await work(next++);
-  };
-  await Promise.all(Array.from({ length: 8 }, worker));
-}
 
 /** A rule that lets the tenant read what it owns, of the same provider identity as everybody. */
 export async function letTenantRead({ api, evil }: Arena): Promise<{ kind: string; name: string }> {
@@ -133,9 +124,9 @@ export const largeDeployment = ({ evil }: Arena, index: number): KubeObject =>
     },
   }) as KubeObject;
 
-const pattern = (index: number, unit: string): string => {
+const pattern = (index: number, unit: string, length: number): string => {
   const head = String(index).padStart(4, "x");
-  return head + unit.repeat(Math.floor((500 - head.length) / unit.length));
+  return head + unit.repeat(Math.floor((length - head.length) / unit.length));
 };
 const rewriteAll = (sources: readonly string[]) =>
   sources.map((source) => ({ regexp: { source, target: "$0" } }));
@@ -176,14 +167,20 @@ export const attacks: readonly Attack[] = [
   },
   {
     id: "S2",
-    what: "512 patterns of 14,000 instructions each",
+    what: "hundreds of patterns, of 14,000 instructions each or of 400",
     async launch(arena) {
-      const patterns = Array.from({ length: 512 }, (_, index) => pattern(index, ".{0,99}"));
-      const dataFrom = Array.from({ length: 32 }, (_, entry) => ({
-        extract: { key: "k" },
-        rewrite: rewriteAll(patterns.slice(entry * 16, entry * 16 + 16)),
-      }));
-      await create(arena, syncOf(arena, "patterns", { providerRef: { name: "none" }, dataFrom }));
+      for (const [name, unit, length] of [
+        ["patterns", ".{0,99}", 497],
+        ["smaller-patterns", "[^a].*", 400],
+      ] as const) {
+        const dataFrom = Array.from({ length: 14 }, (_entry, entry) => ({
+          extract: { key: "k" },
+          rewrite: rewriteAll(
+            Array.from({ length: 16 }, (_step, step) => pattern(entry * 16 + step, unit, length)),
+          ),
+        }));
+        await create(arena, syncOf(arena, name, { providerRef: { name: "none" }, dataFrom }));
+      }
       await arena.restart();
     },
   },
