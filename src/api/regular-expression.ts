@@ -12,12 +12,17 @@ export interface Pattern {
   /** Whether any part of the text matches. */
   test(text: string): boolean;
   /**
-   * Every match replaced, as Go's ReplaceAllString does it: `$1`, `${1}` and `${name}` stand for groups. Also tells the work
-   * in steps of the program; undefined when it would be more than `mostWork`: each match starts a new search, so a hostile
-   * text costs the square of its length. https://pkg.go.dev/regexp#Regexp.Expand
+   * What replaces every match, as Go's ReplaceAllString does it: `$1`, `${1}` and `${name}` stand for groups.
+   * https://pkg.go.dev/regexp#Regexp.Expand
    */
-  replace(text: string, replacement: string, mostWork: number): Replacement | undefined;
+  replacer(replacement: string): Replacer;
 }
+
+/**
+ * Also tells the work, in steps of the program; undefined when it would be more than `mostWork`: each match starts a new
+ * search, so a hostile text costs the square of its length.
+ */
+export type Replacer = (text: string, mostWork: number) => Replacement | undefined;
 
 export interface Replacement {
   readonly text: string;
@@ -80,29 +85,37 @@ function compile(source: string): Pattern | undefined {
     size,
     unknownGroup: (template) => groupNames(template).find((name) => groupOf(name) === undefined),
     test: (text) => re2.matcher(text).find(),
-    replace(text, replacement, mostWork) {
-      const matcher = re2.matcher(text);
-      const parts = templateParts(replacement, groupOf);
-      let result = "";
-      let copiedTo = 0;
-      let work = 0;
-      for (let from = 0; from <= text.length;) {
-        // One search for the match, and one for its groups.
-        work += 2 * size * (text.length - from + 1);
-        if (work > mostWork) return undefined;
-        if (!matcher.find(from)) break;
-        const start = matcher.start();
-        const end = matcher.end();
-        result += text.slice(copiedTo, start);
-        // An empty match right behind the last one doesn't count.
-        if (end > copiedTo || start === 0)
-          for (const part of parts) result += typeof part === "string" ? part : (matcher.group(part) ?? "");
-        work += result.length;
-        copiedTo = end;
-        from = Math.max(end, from + widthAt(text, from));
+    replacer: (replacement) => newReplacer(re2, size, templateParts(replacement, groupOf)),
+  };
+}
+
+/** Of a search, beside its steps. */
+const WORK_OF_A_SEARCH = 100;
+
+function newReplacer(re2: RE2JS, size: number, parts: readonly (string | number)[]): Replacer {
+  return (text, mostWork) => {
+    const matcher = re2.matcher(text);
+    let result = "";
+    let copiedTo = 0;
+    let work = 0;
+    for (let from = 0; from <= text.length;) {
+      // One search for the match, and one for its groups.
+      work += WORK_OF_A_SEARCH + 2 * size * (text.length - from + 1);
+      if (work > mostWork) return undefined;
+      if (!matcher.find(from)) break;
+      const start = matcher.start();
+      const end = matcher.end();
+      result += text.slice(copiedTo, start);
+      // An empty match right behind the last one doesn't count.
+      if (end > copiedTo || start === 0) {
+        for (const part of parts) result += typeof part === "string" ? part : (matcher.group(part) ?? "");
+        work += 10 * parts.length;
       }
-      return { text: result + text.slice(copiedTo), work };
-    },
+      work += result.length;
+      copiedTo = end;
+      from = Math.max(end, from + widthAt(text, from));
+    }
+    return { text: result + text.slice(copiedTo), work };
   };
 }
 

@@ -1,3 +1,4 @@
+import { recordOf, textOf } from "../api/loose.ts";
 import type { KubeApi, KubeObject, ResourceType, Selection } from "./kube-api.ts";
 
 /** Told of an object that can't be projected: it is passed over, as if it weren't there. */
@@ -62,9 +63,10 @@ function projected<T>(
   }
 }
 
-function identityOf({ metadata }: KubeObject): Kept {
-  const { namespace, name, uid = "", resourceVersion = "" } = metadata;
-  return { key: namespace === undefined ? name : `${namespace}/${name}`, uid, resourceVersion };
+function identityOf(object: KubeObject): Kept {
+  const { namespace, name, uid, resourceVersion } = recordOf(object.metadata);
+  const parts = [textOf(namespace), textOf(name) ?? ""].filter((part) => part !== undefined);
+  return { key: parts.join("/"), uid: textOf(uid) ?? "", resourceVersion: textOf(resourceVersion) ?? "" };
 }
 
 /**

@@ -68,7 +68,7 @@ export function* contentSteps(
   }
   for (const [index, entry] of (spec.data ?? []).entries()) {
     const source = sourceOfData(spec, entry, index);
-    const outcome = inBounds(build, source) ?? fromData(build, entry, source);
+    const outcome = inBounds(build, source) ?? (yield* fromData(build, entry, source));
     if (outcome.kind === "failure") return outcome;
     if (outcome.kind === "absent" && !entry.optional) absent ??= outcome.failure;
     if (work.isTimeToPause()) yield;
@@ -96,7 +96,11 @@ function inBounds({ data, work }: Build, source: Source): Outcome | undefined {
   return { kind: "failure", failure: failure(source, "TooLarge", message) };
 }
 
-function fromData({ fetched, payloads, data, work }: Build, entry: DataEntry, source: Source): Outcome {
+function* fromData(
+  { fetched, payloads, data, work }: Build,
+  entry: DataEntry,
+  source: Source,
+): Steps<Outcome> {
   const result = fetched.get(source.id);
   const absent = (why: Failure): Outcome => {
     if (entry.default === undefined) return { kind: "absent", failure: why };
@@ -105,21 +109,32 @@ function fromData({ fetched, payloads, data, work }: Build, entry: DataEntry, so
   };
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
   if (result?.kind !== "found") return absent(notFound(source));
-  const selected = payloads.select(result.value, entry.remoteRef.property);
+  const { property, decodingStrategy } = entry.remoteRef;
+  if (property !== undefined) {
+    payloads.parse(result.value);
+    if (work.isTimeToPause()) yield;
+  }
+  const selected = payloads.select(result.value, property);
   if (!selected.ok) {
     if (selected.problem.kind !== "absent") return invalid(source, selected.problem);
     const message = `${selected.problem.message}; correct the property, or set optional or default`;
     return absent(failure(source, "PropertyNotFound", message));
   }
+  if (work.isTimeToPause()) yield;
   work.spend(selected.value.length);
-  const decoded = decode(selected.value, entry.remoteRef.decodingStrategy);
+  const decoded = decode(selected.value, decodingStrategy);
   if (!decoded.ok) return invalid(source, decoded.problem);
   data.set(entry.secretKey, decoded.value);
   return done;
 }
 
 function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Steps<Outcome> {
-  const { data, work } = build;
+  const { data, payloads, work } = build;
+  const result = build.fetched.get(source.id);
+  if (result?.kind === "found") {
+    payloads.parse(result.value);
+    if (work.isTimeToPause()) yield;
+  }
   const members = membersOf(build, entry, source);
   if ("kind" in members) return members;
   const strategy = entry.extract?.decodingStrategy ?? entry.find?.decodingStrategy ?? "None";

@@ -44,6 +44,11 @@ export class Payloads {
     this.#work = work;
   }
 
+  /** May be asked for before the rest, by who wants to let others have a turn between. */
+  parse(payload: SecretValue): void {
+    this.#parse(payload);
+  }
+
   /** One value out of a payload: the whole of it, or a property of its JSON. */
   select(payload: SecretValue, property: string | undefined): Result<SecretValue> {
     if (property === undefined) return ok(payload);
@@ -125,16 +130,13 @@ const LONGEST_NAME = 2_048;
 
 /** Applies the steps to one name after the other. */
 export function newRewriter(steps: readonly RewriteStep[], work: Work): (name: string) => Result<string> {
-  const compiled = steps.map(({ regexp }) => ({
-    pattern: compilePattern(regexp.source),
-    target: regexp.target,
-  }));
+  const replacers = steps.map(({ regexp }) => compilePattern(regexp.source)?.replacer(regexp.target));
   return (name) => {
     let text = name;
-    for (const { pattern, target } of compiled) {
+    for (const replace of replacers) {
       if (text.length > LONGEST_NAME)
         return invalid(`is longer than ${LONGEST_NAME} characters, or a rewrite makes it so`);
-      const replaced = pattern?.replace(text, target, MOST_AT_ONCE);
+      const replaced = replace?.(text, MOST_AT_ONCE);
       if (!replaced) return invalid("takes too much work to rewrite; simplify the rewrite");
       work.spend(replaced.work);
       text = replaced.text;
@@ -143,7 +145,14 @@ export function newRewriter(steps: readonly RewriteStep[], work: Work): (name: s
   };
 }
 
+/** Bytes of JSON: parsing more would take longer than a turn of the event loop may. AWS holds 64 KiB. */
+const MOST_JSON = 512 * 1024;
+
 function parseJson(payload: SecretValue): Result<Parsed> {
+  if (payload.length > MOST_JSON)
+    return invalid(
+      `is larger than ${MOST_JSON / 1024} KiB, so it can't be read as JSON; split it, or read it whole, by data without property`,
+    );
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(payload.reveal());

@@ -199,14 +199,19 @@ export class Reflector<T extends Stored> {
     switch (change.type) {
       case "set":
         store.set(change.item);
-        this.#version = change.item.resourceVersion;
+        this.#follow(change.item.resourceVersion);
         return;
       case "deleted":
         store.delete(change.item.key, change.item.uid);
-        this.#version = change.item.resourceVersion;
+        this.#follow(change.item.resourceVersion);
         return;
       case "bookmark":
-        this.#version = change.resourceVersion;
+        this.#follow(change.resourceVersion);
     }
+  }
+
+  /** An odd object may name no version; then the next one does. */
+  #follow(version: string): void {
+    if (version !== "") this.#version = version;
   }
 }

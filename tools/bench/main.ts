@@ -1,7 +1,7 @@
 /**
  * `make bench`: the operator against its goals, on a real control plane and an AWS stand-in that takes 10 ms for
  * each call. Prints a table and writes docs/benchmarks.md and docs/benchmarks.json.
- * For less, which writes nothing: BENCH_SIZES=1000, BENCH_ONLY=cold or steady.
+ * For less, which writes no figures: BENCH_SIZES=1000, BENCH_ONLY=cold, steady or attacks.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -19,6 +19,7 @@ import { installCrds } from "../../test/support/crds.ts";
 import type { OperatorProcess } from "../../test/support/operator.ts";
 import { step } from "../../test/support/progress.ts";
 import { packOperatorImage } from "../image/operator-image.ts";
+import { longestTurn, underAttack } from "./attacks.ts";
 import { change, drift, newObject, restarts } from "./changes.ts";
 import { note, report } from "./figures.ts";
 import { LATENCY_MS, prepare, type Bench } from "./objects.ts";
@@ -29,7 +30,7 @@ import { steady } from "./steady.ts";
 import { badPayloads, outage } from "./trouble.ts";
 
 const sizes = (process.env["BENCH_SIZES"] ?? "1000,10000").split(",").map(Number);
-/** cold or steady: nothing that comes after it. */
+/** cold or steady: nothing that comes after it. attacks: only these. */
 const only = process.env["BENCH_ONLY"];
 
 /** What a pull transfers. */
@@ -41,12 +42,28 @@ async function image(): Promise<void> {
 async function main(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-bench-"));
   try {
-    await image();
-    for (const size of sizes) await benchSize(folder, size);
+    if (only !== "attacks") {
+      await image();
+      for (const size of sizes) await benchSize(folder, size);
+    }
+    if (only === undefined || only === "attacks") await benchAttacks(folder);
   } finally {
     if (!process.env["BENCH_KEEP"]) rmSync(folder, { recursive: true, force: true });
   }
   report({ whole: only === undefined && sizes.length > 1 });
+}
+
+async function benchAttacks(folder: string): Promise<void> {
+  process.stderr.write("\n▸ a tenant attacks\n");
+  longestTurn();
+  const cluster = await startCluster({ node: false, builtin: true });
+  try {
+    const kubectl = promisify(execFile);
+    await installCrds((...args) => kubectl(cluster.kubectl, ["--kubeconfig", cluster.kubeconfig, ...args]));
+    await underAttack(cluster, folder);
+  } finally {
+    await cluster.stop();
+  }
 }
 
 /** A fresh cluster for each size, so that one can't slow the next. */
