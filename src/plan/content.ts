@@ -246,9 +246,12 @@ const notFound = (source: Source): Failure =>
       : "nothing matches that this namespace may read; create such a secret, or correct path, name and tags",
   );
 
-const invalid = (source: Source, { message }: Pick<PayloadProblem, "message">): Outcome => ({
+const invalid = (
+  source: Source,
+  { kind = "invalid", message }: Pick<PayloadProblem, "message"> & Partial<PayloadProblem>,
+): Outcome => ({
   kind: "failure",
-  failure: failure(source, "InvalidValue", message),
+  failure: failure(source, kind === "large" ? "TooLarge" : "InvalidValue", message),
 });
 
 const failed = (source: Source, cause: Failure, retryAfterMs: number | undefined): Outcome => ({

@@ -9,7 +9,7 @@ import { MOST_AT_ONCE, type Work } from "./work.ts";
 
 /** A problem with a payload, in words that never quote the payload. */
 export interface PayloadProblem {
-  readonly kind: "invalid" | "absent";
+  readonly kind: "invalid" | "absent" | "large";
   readonly message: string;
 }
 export type Result<T> =
@@ -17,6 +17,7 @@ export type Result<T> =
 
 const ok = <T>(value: T): Result<T> => ({ ok: true, value });
 const invalid = <T>(message: string): Result<T> => ({ ok: false, problem: { kind: "invalid", message } });
+const large = <T>(message: string): Result<T> => ({ ok: false, problem: { kind: "large", message } });
 const absent = <T>(message: string): Result<T> => ({ ok: false, problem: { kind: "absent", message } });
 
 /** Deeper JSON is refused: it is an attack or a mistake, and recursion over it could exhaust the stack. */
@@ -150,7 +151,7 @@ const MOST_JSON = 512 * 1024;
 
 function parseJson(payload: SecretValue): Result<Parsed> {
   if (payload.length > MOST_JSON)
-    return invalid(
+    return large(
       `is larger than ${MOST_JSON / 1024} KiB, so it can't be read as JSON; split it, or read it whole, by data without property`,
     );
   let text: string;
