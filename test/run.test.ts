@@ -90,6 +90,20 @@ describe("readiness", () => {
     state.problems.length = 0;
     expect(await probe("/readyz")).toBe("200 ok");
   });
+
+  it("ends when a watch has failed for minutes, and comes back with it", async () => {
+    const { probe, state, synced } = await start();
+    synced.resolve();
+    await until("it is ready", async () => (await probe("/readyz")) === "200 ok");
+    state.failingMs = 2 * 60_000;
+    expect(await probe("/readyz")).toBe("200 ok");
+    state.failingMs++;
+    expect(await probe("/readyz")).toBe("503 the watch of Secret has failed for minutes; the log tells why");
+    // Who is away comes back by itself: that is no reason to be ended.
+    expect(await probe("/healthz")).toBe("200 ok");
+    state.failingMs = 0;
+    expect(await probe("/readyz")).toBe("200 ok");
+  });
 });
 
 describe("liveness", () => {

@@ -68,7 +68,10 @@ const limits = z
       .default(16)
       .meta({ description: "Most API calls at once.", format: "int32" }),
   })
-  .meta({ description: "Limits on calls to the provider, for all objects that use it together." });
+  .meta({
+    description:
+      "Limits on calls to the provider, for all objects that use it together. Providers that sign in alike share their calls, and the lowest limits among them hold.",
+  });
 
 const oneProvider = {
   cel: "has(self.aws)",

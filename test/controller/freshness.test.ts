@@ -73,3 +73,40 @@ describe("an object", () => {
     expect(freshness.overdueCount([])).toBe(1);
   });
 });
+
+describe("what is written to be sure", () => {
+  const seen = { nextRotation: undefined, verified: false };
+  it("is due ten minutes after it was first seen, and after each time, but not right after a start", async () => {
+    const { clock, freshness, in: inMs } = start();
+    expect(freshness.mustVerify("k")).toBe(false);
+    const look = (verified: boolean) =>
+      freshness.succeeded("k", { ...now, until: inMs(1) }, { ...seen, verified }, freshness.epoch("k"));
+    look(false);
+    await clock.advance(10 * 60_000 - 1);
+    look(false);
+    freshness.failed("k", 1_000);
+    expect(freshness.mustVerify("k")).toBe(false);
+    await clock.advance(1);
+    expect(freshness.mustVerify("k")).toBe(true);
+    look(true);
+    expect(freshness.mustVerify("k")).toBe(false);
+  });
+});
+
+describe("versions that give no Secret", () => {
+  const stalled = { fingerprint: "f", failure: { reason: "TooLarge", message: "m" } } as const;
+  it("are remembered for five minutes, through failures, until something else changes", async () => {
+    const { clock, freshness } = start();
+    freshness.stalled("k", stalled);
+    freshness.failed("k", 1_000);
+    expect(freshness.stalledBy("k")).toMatchObject(stalled);
+    await clock.advance(5 * 60_000);
+    expect(freshness.stalledBy("k")).toBeUndefined();
+    freshness.stalled("k", stalled);
+    freshness.expire("k");
+    expect(freshness.stalledBy("k")).toBeUndefined();
+    freshness.stalled("k", stalled);
+    freshness.forget("k");
+    expect(freshness.stalledBy("k")).toBeUndefined();
+  });
+});

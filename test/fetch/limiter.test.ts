@@ -69,6 +69,31 @@ describe("the limiter", () => {
     expect(done).toContain("list");
   });
 
+  it("lets shares take turns, so that a flood of one holds up nobody", async () => {
+    const limiter = new Limiter(new FakeClock(), { requestsPerSecond: 1_000, maxConcurrent: 1 });
+    const order: string[] = [];
+    const call = (share: string, name: string) =>
+      limiter.run("read", share, () => Promise.resolve(order.push(name)));
+    const flood = Array.from({ length: 50 }, (_, index) => call("flood", `f${index}`));
+    await Promise.all([...flood, call("victim", "v"), call("other", "o")]);
+    expect(order.slice(0, 4)).toEqual(["f0", "f1", "v", "o"]);
+  });
+
+  it("takes other limits for what is to come, and for who waits", async () => {
+    const clock = new FakeClock();
+    const limiter = new Limiter(clock, { requestsPerSecond: 1, maxConcurrent: 1 });
+    let done = 0;
+    for (let call = 0; call < 20; call++) void limiter.run("read", "shop", () => Promise.resolve(done++));
+    await clock.advance(0);
+    expect(done).toBe(1);
+    limiter.setLimits({ requestsPerSecond: 100, maxConcurrent: 8 });
+    expect(limiter.windowOf("read")).toBe(8);
+    await clock.advance(1_000);
+    expect(done).toBe(20);
+    limiter.setLimits({ requestsPerSecond: 100, maxConcurrent: 2 });
+    expect(limiter.windowOf("read")).toBe(2);
+  });
+
   it("gives a slot back when a call throws, and a token that wasn't used", async () => {
     const clock = new FakeClock();
     const limiter = new Limiter(clock, { requestsPerSecond: 1, maxConcurrent: 1 });

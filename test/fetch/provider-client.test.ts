@@ -343,6 +343,75 @@ const request = (criteria: FindCriteria, mayRead: (key: string) => boolean = () 
   share: "shop",
 });
 
+describe("what is missing", () => {
+  it("of exact versions is asked for once, and then known", async () => {
+    reader.put("k", "v");
+    const missing = { key: "gone", version: "x" };
+    await settled(client.value(missing, clock.monotonic(), "shop"));
+    reader.calls.length = 0;
+    for (let turn = 0; turn < 5; turn++) {
+      const [version] = await settled(client.version(missing, clock.monotonic(), "shop"));
+      expect(version).toEqual({ kind: "missing" });
+    }
+    expect(reader.calls).toEqual([]);
+  });
+
+  it("isn't described again at each refresh, and is found once it is there", async () => {
+    reader.put("k", "v");
+    await settled(client.value({ key: "gone" }, clock.monotonic(), "shop"));
+    reader.calls.length = 0;
+    const look = async () =>
+      (await settled(client.version({ key: "gone" }, clock.monotonic(), "shop")))[0]?.kind;
+    for (let turn = 0; turn < 4; turn++) expect(await look()).toBe("missing");
+    expect(reader.calls).toEqual([]);
+    reader.put("gone", "here");
+    await clock.advance(30_000);
+    expect(await look()).toBe("found");
+    expect(await look()).toBe("found");
+  });
+
+  it("is told by a whole listing without a description of each", async () => {
+    for (const key of keys(3)) reader.put(key, "v");
+    const optional = keys(40).map((key) => `none-${key}`);
+    await settled(...optional.map((key) => client.value({ key }, clock.monotonic(), "shop")));
+    await clock.advance(60_000);
+    reader.calls.length = 0;
+    const versions = await settled(
+      ...optional.map((key) => client.version({ key }, clock.monotonic(), "shop")),
+    );
+    expect(versions.every((version) => version.kind === "missing")).toBe(true);
+    expect(reader.calls).toEqual(["list"]);
+  });
+});
+
+describe("a batch that is refused for one of its keys", () => {
+  it("is halved until the key is alone, which is asked alone from then on", async () => {
+    for (const key of keys(20)) reader.put(key, "v");
+    const refusal = failure("ProviderRefused", "batch");
+    const read = reader.readBatch.bind(reader);
+    reader.readBatch = (batch) =>
+      batch.includes("k13")
+        ? (reader.calls.push(`refused ${batch.length}`),
+          Promise.resolve(new Map(batch.map((key) => [key, refusal]))))
+        : read(batch);
+    reader.fail = (operation, key) =>
+      operation === "read" && key === "k13" ? failure("ProviderRefused", "request") : undefined;
+    const results = await values(keys(20));
+    expect(results.filter((result) => result === "v")).toHaveLength(19);
+    expect(results[13]).toBe("ProviderRefused");
+    expect(reader.calls.filter((call) => call.startsWith("refused"))).toEqual([
+      "refused 20",
+      "refused 10",
+      "refused 5",
+      "refused 2",
+    ]);
+    await clock.advance(20_000);
+    reader.calls.length = 0;
+    await values(keys(20));
+    expect(reader.calls.toSorted()).toEqual(["batch 19", "read k13"]);
+  });
+});
+
 describe("find", () => {
   const find = async (criteria: FindCriteria, mayRead: (key: string) => boolean = () => true) => {
     const [result] = await settled(client.finder.find(request(criteria, mayRead)));

@@ -19,7 +19,8 @@ const execute = promisify(execFile);
 const aws = awsUser(awsEndpoint);
 
 /** Run elsewhere: by CI itself, by test/e2e/demo.test.ts, or by the tests of the builds. */
-const elsewhere = /^(make (demo|test|build|verify|bench|image|sbom|fuzz|redteam|generate|cluster-up|cluster-down)|kind)\b/;
+const elsewhere =
+  /^(make (demo|test|build|verify|bench|image|sbom|fuzz|redteam|generate|cluster-up|cluster-down)|kind)\b/;
 
 interface Block {
   readonly file: string;

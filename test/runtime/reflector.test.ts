@@ -122,6 +122,67 @@ describe("a reflector", () => {
     expect(script.asked.slice(0, 3)).toEqual(["list 32", "list 64 next", "list 32"]);
   });
 
+  it("asks for fewer where a page is too large, then for one more at a time, and for all in the end", async () => {
+    const tooLarge = Object.assign(new Error("too large"), { tooLarge: true });
+    const next = (key: string): Page<Stored> => ({
+      items: [item(key, "1")],
+      resourceVersion: "9",
+      continue: key,
+    });
+    const { script, keys, clock, errors } = start(
+      next("a"),
+      tooLarge,
+      next("b"),
+      next("c"),
+      tooLarge,
+      tooLarge,
+      next("d"),
+      onePage([item("e", "2")]),
+    );
+    await clock.advance(0);
+    expect(script.asked.slice(0, -1)).toEqual([
+      "list 32",
+      "list 64 a",
+      "list 16 a",
+      "list 17 b",
+      "list 18 c",
+      "list 5 c",
+      "list 2 c",
+      "list 3 d",
+    ]);
+    expect(keys()).toEqual(["a", "b", "c", "d", "e"]);
+    expect(errors).toEqual([]);
+  });
+
+  it("fails when a single item is too large, and tries again later", async () => {
+    const tooLarge = Object.assign(new Error("too large"), { tooLarge: true });
+    const { script, clock, errors } = start(tooLarge, tooLarge, tooLarge, tooLarge);
+    await clock.advance(0);
+    expect(script.asked).toEqual(["list 32", "list 8", "list 2", "list 1"]);
+    expect(errors).toEqual(["too large 800"]);
+  });
+
+  it("tells for how long it has failed, and that it works once it has worked for a while", async () => {
+    const { script, clock, reflector } = start(new Error("down"), new Error("down"), onePage([]));
+    await clock.advance(0);
+    await clock.advance(500);
+    expect(reflector.failingMs()).toBe(500);
+    await clock.advance(10_000);
+    expect(reflector.failingMs()).toBeGreaterThan(5_000);
+    await script.emit({ type: "set", item: item("a", "101") });
+    expect(reflector.failingMs()).toBe(0);
+  });
+
+  it("goes on from the last version that was told when an odd object names none", async () => {
+    const { script, clock } = start(onePage([]));
+    await clock.advance(0);
+    await script.emit({ type: "set", item: item("a", "101") });
+    await script.emit({ type: "deleted", item: { key: "odd", uid: "", resourceVersion: "" } });
+    await script.emit("end");
+    await clock.advance(2_000);
+    expect(script.asked.at(-1)).toMatch(/^watch 101 /);
+  });
+
   it("follows events in order and goes on from the last version when the watch ends", async () => {
     const { script, keys, clock } = start(onePage([item("a", "1")]));
     await clock.advance(0);
