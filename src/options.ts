@@ -18,15 +18,17 @@ const address = z.string().refine(
 const switchOf = z.enum(["true", "false"]).transform((text) => text === "true");
 const whole = (least: number, most: number) => z.coerce.number().int().min(least).max(most);
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
-const namespaceList = z
-  .string()
-  .transform((text) =>
-    text
-      .split(",")
-      .map((name) => name.trim())
-      .filter((name) => name !== ""),
-  )
-  .pipe(z.array(z.string().regex(DNS_LABEL, "must be names of namespaces, with commas between")));
+const listOf = (item: z.ZodString) =>
+  z
+    .string()
+    .transform((text) =>
+      text
+        .split(",")
+        .map((part) => part.trim())
+        .filter((part) => part !== ""),
+    )
+    .pipe(z.array(item));
+const namespaceList = listOf(z.string().regex(DNS_LABEL, "must be names of namespaces, with commas between"));
 
 export const flags = {
   "metrics-bind-address": flag(address, ":8080", "Where /metrics is served; 0 turns it off."),
@@ -48,15 +50,7 @@ export const flags = {
     "Serve ClusterSecretProviders. false with --watch-namespaces: nothing outside of those namespaces is read.",
   ),
   "aws-regions": flag(
-    z
-      .string()
-      .transform((text) =>
-        text
-          .split(",")
-          .map((part) => part.trim())
-          .filter((part) => part !== ""),
-      )
-      .pipe(z.array(z.string().regex(/^[-a-z0-9*]+$/, "must be regions such as eu-west-1 or eu-*"))),
+    listOf(z.string().regex(/^[-a-z0-9*]+$/, "must be regions such as eu-west-1 or eu-*")),
     "",
     "AWS regions that providers may name, with commas between, such as eu-*,us-east-1. Empty: all.",
   ),

@@ -10,7 +10,7 @@ const doors: Readonly<
   Record<string, { rooms: readonly string[]; types?: readonly string[]; packages: readonly string[] }>
 > = {
   api: { rooms: [], packages: ["zod", "re2js"] },
-  providers: { rooms: [], types: ["api"], packages: ["node:dns", "node:net"] },
+  providers: { rooms: [], types: ["api"], packages: ["node:dns", "node:net", "node:util"] },
   "providers/aws": { rooms: ["providers"], packages: ["@aws-sdk/client-secrets-manager", "node:net"] },
   plan: { rooms: ["api", "providers"], types: ["kube"], packages: ["node:crypto"] },
   restart: { rooms: ["api", "plan"], types: ["kube"], packages: [] },

@@ -51,7 +51,7 @@ function patternProblem(spec: unknown): Failure | undefined {
     const group = target === undefined ? undefined : compilePattern(source)?.unknownGroup(target);
     if (group !== undefined) {
       return invalid(
-        `${field}: the target names the group ${JSON.stringify(group)}, which this pattern doesn't have; write ${"${1}"}_x where text follows a group, and $$ for a dollar sign`,
+        `${field}: the target names the group ${JSON.stringify(group)}, which this pattern doesn't have; write \${1}_x where text follows a group, and $$ for a dollar sign`,
       );
     }
   }

@@ -18,7 +18,7 @@ export const providerRef = (description: string) =>
  * What names and ARNs consist of: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_CreateSecret.html, and
  * the "!" of secrets that a service owns, such as rds!db-1. A name with anything else would have AWS refuse a whole batch.
  */
-const REMOTE_KEY = /^[A-Za-z0-9\/_+=.@!:-]+$/;
+const REMOTE_KEY = /^[A-Za-z0-9/_+=.@!:-]+$/;
 
 const remoteKey = withRules(
   z.string().min(1).max(2048).meta({

@@ -64,7 +64,7 @@ export function projectSync(object: KubeObject): SyncObject {
     resourceVersion: metadata.resourceVersion ?? "",
     metadata,
     spec: isTooLarge ? outlineOfSpec(spec) : spec,
-    status: recordOf(status) as SecretSyncStatus,
+    status: recordOf(status),
     isOutline: false,
     // What is parsed from the spec is kept beside it.
     weight: (isTooLarge ? 0 : 2 * weight) + weightOf(status),

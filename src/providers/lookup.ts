@@ -1,5 +1,6 @@
 import * as dns from "node:dns";
 import type { LookupFunction } from "node:net";
+import { callbackify } from "node:util";
 
 /**
  * Names of hosts to addresses, without the system's resolver: that one keeps a thread busy until it answers, there are few,
@@ -68,20 +69,23 @@ export function newLookup({
     throw reasons.find((reason) => reason !== undefined) as Error;
   };
 
+  const answer = async (
+    host: string,
+    family: dns.LookupOptions["family"],
+  ): Promise<readonly dns.LookupAddress[]> => {
+    const { addresses } = await find(host);
+    const fitting = addresses.filter((address) => !family || address.family === Number(family));
+    if (fitting.length > 0) return fitting;
+    throw Object.assign(new Error(`${host} has no address of the family`), { code: dns.NODATA });
+  };
+
   return (host, { family, all }, callback) => {
-    find(host).then(
-      ({ addresses }) => {
-        const fitting = addresses.filter((address) => !family || address.family === Number(family));
-        const [first] = fitting;
-        if (!first) {
-          const error = Object.assign(new Error(`${host} has no address of the family`), {
-            code: dns.NODATA,
-          });
-          callback(error, []);
-        } else if (all) callback(null, [...fitting]);
-        else callback(null, first.address, first.family);
-      },
-      (error: NodeJS.ErrnoException) => callback(error, []),
-    );
+    const tell = callbackify(answer);
+    tell(host, family, (error, addresses) => {
+      const [first] = addresses ?? [];
+      if (error || !addresses || !first) callback(error, []);
+      else if (all) callback(null, [...addresses]);
+      else callback(null, first.address, first.family);
+    });
   };
 }

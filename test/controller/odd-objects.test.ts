@@ -107,8 +107,10 @@ const kinds = {
   },
 } as const;
 
-const normal = (object: { readonly metadata: object }): KubeObject =>
-  ({ ...object, metadata: { ...object.metadata, name: "z", namespace: "shop", uid: "z" } }) as KubeObject;
+const normal = (object: { readonly metadata: object }): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, name: "z", namespace: "shop", uid: "z" },
+});
 
 describe.each(Object.entries(kinds))("odd objects of kind %s", (_kind, { object, type, project }) => {
   const odd = [...oddities(object)] as KubeObject[];

@@ -50,7 +50,7 @@ describe("who scrapes", () => {
   it("can't make the operator flood the apiserver with made-up tokens", async () => {
     const { ask, asked, holdUntil } = newWorld();
     const { promise, resolve } = Promise.withResolvers<void>();
-    holdUntil(promise);
+    void holdUntil(promise);
     const answers = Array.from({ length: 10 }, (_, index) => ask(`Bearer made-up-${index}`));
     await settle();
     expect(asked).toHaveLength(4);

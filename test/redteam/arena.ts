@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { parse, parseAllDocuments, stringify } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { LeaseObject } from "../support/lease.ts";
@@ -10,7 +10,7 @@ import { accountKubeconfig } from "../support/chart.ts";
 import { run, runWith } from "../support/kubectl.ts";
 import { newMemoryLimit, type MemoryLimit } from "../support/memory-limit.ts";
 import { startOperator, type OperatorProcess } from "../support/operator.ts";
-import { inNamespace, kubeconfig, logFile, newAdmin, signal, unique } from "../support/suite.ts";
+import { inNamespace, logFile, newAdmin, signal, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
 /**
@@ -196,16 +196,7 @@ async function tenantKubeconfig(namespace: string): Promise<string> {
       await run("auth", "can-i", "create", "secretsyncs.secretsync.dev", "-n", namespace, "--as", account)
     ).includes("yes"),
   );
-  const token = (await run("create", "token", "tenant", "-n", namespace)).trim();
-  const config = parse(readFileSync(kubeconfig, "utf8")) as {
-    users: unknown[];
-    contexts: { context: { user: string } }[];
-  };
-  config.users = [{ name: "tenant", user: { token } }];
-  for (const { context } of config.contexts) context.user = "tenant";
-  const file = logFile(unique("tenant.kubeconfig"));
-  writeFileSync(file, stringify(config), { mode: 0o600 });
-  return file;
+  return accountKubeconfig(namespace, "tenant");
 }
 
 /** How the victim is served, in milliseconds. */

@@ -78,25 +78,24 @@ export const largeSync = (arena: Arena, index: number): KubeObject =>
     { note: "x".repeat(200_000) },
   );
 
-export const forgedSecret = ({ evil }: Arena, index: number): KubeObject =>
-  ({
-    metadata: {
-      name: `forged-${index}`,
-      namespace: evil,
-      labels: { "secretsync.dev/managed": "true" },
-      annotations: {
-        "secretsync.dev/digests": JSON.stringify({
-          key: "k",
-          version: "v",
-          owned: "o",
-          digests: Object.fromEntries(
-            Array.from({ length: 256 }, (_, key) => [`${key}`.padStart(240, "k"), "d".repeat(60)]),
-          ),
-        }),
-        "secretsync.dev/digests-x": "x".repeat(150_000),
-      },
+export const forgedSecret = ({ evil }: Arena, index: number): KubeObject => ({
+  metadata: {
+    name: `forged-${index}`,
+    namespace: evil,
+    labels: { "secretsync.dev/managed": "true" },
+    annotations: {
+      "secretsync.dev/digests": JSON.stringify({
+        key: "k",
+        version: "v",
+        owned: "o",
+        digests: Object.fromEntries(
+          Array.from({ length: 256 }, (_, key) => [`${key}`.padStart(240, "k"), "d".repeat(60)]),
+        ),
+      }),
+      "secretsync.dev/digests-x": "x".repeat(150_000),
     },
-  }) as KubeObject;
+  },
+});
 
 export const largeDeployment = ({ evil }: Arena, index: number): KubeObject =>
   ({
@@ -256,12 +255,7 @@ export const attacks: readonly Attack[] = [
     async keepUp({ evil, tenant }, stop) {
       for (let turn = 0; !stop.aborted; turn++) {
         const metadata = { name: `rival-${turn % 3}`, namespace: evil, annotations: request() };
-        await tenant.apply(
-          resources.secretSync,
-          { metadata } as KubeObject,
-          { fieldManager: "evil", force: true },
-          signal,
-        );
+        await tenant.apply(resources.secretSync, { metadata }, { fieldManager: "evil", force: true }, signal);
         await sleep(500);
       }
     },

@@ -19,7 +19,7 @@ afterAll(() => arena.close(), 60_000);
 type Spec = Record<string, unknown>;
 const sync = (name: string, spec: Spec) => arena.inEvil.sync(name, spec);
 const secretIn = (namespace: string, name: string, more: Record<string, unknown> = {}) =>
-  arena.api.create(resources.secret, { metadata: { name, namespace }, ...more } as KubeObject, signal);
+  arena.api.create(resources.secret, { metadata: { name, namespace }, ...more }, signal);
 const encoded = (data: Record<string, string>) =>
   Object.fromEntries(
     Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]),
@@ -110,7 +110,7 @@ describe("S9: whoever has taken the operator over", () => {
   const write = (name: string, more: Record<string, unknown>, meta: Record<string, unknown> = {}) =>
     arena.asOperator.apply(
       resources.secret,
-      { metadata: { name, namespace: arena.shop, labels: managed, ...meta }, ...more } as KubeObject,
+      { metadata: { name, namespace: arena.shop, labels: managed, ...meta }, ...more },
       { fieldManager: "taken-over", force: true },
       signal,
     );
@@ -404,7 +404,7 @@ it("S20: text that others put into records and payloads shows nowhere as it is",
   const annotations = { "secretsync.dev/digests": JSON.stringify({ ...record, change }) };
   await arena.tenant.apply(
     resources.secret,
-    { metadata: { name: "plain", namespace: arena.evil, annotations } } as KubeObject,
+    { metadata: { name: "plain", namespace: arena.evil, annotations } },
     { fieldManager: "evil", force: true },
     signal,
   );

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Cluster } from "../../test/cluster/cluster.ts";
+import type { Arena } from "../../test/redteam/arena.ts";
 import { step } from "../../test/support/progress.ts";
 import { longestTurns } from "../fuzz/search.ts";
 import { note, percentile } from "./figures.ts";
@@ -112,9 +113,7 @@ async function watchHealth(url: string, stop: AbortSignal): Promise<number> {
 }
 
 /** A start with a gibibyte of objects in the cluster that are as large as they may be. */
-async function hostileGibibyte(
-  arena: Awaited<ReturnType<(typeof import("../../test/redteam/arena.ts"))["openArena"]>>,
-): Promise<void> {
+async function hostileGibibyte(arena: Arena): Promise<void> {
   const { inParallel } = await import("../../test/redteam/arena.ts");
   const { forgedSecret, largeDeployment, largeSync } = await import("../../test/redteam/attacks.ts");
   const { resources } = await import("../../src/kube/resources.ts");
