@@ -16,7 +16,11 @@ declare const SECRETSYNC_VERSION: string;
 const version = typeof SECRETSYNC_VERSION === "string" ? SECRETSYNC_VERSION : "dev";
 
 const [command, ...rest] = process.argv.slice(2);
-if (command === "check") process.exitCode = await runCheck(rest);
+const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+if (major < 22 || (major === 22 && minor < 19)) {
+  process.stderr.write(`secretsync: needs Node.js 22.19 or newer; this is ${process.version}\n`);
+  process.exitCode = 2;
+} else if (command === "check") process.exitCode = await runCheck(rest);
 else await operate();
 
 async function operate(): Promise<void> {

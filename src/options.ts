@@ -50,7 +50,9 @@ export const flags = {
     "Serve ClusterSecretProviders. false with --watch-namespaces: nothing outside of those namespaces is read.",
   ),
   "aws-regions": flag(
-    listOf(z.string().regex(/^[-a-z0-9*]+$/, "must be regions such as eu-west-1 or eu-*")),
+    listOf(
+      z.string().regex(/^[a-z]{2}(-[a-z]+)*(-[0-9]+|-?[*])$/, "must be regions such as eu-west-1 or eu-*"),
+    ),
     "",
     "AWS regions that providers may name, with commas between, such as eu-*,us-east-1. Empty: all.",
   ),

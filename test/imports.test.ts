@@ -45,7 +45,7 @@ const doors: Readonly<
   },
   cli: {
     rooms: ["api", "kube"],
-    packages: ["node:fs", "node:path", "node:util", "yaml"],
+    packages: ["node:fs", "node:path", "node:util", "yaml", "zod"],
   },
   controller: {
     rooms: ["api", "plan", "providers", "restart", "runtime", "kube"],

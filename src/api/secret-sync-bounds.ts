@@ -13,11 +13,12 @@ export type ParsedSync =
   { readonly ok: true; readonly value: SecretSyncSpec } | { readonly ok: false; readonly failure: Failure };
 
 /** `bytes`: of the spec as JSON. */
+export const boundProblem = (spec: unknown, bytes: number): Failure | undefined =>
+  (bytes > LARGEST_SPEC ? tooLargeSpec(bytes) : undefined) ?? providersProblem(spec) ?? patternProblem(spec);
+
+/** `bytes`: of the spec as JSON. */
 export function parseSync(spec: unknown, bytes: number): ParsedSync {
-  const problem =
-    (bytes > LARGEST_SPEC ? tooLargeSpec(bytes) : undefined) ??
-    providersProblem(spec) ??
-    patternProblem(spec);
+  const problem = boundProblem(spec, bytes);
   if (problem) return { ok: false, failure: problem };
   const parsed = parseSpec(secretSyncSpec, spec);
   return parsed.ok ? parsed : { ok: false, failure: invalid(parsed.problems.join("; ")) };
@@ -51,7 +52,7 @@ function patternProblem(spec: unknown): Failure | undefined {
     const group = target === undefined ? undefined : compilePattern(source)?.unknownGroup(target);
     if (group !== undefined) {
       return invalid(
-        `${field}: the target names the group ${JSON.stringify(group)}, which this pattern doesn't have; write \${1}_x where text follows a group, and $$ for a dollar sign`,
+        `${field.replace(/source$/, "target")}: names the group ${JSON.stringify(group)}, which the pattern doesn't have; write \${1}_x where text follows a group, and $$ for a dollar sign`,
       );
     }
   }

@@ -1,8 +1,10 @@
+import type * as z from "zod";
+import { API_VERSION, GROUP } from "../api/group.ts";
 import { listOf, recordOf, textOf } from "../api/loose.ts";
 import { parseSpec } from "../api/parse.ts";
 import { clusterSecretProviderSpec, secretProviderSpec } from "../api/secret-provider.ts";
-import { parseSync, providersNamed } from "../api/secret-sync-bounds.ts";
-import { GROUP } from "../api/group.ts";
+import { boundProblem, providersNamed } from "../api/secret-sync-bounds.ts";
+import { secretSyncSpec } from "../api/secret-sync.ts";
 
 /** What this version of the operator refuses, of manifests that another one took. Pure: objects in, sentences out. */
 
@@ -20,9 +22,11 @@ export interface Problem {
 }
 
 interface Own extends Found {
+  readonly apiVersion: string;
   readonly kind: string;
   readonly namespace: string;
-  readonly name: string;
+  /** undefined for what is no name. */
+  readonly name: string | undefined;
   readonly spec: unknown;
 }
 
@@ -30,9 +34,20 @@ interface Own extends Found {
 export const ownObjects = (found: readonly Found[]): readonly Own[] =>
   found.flatMap(({ where, object }) => {
     const { apiVersion, kind, metadata, spec } = recordOf(object);
-    if (!textOf(apiVersion)?.startsWith(`${GROUP}/`) || typeof kind !== "string") return [];
+    const version = textOf(apiVersion);
+    if (!version?.startsWith(`${GROUP}/`) || typeof kind !== "string") return [];
     const { namespace, name } = recordOf(metadata);
-    return [{ where, object, kind, namespace: textOf(namespace) ?? "", name: textOf(name) ?? "?", spec }];
+    return [
+      {
+        where,
+        object,
+        apiVersion: version,
+        kind,
+        namespace: textOf(namespace) ?? "",
+        name: textOf(name),
+        spec,
+      },
+    ];
   });
 
 export function problemsOf(own: readonly Own[]): readonly Problem[] {
@@ -40,28 +55,47 @@ export function problemsOf(own: readonly Own[]): readonly Problem[] {
   return own.flatMap((each) =>
     messagesOf(each, globs).map((message) => ({
       where: each.where,
-      object: `${each.kind} ${each.namespace ? `${each.namespace}/` : ""}${each.name}`,
+      object: `${each.kind} ${each.namespace ? `${each.namespace}/` : ""}${each.name ?? "?"}`,
       message,
     })),
   );
 }
 
+const schemas: Readonly<Record<string, z.ZodType>> = {
+  SecretSync: secretSyncSpec,
+  SecretProvider: secretProviderSpec,
+  ClusterSecretProvider: clusterSecretProviderSpec,
+};
+
 function messagesOf(own: Own, globs: ReadonlyMap<string, readonly string[]>): readonly string[] {
-  switch (own.kind) {
-    case "SecretSync": {
-      const parsed = parseSync(own.spec, Buffer.byteLength(JSON.stringify(own.spec ?? {})));
-      return [...(parsed.ok ? [] : [parsed.failure.message]), ...unreachableArns(own.spec, globs)];
-    }
-    case "SecretProvider": {
-      const parsed = parseSpec(secretProviderSpec, own.spec);
-      return parsed.ok ? [] : parsed.problems;
-    }
-    case "ClusterSecretProvider": {
-      const parsed = parseSpec(clusterSecretProviderSpec, own.spec);
-      return parsed.ok ? [] : parsed.problems;
-    }
-    default:
-      return [`${own.kind} is no kind of ${GROUP}`];
+  const { kind, name, spec, apiVersion } = own;
+  if (name === undefined) return ["metadata.name is no text; is this a template? render it first"];
+  const schema = Object.hasOwn(schemas, kind) ? schemas[kind] : undefined;
+  if (!schema) return [`kind: ${kind} is none of ${Object.keys(schemas).join(", ")}`];
+  if (apiVersion !== API_VERSION) return [`apiVersion: ${apiVersion} isn't served; use ${API_VERSION}`];
+  if (kind !== "SecretSync") return fieldProblems(schema, spec);
+  const bound = boundProblem(spec, Buffer.byteLength(JSON.stringify(spec ?? {})));
+  // Parsing compiles its patterns, which may be too large for that.
+  if (bound) return [bound.message];
+  return [...fieldProblems(schema, spec), ...unreachableArns(spec, globs)];
+}
+
+function fieldProblems(schema: z.ZodType, spec: unknown): readonly string[] {
+  const parsed = parseSpec(schema, spec);
+  return parsed.ok ? [...unknownFields(spec, parsed.value, "spec")] : parsed.problems;
+}
+
+/** What parsing passed over: the apiserver refuses it, or drops it. */
+function* unknownFields(given: unknown, taken: unknown, path: string): Iterable<string> {
+  if (Array.isArray(given)) {
+    for (const [index, item] of given.entries())
+      yield* unknownFields(item, listOf(taken)[index], `${path}[${index}]`);
+    return;
+  }
+  const known = recordOf(taken);
+  for (const [name, value] of Object.entries(recordOf(given))) {
+    if (Object.hasOwn(known, name)) yield* unknownFields(value, known[name], `${path}.${name}`);
+    else yield `${path}.${name}: there is no such field; correct its name or its place`;
   }
 }
 
@@ -70,7 +104,7 @@ function globsByProvider(own: readonly Own[]): ReadonlyMap<string, readonly stri
   return new Map(
     own
       .filter(({ kind }) => kind === "ClusterSecretProvider")
-      .map(({ name, spec }) => [
+      .map(({ name = "", spec }) => [
         name,
         listOf(recordOf(spec)["access"])
           .flatMap((rule) => listOf(recordOf(rule)["keys"]))

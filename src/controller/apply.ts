@@ -98,6 +98,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     // Only metadata comes back: values have no business in an answer.
     const write = (force: boolean) =>
       api.apply<KubeObject>(resources.secret, secret, { fieldManager, force, metadataOnly: true }, signal);
+    const before = views.secrets.get(`${namespace}/${name}`)?.resourceVersion;
     let written: KubeObject;
     try {
       written = await write(ownKeys === undefined);
@@ -107,13 +108,12 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
       // Somebody changed only what we had added.
       written = await write(true);
     }
-    return take(written);
+    return take(written, before);
   }
 
-  /** An apply that changes nothing leaves the version as it is, and is no write. */
-  function take(written: KubeObject): boolean {
-    const { namespace, name, resourceVersion } = written.metadata;
-    if (views.secrets.get(`${namespace}/${name}`)?.resourceVersion === resourceVersion) return false;
+  /** An apply that changes nothing leaves the version as it was before it was sent, and is no write. */
+  function take(written: KubeObject, before: string | undefined): boolean {
+    if (written.metadata.resourceVersion === before) return false;
     onWrite("Secret");
     views.secrets.set(projectSecret(written), "own");
     return true;
@@ -124,6 +124,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     signal: AbortSignal,
   ): Promise<boolean> {
     const { name, namespace, uid, fieldManager } = step;
+    const before = views.secrets.get(`${namespace}/${name}`)?.resourceVersion;
     const options = { fieldManager, force: true, metadataOnly: true };
     const written = await api.apply<KubeObject>(
       resources.secret,
@@ -131,7 +132,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
       options,
       signal,
     );
-    return take(written);
+    return take(written, before);
   }
 
   async function deleteSecret(step: Step & { kind: "deleteSecret" }, signal: AbortSignal): Promise<boolean> {

@@ -20,38 +20,61 @@ type TokenReview = KubeObject & {
 };
 type AccessReview = KubeObject & { readonly status?: { readonly allowed?: boolean } };
 
-/** How long a verdict holds. */
+/** How long a verdict holds. Who was let in is let in so much longer while it is asked again. */
 const KEEP_MS = 60_000;
+const STALE_MS = 60_000;
 const MOST_KEPT = 256;
-/** Reviews under way: who shows made-up tokens must not make us flood the apiserver. */
-const MOST_REVIEWS = 4;
+/** Reviews under way, and of one address: who shows made-up tokens must not flood the apiserver, nor hold up others. */
+const MOST_REVIEWS = 8;
+const OF_AN_ADDRESS_EACH_MS = 500;
+
+interface Scrape {
+  readonly headers: { readonly authorization?: string | undefined };
+  readonly socket: { readonly remoteAddress?: string | undefined };
+}
 
 export function newScrapeGuard(api: KubeApi, clock: Clock) {
-  /** By hash of the token. */
-  const verdicts = new Map<string, { readonly at: number; readonly verdict: "pass" | 401 | 403 }>();
+  /** By hash of the token. Refusals are apart, so that any number of them pushes out nobody who may. */
+  const passes = new Map<string, number>();
+  const refusals = new Map<string, { readonly at: number; readonly verdict: 401 | 403 }>();
+  /** Monotonic time of the last review that an address caused. */
+  const askedAt = new Map<string, number>();
   let reviews = 0;
 
-  return async function guard(request: {
-    readonly headers: { readonly authorization?: string | undefined };
-  }): Promise<"pass" | 401 | 403 | 429> {
-    const token = /^Bearer ([-\w.~+/=]{1,8192})$/.exec(request.headers.authorization ?? "")?.[1];
+  return async function guard({ headers, socket }: Scrape): Promise<"pass" | 401 | 403 | 429> {
+    const token = /^Bearer ([-\w.~+/=]{1,8192})$/.exec(headers.authorization ?? "")?.[1];
     if (token === undefined) return 401;
     const id = createHash("sha256").update(token).digest("hex");
     const now = clock.monotonic();
-    const known = verdicts.get(id);
-    if (known && now - known.at < KEEP_MS) return known.verdict;
-    if (reviews >= MOST_REVIEWS) return 429;
+    const passedFor = now - (passes.get(id) ?? -Infinity);
+    if (passedFor < KEEP_MS) return "pass";
+    const refusal = refusals.get(id);
+    if (refusal && now - refusal.at < KEEP_MS) return refusal.verdict;
+    const address = socket.remoteAddress ?? "";
+    const isPaced = now - (askedAt.get(address) ?? -Infinity) < OF_AN_ADDRESS_EACH_MS;
+    const wasLet = passedFor < KEEP_MS + STALE_MS;
+    if (reviews >= MOST_REVIEWS || (isPaced && !wasLet)) return wasLet ? "pass" : 429;
+    keep(askedAt, address, now);
+    const answer = reviewed(id, token);
+    if (!wasLet) return answer;
+    answer.catch(() => undefined);
+    return "pass";
+  };
+
+  async function reviewed(id: string, token: string): Promise<"pass" | 401 | 403> {
     reviews++;
     try {
       const verdict = await review(token);
-      verdicts.delete(id);
-      verdicts.set(id, { at: now, verdict });
-      if (verdicts.size > MOST_KEPT) verdicts.delete(verdicts.keys().next().value ?? "");
+      if (verdict === "pass") keep(passes, id, clock.monotonic());
+      else {
+        passes.delete(id);
+        keep(refusals, id, { at: clock.monotonic(), verdict });
+      }
       return verdict;
     } finally {
       reviews--;
     }
-  };
+  }
 
   async function review(token: string): Promise<"pass" | 401 | 403> {
     const { signal } = new AbortController();
@@ -67,4 +90,10 @@ export function newScrapeGuard(api: KubeApi, clock: Clock) {
     const answer = await api.create(resources.subjectAccessReview, accessReview, signal);
     return answer.status?.allowed === true ? "pass" : 403;
   }
+}
+
+function keep<V>(map: Map<string, V>, key: string, value: V): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MOST_KEPT) map.delete(map.keys().next().value ?? "");
 }

@@ -52,9 +52,7 @@ describe("a spec", () => {
 
   it("whose rewrite names a group that the pattern lacks is told which", () => {
     const { message } = failureOf(rewriting(1, 1, () => ({ source: "(.*)", target: "$1_PROD" })));
-    expect(message).toContain(
-      'spec.dataFrom[0].rewrite[0].regexp.source: the target names the group "1_PROD"',
-    );
+    expect(message).toContain('spec.dataFrom[0].rewrite[0].regexp.target: names the group "1_PROD"');
     expect(message).toContain("write ${1}_x");
   });
 

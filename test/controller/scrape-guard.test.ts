@@ -22,7 +22,8 @@ function newWorld(allowed: readonly string[] = ["prometheus"]) {
   } as unknown as KubeApi;
   const clock = new FakeClock();
   const guard = newScrapeGuard(api, clock);
-  const ask = (authorization?: string) => guard({ headers: { authorization } });
+  const ask = (authorization?: string, remoteAddress = "10.0.0.1") =>
+    guard({ headers: { authorization }, socket: { remoteAddress } });
   return { ask, asked, clock, holdUntil: (promise: Promise<void>) => (hold = promise) };
 }
 
@@ -38,23 +39,45 @@ describe("who scrapes", () => {
     await expect(newWorld().ask(authorization)).resolves.toBe(expected);
   });
 
-  it("is looked up once a minute", async () => {
-    const { ask, asked, clock } = newWorld();
+  it("is looked up once a minute, and let in meanwhile", async () => {
+    const { ask, asked, clock, holdUntil } = newWorld();
     for (let turn = 0; turn < 5; turn++) await ask("Bearer token-of-prometheus");
     expect(asked).toEqual(["TokenReview", "SubjectAccessReview"]);
     await clock.advance(60_000);
-    await ask("Bearer token-of-prometheus");
+    const { promise, resolve } = Promise.withResolvers<void>();
+    void holdUntil(promise);
+    await expect(ask("Bearer token-of-prometheus")).resolves.toBe("pass");
+    resolve();
+    await settle();
     expect(asked).toHaveLength(4);
   });
 
-  it("can't make the operator flood the apiserver with made-up tokens", async () => {
-    const { ask, asked, holdUntil } = newWorld();
-    const { promise, resolve } = Promise.withResolvers<void>();
-    void holdUntil(promise);
-    const answers = Array.from({ length: 10 }, (_, index) => ask(`Bearer made-up-${index}`));
+  it("is let in no longer once it may not any more", async () => {
+    const allowed = ["prometheus"];
+    const { ask, clock } = newWorld(allowed);
+    await ask("Bearer token-of-prometheus");
+    allowed.length = 0;
+    await clock.advance(60_000);
+    await expect(ask("Bearer token-of-prometheus")).resolves.toBe("pass");
     await settle();
-    expect(asked).toHaveLength(4);
-    resolve();
-    expect((await Promise.all(answers)).filter((answer) => answer === 429)).toHaveLength(6);
+    await expect(ask("Bearer token-of-prometheus")).resolves.toBe(403);
+  });
+
+  it("can't make the operator flood the apiserver with made-up tokens, nor keep out who may", async () => {
+    const { ask, asked, clock } = newWorld();
+    await ask("Bearer token-of-prometheus", "10.0.0.2");
+    asked.length = 0;
+    const answers = [];
+    for (let index = 0; index < 1_000; index++) {
+      answers.push(await ask(`Bearer made-up-${index}`));
+      await clock.advance(10);
+    }
+    expect(asked.length).toBeLessThanOrEqual(21);
+    expect(answers.filter((answer) => answer === 429).length).toBeGreaterThan(970);
+    await expect(ask("Bearer token-of-prometheus", "10.0.0.2")).resolves.toBe("pass");
+    await clock.advance(60_000);
+    const flood = Array.from({ length: 300 }, (_, index) => ask(`Bearer other-${index}`, `10.1.0.${index}`));
+    await expect(ask("Bearer token-of-prometheus", "10.0.0.2")).resolves.toBe("pass");
+    await Promise.all(flood);
   });
 });

@@ -164,7 +164,9 @@ export const chartValues = z.strictObject({
     false,
   ),
   awsRegions: z
-    .array(z.string().regex(/^[-a-z0-9*]+$/, "must be a region such as eu-west-1, or eu-*"))
+    .array(
+      z.string().regex(/^[a-z]{2}(-[a-z]+)*(-[0-9]+|-?[*])$/, "must be a region such as eu-west-1, or eu-*"),
+    )
     .default([])
     .meta({ description: "AWS regions that providers may name, such as eu-west-1 or eu-*. Empty: any." }),
   concurrent: z
@@ -180,11 +182,16 @@ export const chartValues = z.strictObject({
   metrics: group("How metrics are served.", {
     auth: z.enum(["none", "token"]).default("none").meta({
       description:
-        "token: who scrapes must show a token of the cluster that may get /metrics; the chart's ClusterRole NAME.metrics lets.",
+        "token: who scrapes must show a token of the cluster that may get /metrics, as the ClusterRole RELEASE.NAMESPACE.metrics lets; verdicts hold a minute. Use tlsSecretName with it.",
     }),
-    tlsSecretName: text(
-      "Secret of type kubernetes.io/tls with which they are served. Empty: plain HTTP. Restart the pods when it is renewed.",
-    ),
+    tlsSecretName: z
+      .string()
+      .regex(/^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$/, "must be the name of a Secret")
+      .default("")
+      .meta({
+        description:
+          "Secret of type kubernetes.io/tls with which they are served. Empty: plain HTTP, over which tokens can be read on the way. Restart the pods when it is renewed.",
+      }),
   }),
   logLevel: z
     .enum(["trace", "debug", "info", "warn", "error"])
