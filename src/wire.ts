@@ -125,7 +125,17 @@ export function wire(parts: Parts): Operator {
       "a workload consumes more Secrets than that; it isn't restarted for the others",
     ),
   );
-  const views = newViews({ mostBytes: memoryFor(parts.memoryBytes), onError: odd });
+  const leftAlone = newNews((namespace) =>
+    log.warn(
+      { namespace },
+      "workloads of a namespace name so many Secrets that some of them aren't restarted any more",
+    ),
+  );
+  const views = newViews({
+    mostBytes: memoryFor(parts.memoryBytes),
+    onError: odd,
+    onLeftAlone: (_kind, key) => leftAlone(namespaceOf(key), ""),
+  });
   connectTriggers(views, queue, freshness, clock, leastRefreshMs);
   const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
     metrics.watchErrors.inc({ kind });

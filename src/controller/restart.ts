@@ -101,7 +101,7 @@ export function newRestarter(options: {
       const listed = views.workloads[kind].get(`${namespace}/${name}`);
       if (listed) found.set(listed.uid, listed);
     }
-    return [...found.values()];
+    return [...found.values()].filter(({ isOutline }) => !isOutline);
   }
 
   /** True when it was restarted. The write fails if the workload changed meanwhile; then it is looked at anew. */

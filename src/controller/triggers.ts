@@ -5,7 +5,6 @@ import { workloadKinds } from "../api/secret-sync.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
-import { isUntouched } from "../plan/live-target.ts";
 import { RequestPace } from "./request-pace.ts";
 import { isMerging, targetKeyOf, type SyncObject } from "./sync-object.ts";
 import { providerKey, secretsOf, type ProviderObject, type Views } from "./views.ts";
@@ -79,7 +78,7 @@ export function connectTriggers(
   });
 
   views.secrets.listen((before, after, origin) => {
-    if (origin === "own" || (after && isUntouched(after))) return;
+    if (origin === "own" || after?.isUntouched) return;
     const { namespace, name } = (after ?? before) as { namespace: string; name: string };
     const targetKey = `${namespace}/${name}`;
     const concerned = new Set(views.syncsByAbandoned.get(targetKey));

@@ -3,7 +3,7 @@ import { providersNamed } from "../api/secret-sync-bounds.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
 import { outlineOfTarget, type LiveTarget } from "../plan/live-target.ts";
 import { recordedSecrets } from "../restart/plan-restart.ts";
-import type { Workload } from "../restart/consumption.ts";
+import { outlineOfWorkload, type Workload } from "../restart/consumption.ts";
 import { MemoryBudget } from "../runtime/memory-budget.ts";
 import { Index, Store, type Stored } from "../runtime/store.ts";
 import { Claims } from "./claims.ts";
@@ -46,6 +46,7 @@ export interface Views {
   readonly budgets: {
     readonly syncs: MemoryBudget<SyncObject>;
     readonly secrets: MemoryBudget<LiveTarget>;
+    readonly workloads: Readonly<Record<WorkloadKind, MemoryBudget<Workload>>>;
   };
 }
 
@@ -54,9 +55,11 @@ export interface ViewsOptions {
   readonly mostBytes: number;
   /** Told what a listener throws on an object. */
   readonly onError: (kind: string, error: unknown, key: string) => void;
+  /** Told of a workload that is no longer looked after: its namespace's name too many Secrets. */
+  readonly onLeftAlone: (kind: WorkloadKind, key: string) => void;
 }
 
-export function newViews({ mostBytes, onError }: ViewsOptions): Views {
+export function newViews({ mostBytes, onError, onLeftAlone }: ViewsOptions): Views {
   const storeOf = <T extends Stored>(kind: string) => new Store<T>((error, key) => onError(kind, error, key));
   const syncs = storeOf<SyncObject>("SecretSync");
   const secrets = storeOf<LiveTarget>("Secret");
@@ -69,6 +72,16 @@ export function newViews({ mostBytes, onError }: ViewsOptions): Views {
     new Index(workloads[kind], (workload) =>
       secretsOf(workload).map((name) => `${workload.namespace}/${name}`),
     );
+  const budget = (kind: WorkloadKind) =>
+    new MemoryBudget({
+      store: workloads[kind],
+      most: mostBytes * SHARE_OF_A_WORKLOAD_KIND,
+      outline: (workload) => {
+        onLeftAlone(kind, workload.key);
+        return outlineOfWorkload(workload);
+      },
+      shareOf: namespaceOf,
+    });
   return {
     syncs,
     providers: storeOf("SecretProvider"),
@@ -97,12 +110,19 @@ export function newViews({ mostBytes, onError }: ViewsOptions): Views {
         outline: outlineOfTarget,
         shareOf: namespaceOf,
       }),
+      workloads: {
+        Deployment: budget("Deployment"),
+        StatefulSet: budget("StatefulSet"),
+        DaemonSet: budget("DaemonSet"),
+      },
     },
   };
 }
 
 /** A SecretSync has a spec, what was parsed from it, and a status; a Secret has its records. */
 const SHARE_OF_SYNCS = 2 / 3;
+/** Beside those. What workloads with as few Secrets as usual take doesn't count. */
+const SHARE_OF_A_WORKLOAD_KIND = 1 / 8;
 
 export const projectProvider = (object: KubeObject): ProviderObject => {
   const metadata = metaOf(object);

@@ -135,16 +135,6 @@ function isChange(value: unknown): value is Change {
   );
 }
 
-/** What tells whether the Secret is as it was written. */
-export const outlineOfRecord = ({ key, version, owned }: ContentRecord): ContentRecord => ({
-  key,
-  version,
-  owned,
-  digests: {},
-  found: [],
-  change: undefined,
-});
-
 /** A longer text is none that formatRecord wrote. */
 const LONGEST_RECORD = 192 * 1024;
 

@@ -1,7 +1,7 @@
-import { annotation, FIELD_MANAGER, label } from "../api/group.ts";
+import { annotation, FIELD_MANAGER, GROUP, label, mergeFieldManager } from "../api/group.ts";
 import { listOf, recordOf, textOf, weightOf } from "../api/loose.ts";
 import type { KubeObject, ManagedFields } from "../kube/kube-api.ts";
-import { fingerprint, outlineOfRecord, parseRecord, type ContentRecord } from "./digest.ts";
+import { fingerprint, parseRecord, type ContentRecord } from "./digest.ts";
 
 /**
  * What the operator keeps of a Secret: metadata only, never a value. Whether somebody changed the content shows in
@@ -17,6 +17,7 @@ export interface LiveTarget {
   readonly managed: boolean;
   /** Name of the SecretSync that owns the content. */
   readonly owner: string | undefined;
+  /** Of the SecretSyncs among its owners. */
   readonly ownerUids: readonly string[];
   /** Our notes on the content, by annotation; undefined where somebody spoiled them. */
   readonly records: Readonly<Record<string, ContentRecord | undefined>>;
@@ -24,24 +25,30 @@ export interface LiveTarget {
   readonly owned: Readonly<Record<string, string>>;
   /** Data keys by our field managers. */
   readonly dataKeys: Readonly<Record<string, readonly string[]>>;
-  /** Records hold only what isUntouched() needs, and there are no data keys: the rest must be read again. */
+  /** It is as some write of ours left it: then the news is our own. */
+  readonly isUntouched: boolean;
+  /** Owners, records, fields and data keys are left out, and must be read again. */
   readonly isOutline: boolean;
   /** Bytes, about, that an outline does without. */
   readonly weight: number;
 }
 
-/** So many SecretSyncs may merge keys into one Secret; records of more are none of ours. */
-const MOST_RECORDS = 64;
+/** So many SecretSyncs may merge keys into one Secret, or own it; of more, none is kept. */
+const MOST_SYNCS = 64;
+/** Names that one manager of ours may own: the most keys that a Secret gets, labels and annotations. */
+const MOST_FIELDS = 12_000;
 
 export function projectSecret({ metadata }: KubeObject): LiveTarget {
   const annotations = recordOf(metadata.annotations);
   const texts = Object.entries(annotations)
     .filter(([name]) => name.startsWith(annotation.digests))
-    .slice(0, MOST_RECORDS)
+    .slice(0, MOST_SYNCS)
     .map(([name, text]) => [name, typeof text === "string" ? text : ""] as const);
   const records = Object.fromEntries(texts.map(([name, text]) => [name, parseRecord(text)]));
-  const entries = appliedByUs(metadata.managedFields);
-  const dataKeys = Object.fromEntries(entries.map(([manager, entry]) => [manager, names(entry, "f:data")]));
+  const fields = appliedByUs(metadata.managedFields);
+  const dataKeys = Object.fromEntries(fields.map(([manager, { data }]) => [manager, data]));
+  const owned = Object.fromEntries(fields.map(([manager, all]) => [manager, fingerprint(fieldList(all))]));
+  const ownerUids = ownersOf(metadata);
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     name: metadata.name,
@@ -50,55 +57,79 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
     resourceVersion: metadata.resourceVersion ?? "",
     managed: recordOf(metadata.labels)[label.managed] === "true",
     owner: textOf(annotations[annotation.owner]),
-    ownerUids: listOf(metadata.ownerReferences)
-      .map((reference) => textOf(recordOf(reference)["uid"]))
-      .filter((uid) => uid !== undefined),
+    ownerUids,
     records,
-    owned: Object.fromEntries(entries.map(([manager, entry]) => [manager, fingerprint(ownedFields(entry))])),
+    owned,
     dataKeys,
+    isUntouched: isAsWritten(records, owned),
     isOutline: false,
-    weight: weightOf(dataKeys) + weightOf(records),
+    weight: weightOf([dataKeys, records, owned, ownerUids]),
   };
 }
 
 export const outlineOfTarget = (target: LiveTarget): LiveTarget => ({
   ...target,
-  records: Object.fromEntries(
-    Object.entries(target.records).map(([name, record]) => [name, record && outlineOfRecord(record)]),
-  ),
+  ownerUids: [],
+  records: {},
+  owned: {},
   dataKeys: {},
   isOutline: true,
   weight: 0,
 });
 
-/** By field manager. The apiserver takes entries of any form, also such that name no manager. */
-function appliedByUs(
-  managedFields: readonly ManagedFields[] | undefined,
-): readonly (readonly [string, ManagedFields])[] {
-  return listOf(managedFields).flatMap((entry) => {
-    const { manager, operation, subresource } = recordOf(entry);
-    const isOurs = typeof manager === "string" && manager.startsWith(FIELD_MANAGER);
-    return isOurs && operation === "Apply" && !subresource
-      ? [[manager, entry as ManagedFields] as const]
-      : [];
-  });
+const ownersOf = ({ ownerReferences }: KubeObject["metadata"]): readonly string[] =>
+  listOf(ownerReferences)
+    .map(recordOf)
+    .filter(({ kind, apiVersion }) => kind === "SecretSync" && textOf(apiVersion)?.startsWith(`${GROUP}/`))
+    .map(({ uid }) => textOf(uid, LONGEST_UID))
+    .filter((uid) => uid !== undefined)
+    .slice(0, MOST_SYNCS);
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#uids */
+const LONGEST_UID = 36;
+
+interface Fields {
+  readonly data: readonly string[];
+  readonly labels: readonly string[];
+  readonly annotations: readonly string[];
 }
 
-/** Whether the Secret is as some write of ours left it: then the news is our own. */
-export function isUntouched({ records, owned }: LiveTarget): boolean {
+/** By field manager. The apiserver takes entries of any form and size, also such that name no manager. */
+function appliedByUs(
+  managedFields: readonly ManagedFields[] | undefined,
+): readonly (readonly [string, Fields])[] {
+  return listOf(managedFields)
+    .filter(isOurs)
+    .slice(0, MOST_SYNCS + 1)
+    .flatMap((entry) => {
+      const fields = fieldsOf(entry);
+      const count = fields.data.length + fields.labels.length + fields.annotations.length;
+      return count > MOST_FIELDS ? [] : [[entry.manager, fields] as const];
+    });
+}
+
+function isOurs(entry: unknown): entry is ManagedFields & { readonly manager: string } {
+  const { manager, operation, subresource } = recordOf(entry);
+  const name = textOf(manager, mergeFieldManager("").length + LONGEST_UID);
+  return (
+    (name === FIELD_MANAGER || name?.startsWith(mergeFieldManager("")) === true) &&
+    operation === "Apply" &&
+    !subresource
+  );
+}
+
+function isAsWritten(records: LiveTarget["records"], owned: LiveTarget["owned"]): boolean {
   const written = Object.values(records).map((record) => record?.owned);
   const live = new Set(Object.values(owned));
   return written.length > 0 && written.every((fields) => fields !== undefined && live.has(fields));
 }
 
-/** The fields that our manager owns, in the order and form in which expectedFields() lists what it should own. */
-function ownedFields(entry: ManagedFields): readonly string[] {
-  return fieldList(
-    names(entry, "f:data"),
-    names(entry, "f:metadata", "f:labels"),
-    names(entry, "f:metadata", "f:annotations"),
-  );
-}
+/** The fields that our manager owns; expectedOwnership() lists in the same form what it should own. */
+const fieldsOf = (entry: ManagedFields): Fields => ({
+  data: names(entry, "f:data"),
+  labels: names(entry, "f:metadata", "f:labels"),
+  annotations: names(entry, "f:metadata", "f:annotations"),
+});
 
 /** What our manager owns right after it applied such a Secret. */
 export function expectedOwnership(
@@ -106,14 +137,10 @@ export function expectedOwnership(
   labels: Iterable<string>,
   annotations: Iterable<string>,
 ): string {
-  return fingerprint(fieldList([...data], [...labels], [...annotations]));
+  return fingerprint(fieldList({ data: [...data], labels: [...labels], annotations: [...annotations] }));
 }
 
-const fieldList = (
-  data: readonly string[],
-  labels: readonly string[],
-  annotations: readonly string[],
-): readonly string[] =>
+const fieldList = ({ data, labels, annotations }: Fields): readonly string[] =>
   [
     ...data.map((name) => `data ${name}`),
     ...labels.map((name) => `label ${name}`),

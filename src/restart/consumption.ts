@@ -1,5 +1,5 @@
 import { annotation } from "../api/group.ts";
-import { listOf, recordOf, textOf } from "../api/loose.ts";
+import { listOf, recordOf, textOf, weightOf } from "../api/loose.ts";
 import type { WorkloadKind } from "../api/secret-sync.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
 
@@ -20,9 +20,13 @@ export interface Workload {
   readonly consumes: Readonly<Record<string, ConsumedKeys>>;
   /** It consumes more Secrets than are kept of it. */
   readonly isCut: boolean;
-  /** The operator's own annotations, as they are. */
+  /** The operator's own annotations, as they are; undefined for what it can't have written. */
   readonly consumed: string | undefined;
   readonly restartedFor: string | undefined;
+  /** Nothing is kept of what it consumes: workloads of its namespace name too many Secrets. It is left alone. */
+  readonly isOutline: boolean;
+  /** Bytes, about, of the names that an outline does without; 0 with as few of them as usual. */
+  readonly weight: number;
 }
 
 export interface WorkloadObject extends KubeObject {
@@ -38,13 +42,15 @@ export interface WorkloadObject extends KubeObject {
 export const MOST_SECRETS = 64;
 /** Bytes of names of keys; beyond, every key of a Secret counts. */
 const MOST_BYTES_OF_KEYS = 16 * 1024;
-/** Bytes of our own notes; a longer text is none of ours. */
+/** Bytes of our own notes, and digests in one; a longer text is none of ours. */
 const LONGEST_NOTE = 16 * 1024;
+const MOST_SLOTS = 2 * MOST_SECRETS;
 
 export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workload {
   const { metadata, spec } = object as WorkloadObject;
   const template = recordOf(recordOf(spec)["template"]);
   const { consumes, isCut } = consumptionOf(template["spec"]);
+  const consumed = noteOf(recordOf(metadata.annotations)[annotation.consumed]);
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     kind,
@@ -55,13 +61,43 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
     deleting: typeof metadata.deletionTimestamp === "string",
     consumes,
     isCut,
-    consumed: textOf(recordOf(metadata.annotations)[annotation.consumed], LONGEST_NOTE),
+    consumed,
     restartedFor: textOf(
       recordOf(recordOf(template["metadata"])["annotations"])[annotation.restartedFor],
       LONGEST_NOTE,
     ),
+    isOutline: false,
+    weight: weightBeyondUsual(consumes, consumed),
   };
 }
+
+/** What is left of a workload when those of its namespace name too many Secrets. */
+export const outlineOfWorkload = (workload: Workload): Workload => ({
+  ...workload,
+  consumes: {},
+  consumed: undefined,
+  restartedFor: undefined,
+  isOutline: true,
+  weight: 0,
+});
+
+/** Our note on a workload, if it can be one. */
+function noteOf(value: unknown): string | undefined {
+  const text = textOf(value, LONGEST_NOTE);
+  return text === undefined || slotsOf(text) > MOST_SLOTS ? undefined : text;
+}
+
+/** Each name is also found by, which takes more than the name. */
+const BYTES_OF_A_NAME = 400;
+/** Some ten Secrets. */
+const USUAL_BYTES = 4_096;
+
+function weightBeyondUsual(consumes: Workload["consumes"], consumed: string | undefined): number {
+  const names = Object.keys(consumes).length + slotsOf(consumed);
+  return Math.max(0, weightOf([consumes, consumed]) + names * BYTES_OF_A_NAME - USUAL_BYTES);
+}
+
+const slotsOf = (text: string | undefined): number => (text?.split('":').length ?? 1) - 1;
 
 /**
  * The parts of a pod's spec that name Secrets:

@@ -16,6 +16,7 @@ export type Listener<T> = (before: T | undefined, after: T | undefined, origin: 
 export class Store<T extends Stored> {
   readonly #items = new Map<string, T>();
   readonly #listeners: Listener<T>[] = [];
+  readonly #formListeners: Listener<T>[] = [];
   readonly #onError: (error: unknown, key: string) => void;
 
   /** `onError` is told what a listener throws: it concerns that object alone, and the other listeners are still told. */
@@ -39,6 +40,12 @@ export class Store<T extends Stored> {
     this.#listeners.push(listener);
   }
 
+  /** Also told when an item takes another form, see exchange(). */
+  listenToForms(listener: Listener<T>): void {
+    this.#listeners.push(listener);
+    this.#formListeners.push(listener);
+  }
+
   /**
    * Takes the item unless a newer state of the same object is known: our own writes go in at once, and the watch
    * brings them again later. Resource versions of one object are ordered (Kubernetes 1.35, KEP-5504).
@@ -57,11 +64,12 @@ export class Store<T extends Stored> {
     this.#tell(before, item, origin);
   }
 
-  /** Puts another form of the same state in the place of the one that is there. Nobody is told: nothing has changed. */
+  /** Puts another form of the same state in the place of the one that is there. Few are told: nothing has changed. */
   exchange(item: T): boolean {
     const before = this.#items.get(item.key);
     if (before?.uid !== item.uid || before.resourceVersion !== item.resourceVersion) return false;
     this.#items.set(item.key, item);
+    this.#tell(before, item, "own", this.#formListeners);
     return true;
   }
 
@@ -79,8 +87,8 @@ export class Store<T extends Stored> {
     for (const { key, uid } of gone) this.delete(key, uid);
   }
 
-  #tell(before: T | undefined, after: T | undefined, origin: Origin): void {
-    for (const listener of this.#listeners) {
+  #tell(before: T | undefined, after: T | undefined, origin: Origin, listeners = this.#listeners): void {
+    for (const listener of listeners) {
       try {
         listener(before, after, origin);
       } catch (error) {
@@ -106,9 +114,8 @@ const NOTHING: ReadonlySet<string> = new Set();
 export class Index<T extends Stored> {
   readonly #keys = new Map<string, Set<string>>();
 
-  /** `termsOf` must give the same terms for each form of an item, see Store.exchange. */
   constructor(store: Store<T>, termsOf: (item: T) => Iterable<string>) {
-    store.listen((before, after) => {
+    store.listenToForms((before, after) => {
       if (before) for (const term of termsOf(before)) this.#remove(term, before.key);
       if (after) for (const term of termsOf(after)) this.#add(term, after.key);
     });

@@ -161,6 +161,7 @@ describe.each(Object.entries(kinds))("odd objects of kind %s", (_kind, { object,
     const views = newViews({
       mostBytes: 1e9,
       onError: (kind, error) => thrown.push(`${kind} ${String(error)}`),
+      onLeftAlone: () => undefined,
     });
     const queue = new WorkQueue<Lane>({
       lanes,

@@ -17,7 +17,11 @@ let secrets: Map<string, Record<string, string> | Error>;
 let version: number;
 
 beforeEach(() => {
-  views = newViews({ mostBytes: 1e9, onError: (_kind, error) => fail(error) });
+  views = newViews({
+    mostBytes: 1e9,
+    onError: (_kind, error) => fail(error),
+    onLeftAlone: () => undefined,
+  });
   clock = new FakeClock();
   connected = [];
   closed = 0;

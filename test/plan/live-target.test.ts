@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { isUntouched, projectSecret } from "../../src/plan/live-target.ts";
+import { outlineOfTarget, projectSecret } from "../../src/plan/live-target.ts";
 import { plan } from "../../src/plan/plan.ts";
 import { contentFingerprint, describeSource, sourcesOf, versionsOf } from "../../src/plan/sources.ts";
 import { appliedObject, failing, fetched, found, missing, observed, specOf } from "../support/gen.ts";
@@ -30,8 +30,9 @@ describe("what is kept of a Secret", () => {
       records: {},
       owned: {},
       dataKeys: {},
+      isUntouched: false,
       isOutline: false,
-      weight: 64,
+      weight: 192,
     });
   });
 
@@ -52,24 +53,75 @@ describe("what is kept of a Secret", () => {
 
   it("is untouched right after our write, and no longer when a field was taken from us", () => {
     const object = written();
-    expect(isUntouched(projectSecret(object))).toBe(true);
+    expect(projectSecret(object).isUntouched).toBe(true);
     for (const lost of ["f:data", "f:metadata"]) {
       const managedFields = object.metadata.managedFields?.map((entry) => ({
         ...entry,
         fieldsV1: { ...entry.fieldsV1, [lost]: {} },
       }));
       expect(
-        isUntouched(projectSecret({ metadata: { ...object.metadata, managedFields: managedFields! } })),
+        projectSecret({ metadata: { ...object.metadata, managedFields: managedFields! } }).isUntouched,
       ).toBe(false);
     }
-    expect(isUntouched(projectSecret({ metadata: { ...object.metadata, managedFields: [] } }))).toBe(false);
-    expect(isUntouched(projectSecret({ metadata: { ...object.metadata, annotations: {} } }))).toBe(false);
+    expect(projectSecret({ metadata: { ...object.metadata, managedFields: [] } }).isUntouched).toBe(false);
+    expect(projectSecret({ metadata: { ...object.metadata, annotations: {} } }).isUntouched).toBe(false);
     const spoiled = Object.fromEntries(
       Object.keys(object.metadata.annotations ?? {}).map((name) => [name, "spoiled"]),
     );
-    expect(isUntouched(projectSecret({ metadata: { ...object.metadata, annotations: spoiled } }))).toBe(
-      false,
-    );
+    expect(projectSecret({ metadata: { ...object.metadata, annotations: spoiled } }).isUntouched).toBe(false);
+  });
+});
+
+describe("of a Secret that somebody filled", () => {
+  const many = (count: number, length: number) =>
+    Array.from({ length: count }, (_, index) => String(index).padStart(length, "x"));
+  const fieldsOf = (names: readonly string[]) => ({
+    "f:data": Object.fromEntries(names.map((name) => [`f:${name}`, {}])),
+  });
+  const entry = (manager: string, names: readonly string[]) => ({
+    manager,
+    operation: "Apply",
+    fieldsV1: fieldsOf(names),
+  });
+  const isOwner = { apiVersion: "secretsync.dev/v1alpha1", kind: "SecretSync", name: "n" };
+
+  it.each([
+    ["owners", { ownerReferences: many(4_000, 250).map((uid) => ({ ...isOwner, uid })) }],
+    ["owners of its own", { ownerReferences: many(4_000, 36).map((uid) => ({ ...isOwner, uid })) }],
+    ["managers", { managedFields: many(4_000, 250).map((name) => entry(name, ["a"])) }],
+    [
+      "managers of ours",
+      { managedFields: many(4_000, 30).map((name) => entry(`secretsync-merge-${name}`, ["a"])) },
+    ],
+    ["fields", { managedFields: [entry("secretsync", many(90_000, 6))] }],
+    [
+      "records",
+      {
+        annotations: Object.fromEntries(
+          many(400, 40).map((name) => [
+            `secretsync.dev/digests-${name}`,
+            JSON.stringify({ key: "k", version: "v", owned: "o", digests: { a: "b" } }),
+          ]),
+        ),
+      },
+    ],
+    ["an owner", { annotations: { "secretsync.dev/owner": "x".repeat(200_000) } }],
+  ])("with %s, what is kept is little, and an outline nearly nothing", (_what, more) => {
+    const target = projectSecret({ metadata: { name: "a", ...more } as never });
+    const bytes = JSON.stringify(target).length;
+    expect(bytes).toBeLessThan(64 * 1024);
+    // Whatever there is beyond names counts.
+    expect(bytes).toBeLessThan(1_000 + target.weight);
+    expect(JSON.stringify(outlineOfTarget(target)).length).toBeLessThan(1_000);
+  });
+
+  it("names the SecretSyncs among the owners", () => {
+    const ownerReferences = [
+      { apiVersion: "apps/v1", kind: "Deployment", name: "n", uid: "deployment" },
+      { ...isOwner, uid: "ours" },
+      { ...isOwner, apiVersion: "other.dev/v1", uid: "theirs" },
+    ];
+    expect(projectSecret({ metadata: { name: "a", ownerReferences } }).ownerUids).toEqual(["ours"]);
   });
 });
 

@@ -63,6 +63,8 @@ const workload = (more: Partial<Workload> = {}): Workload => ({
   isCut: false,
   consumed: undefined,
   restartedFor: undefined,
+  isOutline: false,
+  weight: 0,
   ...more,
 });
 
@@ -376,6 +378,8 @@ describe("a workload", () => {
       consumes: { db: "all" },
       consumed: "{}",
       restartedFor: "abc",
+      isOutline: false,
+      weight: 0,
     });
     expect(projectWorkload("DaemonSet", { metadata: { name: "x" } })).toMatchObject({
       deleting: false,
