@@ -27,6 +27,7 @@ import { newViews } from "./controller/views.ts";
 import { newWatches, watchedKinds } from "./controller/watches.ts";
 import { Caller } from "./fetch/caller.ts";
 import { ClientPool } from "./fetch/client-pool.ts";
+import { KeptBytes } from "./fetch/kept-bytes.ts";
 import { ProviderClient } from "./fetch/provider-client.ts";
 import type { Fence } from "./kube/fence.ts";
 import type { KubeApi } from "./kube/kube-api.ts";
@@ -71,6 +72,9 @@ export interface Parts {
 
 /** Connections to one provider as one identity: limits.maxConcurrent may grow up to that. */
 const MOST_CONNECTIONS = 256;
+/** For others who may want the same, by all clients of all providers. */
+const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
+const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
 
 /** Of the workers, so many stay free for what is urgent. */
 const URGENT_SHARE = 0.25;
@@ -152,6 +156,10 @@ export function wire(parts: Parts): Operator {
   // Who is refreshed mostly asks for versions, and somebody new shall not wait for them.
   const coming = { values: () => queue.urgentCount, versions: () => queue.readyCount };
   const lookup = newLookup(clock);
+  const kept = {
+    values: new KeptBytes(MOST_KEPT_BYTES_OF_VALUES),
+    names: new KeptBytes(MOST_KEPT_BYTES_OF_NAMES),
+  };
   const connectAws: ConnectAws = async (target, limits) => {
     const { openSecretsManager } = await parts.loadAws();
     const reader = openSecretsManager({ ...target, maxConcurrent: MOST_CONNECTIONS, lookup });
@@ -169,6 +177,7 @@ export function wire(parts: Parts): Operator {
       caller,
       clock,
       coming,
+      kept,
       onShared: (operation) => metrics.shared.inc({ operation }),
     });
     return client;

@@ -40,19 +40,19 @@ function refusedOf(source: Source, { mayRead, mayReadAny }: ProviderAccess): str
   return mayRead(source.ref.key) ? undefined : shortened(source.ref.key);
 }
 
-/** Bytes that reading all sources may bring: what a store holds at most under one key, or what a find stops at. */
-const BYTES_OF_A_KEY = 64 * 1024;
-const BYTES_OF_A_FIND = 8 * 1024 * 1024;
-/** Who brings no more than that never waits. */
-const SMALL_BYTES = 1024 * 1024;
-/** Bytes that may be on their way at once, of those who bring more. */
-const MOST_BYTES = 64 * 1024 * 1024;
+/** Bytes of values that may be held at once, while the others of a Secret are waited for and until it is written. */
+const MOST_BYTES = 48 * 1024 * 1024;
+/** Beyond that, a namespace's next Secret waits for those before. */
+const MOST_OF_A_NAMESPACE = 4 * 1024 * 1024;
 
-const bytesOf = (sources: readonly Source[]): number =>
-  sources.reduce((sum, { kind }) => sum + (kind === "find" ? BYTES_OF_A_FIND : BYTES_OF_A_KEY), 0);
+const tooMuchAtOnce: Failure = {
+  reason: "TooLarge",
+  message:
+    "the values that this namespace reads at once take too much memory; read fewer or smaller ones, or give the operator more memory",
+};
 
 export function newFetcher(accessTo: AccessTo) {
-  const ration = new Ration({ most: MOST_BYTES, mostOfAShare: MOST_BYTES / 2 });
+  const ration = new Ration({ most: MOST_BYTES, mostOfAShare: MOST_OF_A_NAMESPACE });
 
   /** Who is asked for each source; the first refusal ends it, before anything is asked. */
   async function open(
@@ -89,22 +89,27 @@ export function newFetcher(accessTo: AccessTo) {
     ): Promise<T> {
       const opened = await open(sources, namespace, signal);
       if (!opened.ok) return use(opened);
-      const bytes = bytesOf(sources);
-      const giveBack = bytes > SMALL_BYTES ? await ration.acquire(namespace, bytes, signal) : () => undefined;
+      const results = new Map<string, ReadResult | FindResult>();
+      const shed = Promise.withResolvers<"shed">();
+      const letGo = () => {
+        results.clear();
+        shed.resolve("shed");
+      };
+      const portion = await ration.begin(namespace, letGo, signal);
       try {
-        const results = await Promise.all(
-          opened.value.map(async ({ source, access }): Promise<[string, ReadResult | FindResult]> => {
-            const { client, mayRead } = access;
-            const answer =
-              source.kind === "read"
-                ? client.value(source.ref, freshAfter, namespace)
-                : client.finder.find({ criteria: source.criteria, mayRead, freshAfter, share: namespace });
-            return [source.id, await answer];
+        const all = Promise.all(
+          opened.value.map(async ({ source, access }) => {
+            const result = await valueOf(source, access, freshAfter, namespace);
+            if (portion.isOver) return;
+            results.set(source.id, result);
+            portion.add(bytesOf(result));
           }),
         );
-        return await use({ ...opened, value: new Map(results) });
+        if ((await Promise.race([all, shed.promise])) === "shed" || portion.isOver)
+          return await use({ ok: false, failure: tooMuchAtOnce });
+        return await use({ ...opened, value: results });
       } finally {
-        giveBack();
+        portion.end();
       }
     },
 
@@ -140,6 +145,24 @@ function firstRotation(opened: readonly Opened[]): number | undefined {
     if (next !== undefined && (first === undefined || next < first)) first = next;
   }
   return first;
+}
+
+function valueOf(
+  source: Source,
+  { client, mayRead }: ProviderAccess,
+  freshAfter: number,
+  share: string,
+): Promise<ReadResult | FindResult> {
+  return source.kind === "read"
+    ? client.value(source.ref, freshAfter, share)
+    : client.finder.find({ criteria: source.criteria, mayRead, freshAfter, share });
+}
+
+/** Bytes that the result takes, about. */
+function bytesOf(result: ReadResult | FindResult): number {
+  if (result.kind === "found") return result.value.length;
+  if (result.kind !== "matches") return 0;
+  return [...result.secrets].reduce((sum, [name, { value }]) => sum + name.length + value.length, 0);
 }
 
 async function versionOf(

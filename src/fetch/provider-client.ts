@@ -11,6 +11,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import { Finder } from "./finder.ts";
+import type { KeptBytes } from "./kept-bytes.ts";
 import type { Limits } from "./limiter.ts";
 import { EVERYTHING, Listings, versionIn } from "./listings.ts";
 import { Noted } from "./noted.ts";
@@ -31,19 +32,23 @@ export interface ProviderClientOptions {
   readonly clock: Clock;
   /** How many others are about to ask; batches wait a little for them. */
   readonly coming: { readonly values: () => number; readonly versions: () => number };
+  readonly kept: Kept;
   /** Told what was served without a call of its own. */
   readonly onShared: (operation: "value" | "version") => void;
+}
+
+/** What all clients may keep together. */
+export interface Kept {
+  readonly values: KeptBytes;
+  /** Names, versions and listings. */
+  readonly names: KeptBytes;
 }
 
 /** AWS documents up to five minutes of lag for ListSecrets; twice that keeps a missed change rare and short. */
 const EXACT_READ_MS = 10 * 60_000;
 const KEEP_MS = 10_000;
-/** Bytes of values that are kept for others who may want the same. */
-const MOST_KEPT_BYTES = 16 * 1024 * 1024;
 /** What was told missing is asked for again after this time, where no listing tells. */
 const MISSING_MS = 30_000;
-/** Keys that are remembered for something out of the ordinary. */
-const MOST_NOTED = 50_000;
 /** Nobody's: what everybody shares. */
 const SHARED = "";
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
@@ -72,19 +77,19 @@ export class ProviderClient {
 
   constructor(options: ProviderClientOptions) {
     this.#options = options;
-    const { clock, coming, reader } = options;
+    const { clock, coming, reader, kept } = options;
     this.#startedAt = clock.monotonic();
-    this.#exactAt = new Noted(clock, EXACT_READ_MS, MOST_NOTED);
-    this.#missingAt = new Noted(clock, EXACT_READ_MS, MOST_NOTED);
-    this.#refusedAt = new Noted(clock, BATCH_RETRY_MS, MOST_NOTED);
+    this.#exactAt = new Noted(clock, EXACT_READ_MS, kept.names);
+    this.#missingAt = new Noted(clock, EXACT_READ_MS, kept.names);
+    this.#refusedAt = new Noted(clock, BATCH_RETRY_MS, kept.names);
     this.#values = new Recent({
       clock,
       keepMs: KEEP_MS,
-      most: MOST_KEPT_BYTES,
+      kept: kept.values,
       weightOf: (result) => (result.kind === "found" ? result.value.length + 256 : 256),
     });
-    this.#versions = new Recent({ clock, keepMs: KEEP_MS, most: MOST_NOTED, weightOf: () => 1 });
-    this.#listings = new Listings(options);
+    this.#versions = new Recent({ clock, keepMs: KEEP_MS, kept: kept.names, weightOf: () => 256 });
+    this.#listings = new Listings({ ...options, kept: kept.names });
     this.finder = new Finder({
       listings: this.#listings,
       currentStage: reader.currentStage,
@@ -173,6 +178,8 @@ export class ProviderClient {
 
   /** Ends its connections, once nothing is under way any more. */
   close(): void {
+    for (const cache of [this.#values, this.#versions, this.#listings]) cache.forgetAll();
+    for (const notes of [this.#exactAt, this.#missingAt, this.#refusedAt]) notes.forgetAll();
     this.#options.caller.whenIdle(() => this.#options.reader.close());
   }
 

@@ -1,28 +1,29 @@
 import type { Clock } from "../runtime/clock.ts";
+import type { Keeping, KeptBytes } from "./kept-bytes.ts";
 
 /**
  * Answers that others may share: a request that became due before the call started is served by that call, whether
- * it still runs or is done. Kept only for a moment, since answers may hold values; and no more of them than weigh `most`
- * together, the oldest going first.
+ * it still runs or is done. Kept only for a moment, since answers may hold values; and no more of them than all caches
+ * together may keep, the oldest going first.
  */
-export class Recent<T> {
+export class Recent<T> implements Keeping {
   readonly #clock: Clock;
   readonly #keepMs: number;
-  readonly #most: number;
+  readonly #kept: KeptBytes;
   readonly #weightOf: (answer: T) => number;
   readonly #answers = new Map<string, { startedAt: number; weight: number; answer: Promise<T> }>();
-  #weight = 0;
   #purging = false;
 
   constructor(options: {
     readonly clock: Clock;
     readonly keepMs: number;
-    readonly most: number;
+    readonly kept: KeptBytes;
+    /** Bytes, about. */
     readonly weightOf: (answer: T) => number;
   }) {
     this.#clock = options.clock;
     this.#keepMs = options.keepMs;
-    this.#most = options.most;
+    this.#kept = options.kept;
     this.#weightOf = options.weightOf;
   }
 
@@ -42,26 +43,29 @@ export class Recent<T> {
       (value) => {
         if (!isKept()) return;
         if (!worthSharing(value)) return this.#forget(key);
-        entry.weight = this.#weightOf(value);
-        this.#weight += entry.weight;
-        this.#keepLight();
+        entry.weight = this.#weightOf(value) + key.length + 100;
         this.#purgeLater();
+        this.#kept.add(this, entry.weight);
       },
       () => isKept() && this.#forget(key),
     );
   }
 
-  #forget(key: string): void {
-    this.#weight -= this.#answers.get(key)?.weight ?? 0;
-    this.#answers.delete(key);
+  forgetOldest(): void {
+    for (const [key, { weight }] of this.#answers) {
+      // Those that still run weigh nothing, and may be shared.
+      if (weight > 0) return this.#forget(key);
+    }
   }
 
-  #keepLight(): void {
-    for (const [key, { weight }] of this.#answers) {
-      if (this.#weight <= this.#most) return;
-      // Those that still run weigh nothing, and may be shared.
-      if (weight > 0) this.#forget(key);
-    }
+  forgetAll(): void {
+    for (const key of this.#answers.keys()) this.#forget(key);
+  }
+
+  #forget(key: string): void {
+    const { weight = 0 } = this.#answers.get(key) ?? {};
+    this.#answers.delete(key);
+    if (weight > 0) this.#kept.add(this, -weight);
   }
 
   #purgeLater(): void {

@@ -1,78 +1,122 @@
 /**
- * Bytes that may be held at once, by all together and by one share, such as a namespace. Who wants more waits until others
- * have given theirs back, shares taking turns.
+ * Bytes that are held while work goes on, each share's counted apart. Who holds nothing never waits for others: a share
+ * that holds much waits for its own, and when all together hold too much, the largest work of whichever share holds
+ * most is shed. So slow or huge work of one share, however much of it there is, delays and fails no other.
  */
 export class Ration {
   readonly #most: number;
   readonly #mostOfAShare: number;
-  readonly #held = new Map<string, number>();
-  /** In the order in which shares are served. */
-  readonly #waiting = new Map<string, Waiting[]>();
+  readonly #shares = new Map<string, Share>();
   #total = 0;
 
+  /** `mostOfAShare`: of a share that holds more, nothing new begins. */
   constructor(options: { readonly most: number; readonly mostOfAShare: number }) {
     this.#most = options.most;
     this.#mostOfAShare = options.mostOfAShare;
   }
 
-  /** Resolves with what gives them back. More than one share may have at all counts as that much. */
-  async acquire(share: string, bytes: number, signal: AbortSignal): Promise<() => void> {
+  /** Resolves when the share's next work may begin. `onShed`: must let go of everything that the work holds. */
+  async begin(share: string, onShed: () => void, signal: AbortSignal): Promise<Portion> {
     signal.throwIfAborted();
-    const wanted = Math.min(bytes, this.#mostOfAShare);
-    if (!this.#fits(share, wanted) || this.#waiting.has(share)) await this.#wait(share, wanted, signal);
-    else this.#take(share, wanted);
-    let isHeld = true;
-    return () => {
-      if (isHeld) this.#take(share, -wanted);
-      isHeld = false;
-      this.#serve();
-    };
+    const known = this.#shares.get(share) ?? { bytes: 0, portions: new Set(), waiting: [] };
+    this.#shares.set(share, known);
+    if (known.bytes > this.#mostOfAShare || known.waiting.length > 0) await wait(known, signal);
+    const portion = new Portion(
+      (bytes) => this.#count(known, bytes),
+      () => this.#end(share, known, portion),
+      onShed,
+    );
+    known.portions.add(portion);
+    return portion;
   }
 
-  #wait(share: string, bytes: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const line = this.#waiting.get(share) ?? [];
-      const grant = () => {
-        signal.removeEventListener("abort", giveUp);
-        resolve();
-      };
-      const waiting = { bytes, grant };
-      const giveUp = () => {
-        line.splice(line.indexOf(waiting), 1);
-        if (line.length === 0) this.#waiting.delete(share);
-        reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", giveUp, { once: true });
-      line.push(waiting);
-      this.#waiting.set(share, line);
-    });
-  }
-
-  #fits(share: string, bytes: number): boolean {
-    return this.#total + bytes <= this.#most && (this.#held.get(share) ?? 0) + bytes <= this.#mostOfAShare;
-  }
-
-  #take(share: string, bytes: number): void {
+  #count(share: Share, bytes: number): void {
+    share.bytes += bytes;
     this.#total += bytes;
-    const held = (this.#held.get(share) ?? 0) + bytes;
-    if (held > 0) this.#held.set(share, held);
-    else this.#held.delete(share);
+    while (this.#total > this.#most) {
+      const heaviest = largest([...this.#shares.values()]);
+      largest([...heaviest.portions]).shed();
+    }
+    this.#serve(share);
   }
 
-  #serve(): void {
-    for (const [share, line] of Array.from(this.#waiting)) {
-      const [next] = line;
-      if (!next || !this.#fits(share, next.bytes)) continue;
-      line.shift();
-      this.#waiting.delete(share);
-      if (line.length > 0) this.#waiting.set(share, line);
-      this.#take(share, next.bytes);
-      next.grant();
-    }
+  #end(name: string, share: Share, portion: Portion): void {
+    share.portions.delete(portion);
+    share.bytes -= portion.bytes;
+    this.#total -= portion.bytes;
+    this.#serve(share);
+    if (share.portions.size === 0 && share.waiting.length === 0) this.#shares.delete(name);
+  }
+
+  /** The next one only, whenever some of the work came or ended: who begins holds nothing yet. */
+  #serve(share: Share): void {
+    if (share.bytes <= this.#mostOfAShare) share.waiting.shift()?.();
   }
 }
 
-interface Waiting {
-  readonly bytes: number;
-  readonly grant: () => void;
+/** What one piece of work holds. */
+export class Portion {
+  readonly #count: (bytes: number) => void;
+  readonly #onEnd: () => void;
+  readonly #onShed: () => void;
+  #bytes = 0;
+  #isOver = false;
+
+  constructor(count: (bytes: number) => void, onEnd: () => void, onShed: () => void) {
+    this.#count = count;
+    this.#onEnd = onEnd;
+    this.#onShed = onShed;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The work holds so many bytes more. */
+  add(bytes: number): void {
+    if (this.#isOver) return;
+    this.#bytes += bytes;
+    this.#count(bytes);
+  }
+
+  /** Gives all of them back. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#onEnd();
+  }
+
+  shed(): void {
+    if (this.#isOver) return;
+    this.#onShed();
+    this.end();
+  }
+}
+
+interface Share {
+  bytes: number;
+  readonly portions: Set<Portion>;
+  readonly waiting: (() => void)[];
+}
+
+const largest = <T extends { readonly bytes: number }>(all: readonly T[]): T =>
+  all.reduce((a, b) => (a.bytes >= b.bytes ? a : b));
+
+function wait({ waiting }: Share, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const turn = () => {
+      signal.removeEventListener("abort", giveUp);
+      resolve();
+    };
+    const giveUp = () => {
+      waiting.splice(waiting.indexOf(turn), 1);
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    waiting.push(turn);
+  });
 }

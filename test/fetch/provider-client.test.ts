@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { Caller } from "../../src/fetch/caller.ts";
-import { ProviderClient } from "../../src/fetch/provider-client.ts";
+import { KeptBytes } from "../../src/fetch/kept-bytes.ts";
+import { ProviderClient, type Kept } from "../../src/fetch/provider-client.ts";
 import type { FindCriteria } from "../../src/plan/sources.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
 import { FakeClock } from "../support/fake-clock.ts";
@@ -13,6 +14,7 @@ let client: ProviderClient;
 let more: number;
 let recovered: number;
 let shared: string[];
+let kept: Kept;
 
 beforeEach(() => {
   clock = new FakeClock();
@@ -20,6 +22,7 @@ beforeEach(() => {
   more = 0;
   recovered = 0;
   shared = [];
+  kept = { values: new KeptBytes(16 * 1024 * 1024), names: new KeptBytes(64 * 1024 * 1024) };
   const caller = new Caller({
     clock,
     random: () => 0.5,
@@ -32,6 +35,7 @@ beforeEach(() => {
     caller,
     clock,
     coming: { values: () => more, versions: () => more },
+    kept,
     onShared: (operation) => shared.push(operation),
   });
 });
@@ -651,6 +655,7 @@ describe("everybody who asks", () => {
           }),
           clock: time,
           coming: { values: () => 0, versions: () => 0 },
+          kept,
           onShared: () => undefined,
         });
         const current = new Map<string, number>();
