@@ -102,7 +102,6 @@ export async function serve(
   const server = tls
     ? https.createServer({ ...SERVER_OPTIONS, ...tls, minVersion: "TLSv1.2" }, answer)
     : http.createServer(SERVER_OPTIONS, answer);
-  server.maxConnections = CONNECTIONS;
   server.on("connection", limitClients());
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) =>
@@ -120,21 +119,36 @@ export async function serve(
   };
 }
 
+/**
+ * An address gets no more than its share. When all together are too many, the newcomer is let in, and the oldest one of
+ * whoever has most goes: else many addresses would shut out the kubelet, whose probes are each a new connection.
+ */
 function limitClients(): (socket: Socket) => void {
-  const connections = new Map<string, number>();
+  /** By address, in the order in which they came. */
+  const clients = new Map<string, Set<Socket>>();
+  let open = 0;
+  const forget = (address: string, socket: Socket) => {
+    const sockets = clients.get(address);
+    if (!sockets?.delete(socket)) return;
+    open--;
+    if (sockets.size === 0) clients.delete(address);
+  };
   return (socket) => {
-    const client = socket.remoteAddress ?? "";
-    const count = (connections.get(client) ?? 0) + 1;
-    if (count > CONNECTIONS_OF_A_CLIENT) {
+    const address = socket.remoteAddress ?? "";
+    const sockets = clients.get(address) ?? new Set();
+    if (sockets.size >= CONNECTIONS_OF_A_CLIENT) {
       socket.destroy();
       return;
     }
-    connections.set(client, count);
-    socket.once("close", () => {
-      const left = (connections.get(client) ?? 1) - 1;
-      if (left > 0) connections.set(client, left);
-      else connections.delete(client);
-    });
+    clients.set(address, sockets.add(socket));
+    open++;
+    socket.once("close", () => forget(address, socket));
+    if (open <= CONNECTIONS) return;
+    const [most, theirs] = [...clients].reduce((a, b) => (a[1].size >= b[1].size ? a : b));
+    const [oldest] = theirs;
+    if (!oldest) return;
+    forget(most, oldest);
+    oldest.destroy();
   };
 }
 

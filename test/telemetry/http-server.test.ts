@@ -128,6 +128,24 @@ describe("the server", () => {
     await expect(fetch(`http://127.0.0.1:${port}/healthz`).then(({ status }) => status)).resolves.toBe(200);
   });
 
+  it("lets the kubelet in while many addresses hold as many connections as they may", async () => {
+    const port = await serving({ "/healthz": probe(() => undefined) });
+    const held = Array.from({ length: 40 * 8 }, (_, index) => {
+      const socket = createConnection({
+        host: "127.0.0.1",
+        port,
+        localAddress: `127.0.1.${1 + (index % 40)}`,
+      });
+      socket.on("error", () => undefined);
+      socket.write("GET /healthz HTTP/1.1\r\n");
+      closing.push(() => socket.destroy());
+      return socket;
+    });
+    await Promise.all(held.map((socket) => once(socket, "connect")));
+    for (let times = 0; times < 5; times++)
+      expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  });
+
   it("shows a page over HTTP", async () => {
     const body = () => Promise.resolve("a_metric 1\n");
     const port = await serving({ "/metrics": page({ contentType: "text/x", body, clock: systemClock }) });
