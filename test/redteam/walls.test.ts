@@ -183,6 +183,27 @@ describe("S9: whoever has taken the operator over", () => {
     expect(await arena.victim.values(name)).toEqual({ password: "x", other: "y", mine: "2" });
   });
 
+  it("claims no key before it is there, and makes nothing immutable", async () => {
+    const name = await foreign();
+    await write(name, {});
+    await denied(
+      write(name, {}, { annotations: { "secretsync.dev/digests-1": '{"digests":{"token":"x"}}' } }),
+    );
+    await denied(write(name, { immutable: true }));
+    await isUntouched(name);
+  });
+
+  it("moves no key that one note names to another", async () => {
+    const name = await foreign();
+    const note = (id: string, key: string) => ({
+      annotations: { [`secretsync.dev/digests-${id}`]: `{"digests":{"${key}":"x"}}` },
+    });
+    await write(name, { data: encoded({ mine: "1" }) }, note("1", "mine"));
+    await denied(write(name, { data: encoded({ mine: "1", password: "x" }) }, note("1", "password")));
+    await denied(write(name, { data: encoded({ password: "hacked" }) }, note("2", "mine")));
+    expect(await arena.victim.values(name)).toEqual({ password: "x", other: "y", mine: "1" });
+  });
+
   it("changes nothing of a workload but its own annotations", async () => {
     const name = unique("web");
     const template = {
@@ -231,6 +252,28 @@ describe("S10: Merge", () => {
   const merging = (more: Spec, target: string) => ({
     ...more,
     target: { name: target, creationPolicy: "Merge" },
+  });
+
+  it("rotates as many keys, with names as long, as it may have", async () => {
+    const { victim, aws, shop } = arena;
+    const name = unique("many");
+    const theirs = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`theirs-${index}`, "x"]));
+    await secretIn(shop, name, { data: encoded(theirs), type: "Opaque" });
+    const key = `prod/${shop}/${name}`;
+    const names = Array.from({ length: 256 }, (_, index) => String(index).padStart(200, "k"));
+    const put = (value: string) =>
+      aws.put(key, JSON.stringify(Object.fromEntries(names.map((each) => [each, value]))));
+    put("one");
+    const { providerRef } = victim;
+    const spec = { providerRef, refreshInterval: "1s", dataFrom: [{ extract: { key } }] };
+    await victim.sync(name, merging(spec, name));
+    await victim.untilReason(name, "Synced");
+    put("two");
+    await until("all keys are rotated", async () => {
+      const values = (await victim.values(name)) ?? {};
+      return names.every((each) => values[each] === "two") && values["theirs-299"] === "x";
+    });
+    await victim.untilReason(name, "Synced");
   });
 
   it.each(["password", "key", "at", "version", "tls.crt"])(
