@@ -194,7 +194,8 @@ export function customResourceDefinition(kind: Kind): JsonSchema {
         plural: kind.plural,
         singular: kind.kind.toLowerCase(),
         shortNames: kind.shortNames,
-        categories: ["secretsync"],
+        // Not the name of a kind: kubectl would take `secretsync NAME` for all kinds.
+        categories: ["secretsync-all"],
       },
       scope: kind.scope,
       versions: [

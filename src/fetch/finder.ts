@@ -1,7 +1,7 @@
 import { compilePattern } from "../api/regular-expression.ts";
 import type { FindCriteria, FindResult, FoundSecret } from "../plan/sources.ts";
 import { quoted } from "../plan/text.ts";
-import { Work } from "../plan/work.ts";
+import { MOST_WORK, Work } from "../plan/work.ts";
 import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/provider.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import type { Listings } from "./listings.ts";
@@ -31,6 +31,11 @@ const MOST_MATCHES = 1_000;
 const PORTION = 100;
 /** As much as a Secret can hold. */
 const MOST_BYTES = 1024 * 1024;
+/**
+ * Units of Work for a find: what a usual pattern may take at most for each of 50,000 usual names. Nearly all names are told
+ * apart by far less, so this takes well below a second, with turns for others.
+ */
+const MOST_WORK_OF_A_FIND = 3 * MOST_WORK;
 /** Units of Work for one name beside its pattern: access rules and tags. */
 const WORK_OF_A_NAME = 200;
 
@@ -82,7 +87,7 @@ export class Finder {
     if (!listing.whole) return tooLarge("path and tags leave more secrets than can be listed");
     const versions = new Map<string, string>();
     const forbidden: string[] = [];
-    const work = new Work();
+    const work = new Work(MOST_WORK_OF_A_FIND);
     for (const secret of matches(listing.byName, criteria, work)) {
       // Patterns take their time; others get a turn between.
       if (work.isTimeToPause()) await sleep(clock, 0, new AbortController().signal);
@@ -133,11 +138,12 @@ function* matches(
   for (const [name, secret] of listing) {
     // It is listed under its other names too.
     if (name !== secret.name) continue;
-    work.spend(WORK_OF_A_NAME + (pattern?.size ?? 0) * name.length);
-    const isMatch =
+    work.spend(WORK_OF_A_NAME);
+    const isListed =
       (path === undefined || name.startsWith(path)) &&
-      Object.entries(tags).every(([tag, value]) => secret.tags[tag] === value) &&
-      (nameRegexp === undefined || (pattern?.test(name) ?? false));
+      Object.entries(tags).every(([tag, value]) => secret.tags[tag] === value);
+    if (isListed && pattern) work.spend(pattern.size * name.length);
+    const isMatch = isListed && (nameRegexp === undefined || (pattern?.test(name) ?? false));
     yield isMatch ? secret : undefined;
   }
 }

@@ -19,6 +19,8 @@ export interface LiveTarget {
   readonly owner: string | undefined;
   /** Of the SecretSyncs among its owners. */
   readonly ownerUids: readonly string[];
+  /** Kind/name of what controls the Secret, where that is no SecretSync: two controllers can't be. */
+  readonly controlledBy: string | undefined;
   /** Our notes on the content, by annotation; undefined where somebody spoiled them. */
   readonly records: Readonly<Record<string, ContentRecord | undefined>>;
   /** By our field managers: fingerprint of the fields that they still own. */
@@ -34,7 +36,7 @@ export interface LiveTarget {
 }
 
 /** So many SecretSyncs may merge keys into one Secret, or own it; of more, none is kept. */
-const MOST_SYNCS = 64;
+export const MOST_SYNCS = 64;
 /** Names that one manager of ours may own: the most keys that a Secret gets, labels and annotations. */
 const MOST_FIELDS = 12_000;
 
@@ -48,7 +50,8 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
   const fields = appliedByUs(metadata.managedFields);
   const dataKeys = Object.fromEntries(fields.map(([manager, { data }]) => [manager, data]));
   const owned = Object.fromEntries(fields.map(([manager, all]) => [manager, fingerprint(fieldList(all))]));
-  const ownerUids = ownersOf(metadata);
+  const owners = listOf(metadata.ownerReferences).map(recordOf);
+  const ownerUids = uidsOf(owners.filter(isSync));
   return {
     key: `${metadata.namespace}/${metadata.name}`,
     name: metadata.name,
@@ -58,6 +61,7 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
     managed: recordOf(metadata.labels)[label.managed] === "true",
     owner: textOf(annotations[annotation.owner]),
     ownerUids,
+    controlledBy: controllerOf(owners.filter((owner) => !isSync(owner))),
     records,
     owned,
     dataKeys,
@@ -70,6 +74,7 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
 export const outlineOfTarget = (target: LiveTarget): LiveTarget => ({
   ...target,
   ownerUids: [],
+  controlledBy: undefined,
   records: {},
   owned: {},
   dataKeys: {},
@@ -77,13 +82,21 @@ export const outlineOfTarget = (target: LiveTarget): LiveTarget => ({
   weight: 0,
 });
 
-const ownersOf = ({ ownerReferences }: KubeObject["metadata"]): readonly string[] =>
-  listOf(ownerReferences)
-    .map(recordOf)
-    .filter(({ kind, apiVersion }) => kind === "SecretSync" && textOf(apiVersion)?.startsWith(`${GROUP}/`))
+type Owner = Readonly<Record<string, unknown>>;
+
+const isSync = ({ kind, apiVersion }: Owner): boolean =>
+  kind === "SecretSync" && textOf(apiVersion)?.startsWith(`${GROUP}/`) === true;
+
+const uidsOf = (owners: readonly Owner[]): readonly string[] =>
+  owners
     .map(({ uid }) => textOf(uid, LONGEST_UID))
     .filter((uid) => uid !== undefined)
     .slice(0, MOST_SYNCS);
+
+function controllerOf(owners: readonly Owner[]): string | undefined {
+  const found = owners.find(({ controller }) => controller === true);
+  return found && `${textOf(found["kind"], 63) ?? "?"}/${textOf(found["name"]) ?? "?"}`;
+}
 
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#uids */
 const LONGEST_UID = 36;

@@ -1,15 +1,17 @@
 import { annotation } from "../api/group.ts";
 import { HELM_NAME } from "../api/secret-sync.ts";
 import type { Failure } from "../api/reasons.ts";
-import { merges, targetName, type Observed } from "./observed.ts";
+import { MOST_SYNCS } from "./live-target.ts";
+import { merges, recordAnnotation, targetName, type Observed } from "./observed.ts";
+import { quoted } from "./text.ts";
 
 /** May this SecretSync write that Secret? The first rule that objects decides. */
 type Rule = (observed: Observed) => Failure | undefined;
 
 export function ownershipProblem(observed: Observed): Failure | undefined {
   const rules = merges(observed)
-    ? [nameIsHarmless, typeIsHarmless, targetExists]
-    : [nameIsHarmless, noBetterClaim, secretIsOurs];
+    ? [nameIsHarmless, typeIsHarmless, targetExists, mergersAreFew]
+    : [nameIsHarmless, noBetterClaim, secretIsOurs, nobodyElseControls];
   return rules.map((rule) => rule(observed)).find((failure) => failure !== undefined);
 }
 
@@ -57,6 +59,27 @@ const targetExists: Rule = (observed) =>
         reason: "TargetNotFound",
         message: `spec.target: creationPolicy Merge adds keys to Secret ${targetName(observed)}, which doesn't exist; create it, or use creationPolicy Owner`,
       };
+
+/** Of more, the notes aren't kept, and each would be written again and again. */
+const mergersAreFew: Rule = (observed) => {
+  const { target } = observed;
+  const notes = Object.keys(target?.records ?? {});
+  if (notes.length < MOST_SYNCS || notes.includes(recordAnnotation(observed))) return undefined;
+  return {
+    reason: "TargetConflict",
+    message: `spec.target: ${MOST_SYNCS} SecretSyncs merge keys into Secret ${targetName(observed)} already, and no more may; merge into another one`,
+  };
+};
+
+/** The apiserver takes one controller only; one that isn't us would write the Secret too. */
+const nobodyElseControls: Rule = (observed) => {
+  const { target, spec } = observed;
+  if (target?.controlledBy === undefined || spec.target.creationPolicy !== "Owner") return undefined;
+  return {
+    reason: "TargetConflict",
+    message: `spec.target: Secret ${target.name} is controlled by ${quoted(target.controlledBy)}; have that give it up and remove its ownerReference from the Secret, or use creationPolicy Orphan`,
+  };
+};
 
 /** Keys that another SecretSync wrote into the same Secret: taking them would be a write war. */
 export function keyConflict(observed: Observed, keys: Iterable<string>): Failure | undefined {

@@ -10,6 +10,7 @@ import {
   digestContent,
   formatRecord,
   MOST_SINGLE_DIGESTS,
+  mostFound,
   originDigest,
   type Change,
   type ContentRecord,
@@ -138,7 +139,10 @@ function planWrite(
     version: withheld.size > 0 ? "withheld" : contentFingerprint(spec, versions ?? new Map()),
     owned: expectedOwnership(data.keys(), Object.keys(labels), Object.keys(annotations)),
     digests,
-    found: withheld.size > 0 ? [...new Set([...found, ...(before?.found ?? [])])] : found,
+    found:
+      withheld.size > 0
+        ? [...new Set([...found, ...(before?.found ?? [])])].slice(0, mostFound(digests))
+        : found,
     change: change ?? before?.change,
   };
   const step: Step = {

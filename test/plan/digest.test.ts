@@ -1,7 +1,14 @@
 import { describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { createHash } from "node:crypto";
-import { ALL_KEYS, digestContent, digestOfKeys, formatRecord, parseRecord } from "../../src/plan/digest.ts";
+import {
+  ALL_KEYS,
+  digestContent,
+  digestOfKeys,
+  formatRecord,
+  mostFound,
+  parseRecord,
+} from "../../src/plan/digest.ts";
 import { digestKey, otherDigestKey, value } from "../support/gen.ts";
 
 const content = (data: Record<string, string>) =>
@@ -119,7 +126,14 @@ describe("a record", () => {
     trigger: "Refresh",
     keys: ["a"],
   } as const;
-  const record = { key: "k", version: "v", owned: "o", digests: { a: "d" }, found: ["0123abcd"], change };
+  const record = {
+    key: "k",
+    version: "v",
+    owned: "o",
+    digests: { a: "d" },
+    found: ["0123456789abcdef"],
+    change,
+  };
 
   /** Its text, with some members in the place of what was written. */
   const written = (more: Record<string, unknown> = {}) =>
@@ -133,6 +147,19 @@ describe("a record", () => {
     const keys = Array.from({ length: 20 }, () => "x".repeat(253));
     const full = { ...record, change: { ...change, keys } };
     expect(parseRecord(formatRecord(full))).toEqual(full);
+  });
+
+  it.each([
+    ["one digest for all", { "*": "d".repeat(16) }],
+    [
+      "a digest of each key",
+      Object.fromEntries(
+        Array.from({ length: 256 }, (_, index) => [String(index).padStart(253, "k"), "d".repeat(16)]),
+      ),
+    ],
+  ])("may tell of as many origins as it ever does, beside %s", (_case, digests) => {
+    const found = Array.from({ length: mostFound(digests) }, (_, index) => String(index).padStart(16, "0"));
+    expect(parseRecord(formatRecord({ ...record, digests, found }))?.found).toEqual(found);
   });
 
   it.each(["key", "version", "owned", "digests", "found"])(

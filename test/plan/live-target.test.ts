@@ -27,6 +27,7 @@ describe("what is kept of a Secret", () => {
       managed: false,
       owner: undefined,
       ownerUids: [],
+      controlledBy: undefined,
       records: {},
       owned: {},
       dataKeys: {},

@@ -420,6 +420,34 @@ describe("the target", () => {
   );
 });
 
+describe("a target that", () => {
+  it("something else controls is refused to an owner, with the ways out, and no other", () => {
+    const target = { ...synced(observed()).target!, controlledBy: "ExternalSecret/orders" };
+    const need = needs(observed({ target }));
+    expect(need.kind === "nothing" && need.plan.verdict).toMatchObject({
+      reason: "TargetConflict",
+      message: expect.stringContaining("ExternalSecret/orders"),
+    });
+    expect(needs(observed({ target }, { target: { creationPolicy: "Orphan" } })).kind).toBe("values");
+  });
+
+  it("64 merge into already is refused to the next, and to none of them", () => {
+    const target = synced(observed()).target!;
+    const record = Object.values(target.records)[0];
+    const mergers = Array.from({ length: 64 }, (_, index) => `secretsync.dev/digests-uid-${index}`);
+    const records = Object.fromEntries(mergers.map((name) => [name, record]));
+    const merge = { target: { creationPolicy: "Merge" } };
+    const full = { ...target, records };
+    expect(needs(observed({ target: full }, merge)).kind).not.toBe("nothing");
+    const { "secretsync.dev/digests-uid-1": _ours, ...others } = records;
+    const need = needs(observed({ target: { ...target, records: { ...others, x: record } } }, merge));
+    expect(need.kind === "nothing" && need.plan.verdict).toMatchObject({
+      reason: "TargetConflict",
+      message: expect.stringContaining("64 SecretSyncs"),
+    });
+  });
+});
+
 describe("what is left on a Secret", () => {
   const merge = { target: { creationPolicy: "Merge" } };
   const left = (made: ReturnType<typeof plan>) =>
