@@ -44,14 +44,14 @@ export interface ReconcilerOptions {
     part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
-    signal: AbortSignal,
+    task: Task,
   ) => Promise<void>;
   readonly restart: (
     namespace: string,
     part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
-    signal: AbortSignal,
+    task: Task,
   ) => Promise<Restarts>;
   readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
   readonly recordEvent: (
@@ -123,12 +123,12 @@ export function newReconciler(options: ReconcilerOptions) {
     const epoch = freshness.epoch(key);
     const decision = await decide(key, observed, trigger, due, task);
     const { plan: made, fetched } = decision;
-    await adoptConsumers(observed, made, signal);
+    await adoptConsumers(observed, made, task);
     const { problem, changedSecret } = await apply(made.steps, signal);
     const verdict: Verdict = problem?.failure ?? made.verdict;
     // What could not be written is not there; a clean-up that fails takes nothing from what was written.
     const record = problem?.step.kind === "applySecret" ? undefined : made.record;
-    const { restarted, problem: restartProblem } = await restartDue(observed, made, record, signal);
+    const { restarted, problem: restartProblem } = await restartDue(observed, made, record, task);
     if (made.change && record) onChange(made.change.kind, newestChange(fetched));
     // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
     else if (changedSecret && decision.verified && made.isCheck) {
@@ -158,18 +158,18 @@ export function newReconciler(options: ReconcilerOptions) {
     observed: Observed,
     { verdict }: Plan,
     record: ContentRecord | undefined,
-    signal: AbortSignal,
+    task: Task,
   ): Promise<Restarts> {
     if (!record || verdict.reason === "Suspended") return { restarted: [], problem: undefined };
     const { metadata, spec } = observed;
-    return restart(metadata.namespace, partOf(observed), spec.restart, record, signal);
+    return restart(metadata.namespace, partOf(observed), spec.restart, record, task);
   }
 
-  async function adoptConsumers(observed: Observed, { change }: Plan, signal: AbortSignal): Promise<void> {
+  async function adoptConsumers(observed: Observed, { change }: Plan, task: Task): Promise<void> {
     const { metadata, spec, target } = observed;
     const record = target?.records[recordAnnotation(observed)];
     if (change?.kind !== "updated" || !record) return;
-    await adopt(metadata.namespace, partOf(observed), spec.restart, record, signal);
+    await adopt(metadata.namespace, partOf(observed), spec.restart, record, task);
   }
 
   async function reportBrokenSpec(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {

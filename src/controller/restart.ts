@@ -12,6 +12,7 @@ import {
   type WorkloadWrite,
 } from "../restart/plan-restart.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
+import type { Task } from "./decide.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
 /** Step 5 of a reconcile: restarts, or records the digest on, each workload that is due. */
@@ -47,12 +48,12 @@ export function newRestarter(options: {
       part: Part,
       policy: SecretSyncSpec["restart"],
       record: ContentRecord,
-      signal: AbortSignal,
+      task: Task,
     ): Promise<void> {
       for (const workload of candidates(namespace, part.secretName, policy)) {
         if (isAdopted(workload, part)) continue;
         // One that can't be written now fails to restart later, and that is told.
-        await bringUpToDate(workload, part, policy, record, signal).catch((error: unknown) => {
+        await bringUpToDate(workload, part, policy, record, task).catch((error: unknown) => {
           if (!(error instanceof ApiError)) throw error;
         });
       }
@@ -63,14 +64,14 @@ export function newRestarter(options: {
       part: Part,
       policy: SecretSyncSpec["restart"],
       record: ContentRecord,
-      signal: AbortSignal,
+      task: Task,
     ): Promise<Restarts> {
       const failed: string[] = [];
       const changedAt = record.change && Date.parse(record.change.at);
       const due = candidates(namespace, part.secretName, policy);
       for (const workload of due) {
         try {
-          if (await bringUpToDate(workload, part, policy, record, signal))
+          if (await bringUpToDate(workload, part, policy, record, task))
             onRestart(workload.kind, "success", changedAt);
         } catch (error) {
           if (!(error instanceof ApiError)) throw error;
@@ -110,7 +111,7 @@ export function newRestarter(options: {
     part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
-    signal: AbortSignal,
+    { limit: { signal }, free }: Task,
   ): Promise<boolean> {
     const type = resources[seen.kind];
     for (let workload = seen, tries = 1; ; tries++) {
@@ -125,6 +126,8 @@ export function newRestarter(options: {
       } catch (error) {
         if (!(error instanceof ApiError && error.conflict) || tries === TRIES) throw error;
       }
+      // Workloads that others write all the time take long, and their namespace's alone shall wait for them.
+      free();
       // The watch is about to bring what has changed; asking for it would need one more right.
       await sleep(clock, WATCH_LAG_MS * 2 ** tries, signal);
       const live = views.workloads[seen.kind].get(seen.key);

@@ -5,7 +5,7 @@ import { workloadKinds } from "../api/secret-sync.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
-import { RequestPace } from "./request-pace.ts";
+import { Pace } from "./pace.ts";
 import { isMerging, targetKeyOf, type SyncObject } from "./sync-object.ts";
 import { providerKey, secretsOf, type ProviderObject, type Views } from "./views.ts";
 
@@ -18,9 +18,19 @@ export function connectTriggers(
   leastRefreshMs: number,
 ): void {
   const damper = new Damper(clock);
-  const requests = new RequestPace(clock, leastRefreshMs);
+  const requests = new Pace({
+    clock,
+    atOnce: REQUESTS_AT_ONCE,
+    everyMs: Math.max(REQUEST_EACH_MS, leastRefreshMs),
+  });
+  // Somebody who edits wants to see what comes of it, whatever the refresh interval.
+  const edits = new Pace({ clock, atOnce: EDITS_AT_ONCE, everyMs: EDIT_EACH_MS });
   const addAll = (keys: Iterable<string>, lane: Lane) => {
     for (const key of keys) queue.add(key, lane);
+  };
+  const addIn = (waitMs: number, key: string, lane: Lane) => {
+    if (waitMs > 0) queue.addAfter(key, waitMs, lane);
+    else queue.add(key, lane);
   };
   /** What they may read, or where, has changed. */
   const lookAgain = (keys: Iterable<string>) => {
@@ -42,19 +52,20 @@ export function connectTriggers(
         queue.remove(before.key);
         freshness.forget(before.key);
         damper.forget(before.key);
-        requests.forget(before.key);
         wakeHeir(before);
       }
     } else if (!before || before.uid !== after.uid) {
       if (before) freshness.forget(before.key);
-      queue.add(after.key, after.status.conditions ? "edit" : "new");
-    } else if (isEdit(before, after)) {
+      const waitMs = edits.isPaced(after.key) ? edits.waitMs(after.key) : 0;
+      addIn(waitMs, after.key, after.status.conditions ? "edit" : "new");
+    } else if (isDeletion(before, after)) {
       queue.add(after.key, "edit");
+      wakeHeir(before);
+    } else if (isEdit(before, after)) {
+      addIn(edits.waitMs(after.key), after.key, "edit");
       if (!sameClaim(before, after)) wakeHeir(before);
     } else if (isRequest(before, after)) {
-      const waitMs = requests.waitMs(after.key);
-      if (waitMs > 0) queue.addAfter(after.key, waitMs, "edit");
-      else queue.add(after.key, "edit");
+      addIn(requests.waitMs(after.key), after.key, "edit");
     }
   });
 
@@ -86,9 +97,8 @@ export function connectTriggers(
       for (const key of views.claims.concerned(targetKey, secret?.owner)) concerned.add(key);
     for (const key of concerned) {
       const waitMs = damper.waitMs(key);
-      if (waitMs > 0) queue.addAfter(key, waitMs, "edit");
       // A deleted target is what hurts most.
-      else queue.add(key, after ? "edit" : "new");
+      addIn(waitMs, key, waitMs > 0 || after ? "edit" : "new");
     }
   });
 
@@ -106,9 +116,16 @@ export function connectTriggers(
   }
 }
 
+const REQUESTS_AT_ONCE = 5;
+const REQUEST_EACH_MS = 10_000;
+const EDITS_AT_ONCE = 30;
+const EDIT_EACH_MS = 5_000;
+
 const isEdit = (before: SyncObject, after: SyncObject): boolean =>
-  before.metadata.generation !== after.metadata.generation ||
-  (before.metadata.deletionTimestamp === undefined) !== (after.metadata.deletionTimestamp === undefined);
+  before.metadata.generation !== after.metadata.generation;
+
+const isDeletion = (before: SyncObject, after: SyncObject): boolean =>
+  before.metadata.deletionTimestamp === undefined && after.metadata.deletionTimestamp !== undefined;
 
 const isRequest = (before: SyncObject, after: SyncObject): boolean =>
   before.metadata.annotations?.[annotation.requestedAt] !==
@@ -116,9 +133,7 @@ const isRequest = (before: SyncObject, after: SyncObject): boolean =>
 
 /** Whether they want to write the same Secret in the same way. */
 const sameClaim = (before: SyncObject, after: SyncObject): boolean =>
-  targetKeyOf(before) === targetKeyOf(after) &&
-  isMerging(before) === isMerging(after) &&
-  after.metadata.deletionTimestamp === undefined;
+  targetKeyOf(before) === targetKeyOf(after) && isMerging(before) === isMerging(after);
 
 const sameMap = (a: Readonly<Record<string, unknown>>, b: Readonly<Record<string, unknown>>): boolean =>
   JSON.stringify(a) === JSON.stringify(b);
