@@ -45,6 +45,28 @@ const MOST_BYTES = 48 * 1024 * 1024;
 /** Beyond that, a namespace's next Secret waits for those before. */
 const MOST_OF_A_NAMESPACE = 4 * 1024 * 1024;
 
+/** What all finds of a SecretSync may match together, about what a Secret can have; each look goes through all of it. */
+const MOST_FOUND = 10_000;
+const MOST_BYTES_OF_NAMES = 512 * 1024;
+const tooManyFound: Failure = {
+  reason: "TooLarge",
+  message:
+    "spec.dataFrom: the finds together match more than 10,000 secrets, or 512 KiB of names; narrow them, or split them over several SecretSyncs",
+};
+
+/** `found`: the names of each find. */
+function areTooMany(found: Iterable<Iterable<string>>): boolean {
+  let count = 0;
+  let bytes = 0;
+  for (const names of found) {
+    for (const name of names) {
+      count++;
+      bytes += name.length;
+    }
+  }
+  return count > MOST_FOUND || bytes > MOST_BYTES_OF_NAMES;
+}
+
 const tooMuchAtOnce: Failure = {
   reason: "TooLarge",
   message:
@@ -107,6 +129,9 @@ export function newFetcher(accessTo: AccessTo) {
         );
         if ((await Promise.race([all, shed.promise])) === "shed" || portion.isOver)
           return await use({ ok: false, failure: tooMuchAtOnce });
+        const found = [...results.values()].filter((result) => result.kind === "matches");
+        if (areTooMany(found.map(({ secrets }) => secrets.keys())))
+          return await use({ ok: false, failure: tooManyFound });
         return await use({ ...opened, value: results });
       } finally {
         portion.end();
@@ -133,6 +158,8 @@ export function newFetcher(accessTo: AccessTo) {
         if (version === undefined) return { ...opened, value: undefined };
         versions.set(id, version);
       }
+      const found = [...versions.values()].filter((version) => typeof version !== "string");
+      if (areTooMany(found.map((names) => names.keys()))) return { ok: false, failure: tooManyFound };
       return { ...opened, value: versions };
     },
   };
