@@ -364,7 +364,127 @@ export const attacks: readonly Attack[] = [
       await create(arena, syncOf(arena, "members", { providerRef, refreshInterval: "1s", dataFrom }));
     },
   },
+  {
+    id: "S3b",
+    what: "Secrets of 4,000 owners each, and Deployments whose notes name 1,480 Secrets each",
+    async launch(arena, size) {
+      const { tenant, evil } = arena;
+      await inParallel(some(size, 40, 300), (index) =>
+        tenant.create(resources.secret, manyOwners(arena, index), signal),
+      );
+      await inParallel(some(size, 500, 1_500), (index) => {
+        const names = Array.from({ length: 1_480 }, (_, name) => [`${index}-${name}`, "x"]);
+        const annotations = {
+          "secretsync.dev/consumed": JSON.stringify(Object.fromEntries(names)).slice(0, 16_384),
+        };
+        return tenant.create(
+          resources.Deployment,
+          {
+            metadata: { name: `noted-${index}`, namespace: evil, annotations },
+            spec: {
+              replicas: 0,
+              selector: { matchLabels: { app: "noted" } },
+              template: {
+                metadata: { labels: { app: "noted" } },
+                spec: { containers: [{ name: "c", image: "busybox" }] },
+              },
+            },
+          } as KubeObject,
+          signal,
+        );
+      });
+    },
+  },
+  {
+    id: "S12b",
+    what: "320 connections to the probes, of 40 addresses, that never finish their request",
+    launch: () => Promise.resolve(),
+    async keepUp({ operator }, stop) {
+      const { hostname, port } = new URL(operator.probesUrl);
+      while (!stop.aborted) {
+        const sockets = Array.from({ length: 320 }, (_, index) => {
+          const localAddress = `127.0.2.${1 + (index % 40)}`;
+          const socket = createConnection({ host: hostname, port: Number(port), localAddress });
+          socket.on("error", () => undefined);
+          socket.write("GET /healthz HTTP/1.1\r\n");
+          return socket;
+        });
+        await sleep(2_000);
+        for (const socket of sockets) socket.destroy();
+      }
+    },
+  },
+  {
+    id: "S16b",
+    what: "60 providers of its own, each with 16 MiB of values, each second",
+    async launch(arena) {
+      const { evil, tenant, aws } = arena;
+      for (let index = 0; index < 250; index++) aws.put(`value/${index}`, "x".repeat(65_536));
+      await inParallel(60, async (index) => {
+        const data = {
+          accessKeyID: Buffer.from(`id${index}`).toString("base64"),
+          secretAccessKey: "dGVzdA==",
+        };
+        const metadata = { name: `keys-${index}`, namespace: evil };
+        await tenant.create(resources.secret, { metadata, data } as KubeObject, signal);
+        await tenant.create(
+          resources.secretProvider,
+          {
+            metadata: { name: `own-${index}`, namespace: evil },
+            spec: {
+              aws: { regions: ["eu-west-1"], auth: { secretRef: { name: `keys-${index}` } } },
+              limits: { requestsPerSecond: 10_000, maxConcurrent: 256 },
+            },
+          } as KubeObject,
+          signal,
+        );
+        const spec = {
+          providerRef: { name: `own-${index}` },
+          refreshInterval: "1s",
+          data: Array.from({ length: 250 }, (_, key) => ({
+            secretKey: `k${key}`,
+            remoteRef: { key: `value/${key}` },
+          })),
+        };
+        await create(arena, syncOf(arena, `own-${index}`, spec));
+      });
+    },
+  },
+  {
+    id: "S14b",
+    what: "finds over thousands of secrets with 19 KB of tags each",
+    async launch(arena, size) {
+      const providerRef = await letTenantRead(arena);
+      const count = some(size, 4_000, 10_000);
+      for (let index = 0; index < count; index++) {
+        const tags = Array.from({ length: 50 }, (_, tag) => [
+          `${index}-${tag}`.padEnd(128, "t"),
+          `${index}-${tag}`.padEnd(256, "v"),
+        ]);
+        arena.aws.put(`prod/${arena.evil}/tagged/${index}`, "v", Object.fromEntries(tags));
+      }
+      const dataFrom = Array.from({ length: 16 }, (_, index) => ({
+        find: { path: `prod/${arena.evil}/tagged/`.slice(0, -index || undefined) },
+      }));
+      await create(arena, syncOf(arena, "tags", { providerRef, refreshInterval: "1s", dataFrom }));
+    },
+  },
 ];
+
+const manyOwners = ({ evil }: Arena, index: number): KubeObject =>
+  ({
+    metadata: {
+      name: `owned-${index}`,
+      namespace: evil,
+      labels: { "secretsync.dev/managed": "true" },
+      ownerReferences: Array.from({ length: 4_000 }, (_, owner) => ({
+        apiVersion: "x/v1",
+        kind: "X",
+        name: "x",
+        uid: `${index}-${owner}`.padStart(250, "u"),
+      })),
+    },
+  }) as KubeObject;
 
 const setLimits = ({ evil, tenant }: Arena, requestsPerSecond: number) =>
   tenant.apply(

@@ -35,6 +35,11 @@ const verdicts: Readonly<Record<string, () => Promise<void>>> = {
     expect(await refusedOf("find-0", "KeyNotAllowed")).toContain("doesn't let namespace");
     expect(arena.aws.calls.get("ListSecrets") ?? 0).toBe(0);
   },
+  S12b: async () => {
+    for (let probes = 0; probes < 10; probes++)
+      expect((await fetch(`${arena.operator.probesUrl}/healthz`)).status).toBe(200);
+  },
+  S14b: async () => expect(await refusedOf("tags", "TooLarge")).toContain("secrets match"),
   S14: async () => expect(await refusedOf("huge-all", "TooLarge")).toContain("secrets match"),
   S17: async () => expect(await refusedOf("members", "TooLarge")).toContain("more than 10000 keys"),
 };
