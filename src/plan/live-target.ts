@@ -116,8 +116,7 @@ function appliedByUs(
     .slice(0, MOST_SYNCS + 1)
     .flatMap((entry) => {
       const fields = fieldsOf(entry);
-      const count = fields.data.length + fields.labels.length + fields.annotations.length;
-      return count > MOST_FIELDS ? [] : [[entry.manager, fields] as const];
+      return fields ? [[entry.manager, fields] as const] : [];
     });
 }
 
@@ -137,12 +136,15 @@ function isAsWritten(records: LiveTarget["records"], owned: LiveTarget["owned"])
   return written.length > 0 && written.every((fields) => fields !== undefined && live.has(fields));
 }
 
-/** The fields that our manager owns; expectedOwnership() lists in the same form what it should own. */
-const fieldsOf = (entry: ManagedFields): Fields => ({
-  data: names(entry, "f:data"),
-  labels: names(entry, "f:metadata", "f:labels"),
-  annotations: names(entry, "f:metadata", "f:annotations"),
-});
+/** The fields that our manager owns, as expectedOwnership() lists what it should own; undefined for more than it can. */
+function fieldsOf({ fieldsV1 }: ManagedFields): Fields | undefined {
+  const all = recordOf(fieldsV1);
+  const { "f:labels": labels, "f:annotations": annotations } = recordOf(all["f:metadata"]);
+  const lists = [all["f:data"], labels, annotations].map((fields) => Object.keys(recordOf(fields)));
+  if (lists.reduce((sum, { length }) => sum + length, 0) > MOST_FIELDS) return undefined;
+  const [data = [], ofLabels = [], ofAnnotations = []] = lists.map(namesIn);
+  return { data, labels: ofLabels, annotations: ofAnnotations };
+}
 
 /** What our manager owns right after it applied such a Secret. */
 export function expectedOwnership(
@@ -160,10 +162,5 @@ const fieldList = ({ data, labels, annotations }: Fields): readonly string[] =>
     ...annotations.map((name) => `annotation ${name}`),
   ].sort();
 
-function names({ fieldsV1 }: ManagedFields, ...path: readonly string[]): readonly string[] {
-  let node: unknown = fieldsV1;
-  for (const step of path) node = recordOf(node)[step];
-  return Object.keys(recordOf(node))
-    .filter((name) => name.startsWith("f:"))
-    .map((name) => name.slice(2));
-}
+const namesIn = (fields: readonly string[]): readonly string[] =>
+  fields.filter((name) => name.startsWith("f:")).map((name) => name.slice(2));
