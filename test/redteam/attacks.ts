@@ -471,20 +471,19 @@ export const attacks: readonly Attack[] = [
   },
 ];
 
-const manyOwners = ({ evil }: Arena, index: number): KubeObject =>
-  ({
-    metadata: {
-      name: `owned-${index}`,
-      namespace: evil,
-      labels: { "secretsync.dev/managed": "true" },
-      ownerReferences: Array.from({ length: 4_000 }, (_, owner) => ({
-        apiVersion: "x/v1",
-        kind: "X",
-        name: "x",
-        uid: `${index}-${owner}`.padStart(250, "u"),
-      })),
-    },
-  }) as KubeObject;
+const manyOwners = ({ evil }: Arena, index: number): KubeObject => ({
+  metadata: {
+    name: `owned-${index}`,
+    namespace: evil,
+    labels: { "secretsync.dev/managed": "true" },
+    ownerReferences: Array.from({ length: 4_000 }, (_, owner) => ({
+      apiVersion: "x/v1",
+      kind: "X",
+      name: "x",
+      uid: `${index}-${owner}`.padStart(250, "u"),
+    })),
+  },
+});
 
 const setLimits = ({ evil, tenant }: Arena, requestsPerSecond: number) =>
   tenant.apply(
