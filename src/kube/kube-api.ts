@@ -114,12 +114,12 @@ export interface FieldConflict {
   readonly manager: string;
 }
 
-/** The answer was cut off, since it is larger than what the caller can hold. */
+/** The answer is larger than what the caller can take at once. */
 export class AnswerTooLargeError extends Error {
   readonly tooLarge = true;
 
-  constructor(mostBytes: number) {
-    super(`the apiserver's answer has more than ${mostBytes} bytes`);
+  constructor(most: string) {
+    super(`the apiserver's answer has more than ${most}`);
   }
 }
 

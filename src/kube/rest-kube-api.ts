@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
+import { parseBounded, parsePage } from "./bounded-json.ts";
 import { apiVersionOf } from "./resources.ts";
 import {
   AnswerTooLargeError,
@@ -49,7 +50,10 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
     );
     const text = await readAll(response, extra.mostBytes);
     if ((response.statusCode ?? 0) >= 300) throw toError(response, text);
-    return parse(text) as T;
+    if (extra.mostBytes === undefined) return parse(text, parseBounded) as T;
+    const parsed = parse(text, parsePage);
+    if (!parsed) throw new AnswerTooLargeError("can be parsed at once");
+    return parsed.page as T;
   };
 
   return {
@@ -102,7 +106,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       onOpen?.();
       try {
         for await (const line of lines(response)) {
-          const event = parse(line) as WatchEvent<T> | { type: "ERROR"; object: Status };
+          const event = parse(line, parseBounded) as WatchEvent<T> | { type: "ERROR"; object: Status };
           if (event.type === "ERROR") throw statusError(event.object);
           yield event;
         }
@@ -161,9 +165,9 @@ function selectionQuery({ labelSelector, fieldSelector }: Selection): URLSearchP
   });
 }
 
-function parse(text: string): unknown {
+function parse<T>(text: string, parser: (text: string) => T): T {
   try {
-    return JSON.parse(text) as unknown;
+    return parser(text);
   } catch {
     // The parser's own message would quote the text.
     throw new ApiError(0, "BadAnswer", "the apiserver answered with something that is not JSON");
@@ -179,7 +183,7 @@ function readAll(response: IncomingMessage, mostBytes = Infinity): Promise<strin
       bytes += chunk.length;
       if (bytes <= mostBytes) return chunks.push(chunk);
       chunks.length = 0;
-      reject(new AnswerTooLargeError(mostBytes));
+      reject(new AnswerTooLargeError(`${mostBytes} bytes`));
       return response.destroy();
     });
     response.once("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
