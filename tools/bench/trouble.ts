@@ -11,6 +11,8 @@ import { namespaceOf, signal, type Bench } from "./objects.ts";
 /** The provider is away until every object has noticed, and comes back. */
 export async function outage({ aws }: Bench, operator: OperatorProcess, size: number): Promise<void> {
   const ready = () => operator.metric("secretsync_objects", { ready: "true" });
+  // Metrics are a second old at most.
+  await sleep(1_500);
   const all = await ready();
   aws.fault = () => ({ kind: "error", status: 503, type: "ServiceUnavailable" });
   await step("an outage of the provider, until everybody has noticed", () =>
