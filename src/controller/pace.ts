@@ -21,7 +21,7 @@ export class Pace {
     this.#options = options;
   }
 
-  /** Milliseconds that the object's next one shall wait. */
+  /** Milliseconds that the next one of this key shall wait; 0 counts it as handled. */
   waitMs(key: string): number {
     const { clock, atOnce, everyMs } = this.#options;
     const now = clock.monotonic();

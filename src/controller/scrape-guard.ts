@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { Pace } from "./pace.ts";
 
 /**
  * Lets scrape whoever shows a token of the cluster that may get /metrics, as kube-rbac-proxy does:
@@ -26,6 +27,7 @@ const STALE_MS = 60_000;
 const MOST_KEPT = 256;
 /** Reviews under way, and of one address: who shows made-up tokens must not flood the apiserver, nor hold up others. */
 const MOST_REVIEWS = 8;
+const OF_AN_ADDRESS_AT_ONCE = 5;
 const OF_AN_ADDRESS_EACH_MS = 500;
 
 interface Scrape {
@@ -37,8 +39,8 @@ export function newScrapeGuard(api: KubeApi, clock: Clock) {
   /** By hash of the token. Refusals are apart, so that any number of them pushes out nobody who may. */
   const passes = new Map<string, number>();
   const refusals = new Map<string, { readonly at: number; readonly verdict: 401 | 403 }>();
-  /** Monotonic time of the last review that an address caused. */
-  const askedAt = new Map<string, number>();
+  /** Of the reviews that an address causes. */
+  const pace = new Pace({ clock, atOnce: OF_AN_ADDRESS_AT_ONCE, everyMs: OF_AN_ADDRESS_EACH_MS });
   let reviews = 0;
 
   return async function guard({ headers, socket }: Scrape): Promise<"pass" | 401 | 403 | 429> {
@@ -50,11 +52,9 @@ export function newScrapeGuard(api: KubeApi, clock: Clock) {
     if (passedFor < KEEP_MS) return "pass";
     const refusal = refusals.get(id);
     if (refusal && now - refusal.at < KEEP_MS) return refusal.verdict;
-    const address = socket.remoteAddress ?? "";
-    const isPaced = now - (askedAt.get(address) ?? -Infinity) < OF_AN_ADDRESS_EACH_MS;
     const wasLet = passedFor < KEEP_MS + STALE_MS;
-    if (reviews >= MOST_REVIEWS || (isPaced && !wasLet)) return wasLet ? "pass" : 429;
-    keep(askedAt, address, now);
+    const mustWait = reviews >= MOST_REVIEWS || (!wasLet && pace.waitMs(socket.remoteAddress ?? "") > 0);
+    if (mustWait) return wasLet ? "pass" : 429;
     const answer = reviewed(id, token);
     if (!wasLet) return answer;
     answer.catch(() => undefined);

@@ -116,6 +116,15 @@ describe("of a Secret that somebody filled", () => {
     expect(JSON.stringify(outlineOfTarget(target)).length).toBeLessThan(1_000);
   });
 
+  it("names what else controls it", () => {
+    const controlledBy = (...ownerReferences: readonly object[]) =>
+      projectSecret({ metadata: { name: "a", ownerReferences } as never }).controlledBy;
+    const other = { apiVersion: "x/v1", kind: "ExternalSecret", name: "db", uid: "u" };
+    expect(controlledBy({ ...other, controller: true })).toBe("ExternalSecret/db");
+    expect(controlledBy({ ...other, kind: 5, name: null, controller: true })).toBe("?/?");
+    expect(controlledBy(other, { ...isOwner, controller: true })).toBeUndefined();
+  });
+
   it("names the SecretSyncs among the owners", () => {
     const ownerReferences = [
       { apiVersion: "apps/v1", kind: "Deployment", name: "n", uid: "deployment" },

@@ -633,6 +633,44 @@ describe("a find that may no longer see everything", () => {
     expect(planned(owning, matches([], ["other"])).change).toEqual({ kind: "deleted" });
   });
 
+  it("looks at nothing where no find gave a key, or under another digest key", () => {
+    const { target } = now;
+    const records = (more: object) =>
+      Object.fromEntries(
+        Object.entries(target.records).map(([name, record]) => [name, record && { ...record, ...more }]),
+      );
+    for (const more of [{ found: [] }, { key: "another" }]) {
+      const observation = { ...now, target: { ...target, records: records(more) } };
+      expect(withheldIn(observation, matches(["a"], ["b"]), ["a"])).toEqual(new Set());
+    }
+  });
+
+  it("can't tell where it takes too much work, and lets others have turns before", () => {
+    const many = Array.from({ length: 30_000 }, (_, index) => String(index).padStart(60, "x"));
+    const steps = withheldKeys(now, matches(["a"], [...many, "b"]), new Map([["a", undefined]]), new Work());
+    let turns = 0;
+    while (!steps.next().done) turns++;
+    expect(turns).toBeGreaterThan(0);
+    const spent = new Work(10);
+    expect(
+      runToEnd(withheldKeys(now, matches(["a"], many), new Map([["a", undefined]]), spent)),
+    ).toBeUndefined();
+  });
+
+  it("stops looking when it has found all that is lost", () => {
+    expect(withheldIn(now, matches([], ["a", "b", "c", "d"]), [])).toEqual(new Set(["a", "b"]));
+  });
+
+  it("takes as a merger no more keys than it may add", () => {
+    const merge = { ...spec, target: { creationPolicy: "Merge" } };
+    const observation = observed({ target: { ...now.target, records: {} } }, merge);
+    const names = Array.from({ length: 257 }, (_, index) => `k${index}`);
+    expect(planned(observation as typeof now, matches(names)).verdict).toMatchObject({
+      reason: "TooLarge",
+      message: expect.stringContaining("adds 257 keys"),
+    });
+  });
+
   it("says the same whether nothing matches or nothing that matches may be read", () => {
     const verdict = (forbidden: readonly string[]) =>
       planned(before as typeof now, matches([], forbidden)).verdict;
