@@ -274,6 +274,23 @@ describe("S10: Merge", () => {
       return names.every((each) => values[each] === "two") && values["theirs-299"] === "x";
     });
     await victim.untilReason(name, "Synced");
+    // Restored as well when somebody writes it under the operator's name, although that changes no note.
+    const { metadata } = (await victim.getSync(name))!;
+    const live = await arena.api.get(resources.secret, name, shop, signal);
+    const isOurs = ([each]: readonly [string, unknown]) => each.startsWith("secretsync.dev/");
+    const spoiled = {
+      metadata: {
+        name,
+        namespace: shop,
+        labels: { "secretsync.dev/managed": "true" },
+        annotations: Object.fromEntries(Object.entries(live?.metadata.annotations ?? {}).filter(isOurs)),
+      },
+      data: encoded({ ...Object.fromEntries(names.map((each) => [each, "two"])), [names[0]!]: "spoiled" }),
+    } as KubeObject;
+    const fieldManager = `secretsync-merge-${metadata.uid}`;
+    await arena.api.apply(resources.secret, spoiled, { fieldManager, force: true }, signal);
+    await victim.sync(name, merging(spec, name), request());
+    await until("it is restored", async () => (await victim.values(name))?.[names[0]!] === "two");
   });
 
   it.each(["password", "key", "at", "version", "tls.crt"])(
