@@ -190,7 +190,7 @@ describe("the operator isn't ready, says why, and gets ready by itself,", () => 
       const said = new RegExp(`cannot ${verb} resource "${resource}"`);
       const told = () =>
         operator.logs().filter(({ level, detail }) => level === "warn" && said.test(String(detail)));
-      await until("it says so", () => told().length > 0);
+      await until("it says so", () => told().length > 0, { timeoutMs: 60_000 });
       const readyz = async () => (await fetch(`${operator.probesUrl}/readyz`)).text();
       await until("readiness says so", async () => said.test(await readyz()));
       expect(await readiness(operator)).toBe(503);
