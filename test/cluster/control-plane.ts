@@ -77,6 +77,8 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
 
   const etcd = start("etcd", [
     `--data-dir=${at("etcd")}`,
+    // Attacks fill more than the default of 2 GiB.
+    `--quota-backend-bytes=${8 * 1024 ** 3}`,
     `--listen-client-urls=${etcdUrl}`,
     `--advertise-client-urls=${etcdUrl}`,
     `--listen-peer-urls=http://127.0.0.1:${peerPort}`,

@@ -65,10 +65,14 @@ export async function underAttack(cluster: Cluster, folder: string): Promise<voi
       });
       await arena.clear();
     }
+    noteAll(rows);
     await hostileGibibyte(arena);
   } finally {
     await arena.close();
   }
+}
+
+function noteAll(rows: readonly Row[]): void {
   note(
     "victim's new Secret under attack, p99",
     undefined,
