@@ -2,17 +2,13 @@ import { describe, expect, it } from "@jest/globals";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { collectionOf } from "../../src/kube/collection.ts";
 import { resources } from "../../src/kube/resources.ts";
-import { connectTriggers } from "../../src/controller/triggers.ts";
-import { Freshness } from "../../src/controller/freshness.ts";
-import { lanes, type Lane } from "../../src/controller/lanes.ts";
-import { namespaceOf, projectSync } from "../../src/controller/sync-object.ts";
-import { newViews, projectNamespace, projectProvider } from "../../src/controller/views.ts";
+import { projectSync } from "../../src/controller/sync-object.ts";
+import { projectNamespace, projectProvider } from "../../src/controller/views.ts";
 import { newOddObjects } from "../../src/controller/odd-objects.ts";
 import { projectSecret } from "../../src/plan/live-target.ts";
 import { projectWorkload } from "../../src/restart/consumption.ts";
-import { WorkQueue } from "../../src/runtime/work-queue.ts";
 import { parseSync } from "../../src/api/secret-sync-bounds.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { newTriggered } from "../support/triggered.ts";
 
 /** Objects of every kind with each field missing, null, of another type, or huge: nothing of it may stop anybody else. */
 
@@ -156,25 +152,8 @@ describe.each(Object.entries(kinds))("odd objects of kind %s", (_kind, { object,
   });
 
   it("throw in no listener, and leave every object to those who want it", () => {
-    const clock = new FakeClock();
     const thrown: string[] = [];
-    const views = newViews({
-      mostBytes: 1e9,
-      onError: (kind, error) => thrown.push(`${kind} ${String(error)}`),
-      onLeftAlone: () => undefined,
-    });
-    const queue = new WorkQueue<Lane>({
-      lanes,
-      bulkFrom: "periodic",
-      bulkWorkers: 1,
-      mostPerTurn: 1,
-      shareOf: namespaceOf,
-      togetherMs: 0,
-      backoff: { firstMs: 1, mostMs: 1 },
-      clock,
-      random: () => 0,
-    });
-    connectTriggers(views, queue, new Freshness(clock), clock, 0);
+    const { views } = newTriggered((kind, error) => thrown.push(`${kind} ${String(error)}`));
     const stores = {
       SecretSync: views.syncs,
       SecretProvider: views.providers,

@@ -1,12 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
-import { Freshness } from "../../src/controller/freshness.ts";
-import { lanes, type Lane } from "../../src/controller/lanes.ts";
 import { Pace } from "../../src/controller/pace.ts";
-import { namespaceOf, projectSync } from "../../src/controller/sync-object.ts";
-import { connectTriggers } from "../../src/controller/triggers.ts";
-import { newViews } from "../../src/controller/views.ts";
-import { WorkQueue } from "../../src/runtime/work-queue.ts";
+import { projectSync } from "../../src/controller/sync-object.ts";
 import { FakeClock } from "../support/fake-clock.ts";
+import { newTriggered } from "../support/triggered.ts";
 
 describe("a pace", () => {
   it("lets so many be handled at once, and then one each so often", async () => {
@@ -37,27 +33,10 @@ describe("a pace", () => {
 });
 
 describe("a SecretSync that somebody changes all the time", () => {
-  const arrange = (leastRefreshMs = 0) => {
-    const clock = new FakeClock();
-    const views = newViews({
-      mostBytes: 1e9,
-      onError: (_kind, error) => {
-        throw error;
-      },
-      onLeftAlone: () => undefined,
+  const arrange = () => {
+    const { clock, views, queue } = newTriggered((_kind, error) => {
+      throw error;
     });
-    const queue = new WorkQueue<Lane>({
-      lanes,
-      bulkFrom: "periodic",
-      bulkWorkers: 1,
-      mostPerTurn: 1,
-      shareOf: namespaceOf,
-      togetherMs: 0,
-      backoff: { firstMs: 1, mostMs: 1 },
-      clock,
-      random: () => 0,
-    });
-    connectTriggers(views, queue, new Freshness(clock), clock, leastRefreshMs);
     let version = 0;
     const put = (generation: number, more: Record<string, unknown> = {}) =>
       views.syncs.set(

@@ -1,0 +1,26 @@
+import { Freshness } from "../../src/controller/freshness.ts";
+import { lanes, type Lane } from "../../src/controller/lanes.ts";
+import { namespaceOf } from "../../src/controller/sync-object.ts";
+import { connectTriggers } from "../../src/controller/triggers.ts";
+import { newViews } from "../../src/controller/views.ts";
+import { WorkQueue } from "../../src/runtime/work-queue.ts";
+import { FakeClock } from "./fake-clock.ts";
+
+/** Views whose changes make SecretSyncs due, as the operator connects them. */
+export function newTriggered(onError: (kind: string, error: unknown) => void) {
+  const clock = new FakeClock();
+  const views = newViews({ mostBytes: 1e9, onError, onLeftAlone: () => undefined });
+  const queue = new WorkQueue<Lane>({
+    lanes,
+    bulkFrom: "periodic",
+    bulkWorkers: 1,
+    mostPerTurn: 1,
+    shareOf: namespaceOf,
+    togetherMs: 0,
+    backoff: { firstMs: 1, mostMs: 1 },
+    clock,
+    random: () => 0,
+  });
+  connectTriggers(views, queue, new Freshness(clock), clock, 0);
+  return { clock, views, queue };
+}
