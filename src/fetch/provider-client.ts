@@ -1,13 +1,7 @@
 import { refId } from "../plan/sources.ts";
-import type {
-  Failed,
-  ProviderFailure,
-  ReadResult,
-  RemoteRef,
-  SecretReader,
-  VersionResult,
-} from "../providers/provider.ts";
+import type { Failed, ReadResult, RemoteRef, SecretReader, VersionResult } from "../providers/provider.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { firstFailure, leftOut } from "./batch-answer.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import { Finder } from "./finder.ts";
@@ -301,25 +295,4 @@ interface VersionRequest {
   readonly ref: RemoteRef;
   readonly freshAfter: number;
   readonly share: string;
-}
-
-/** What an answer passes over must not count as deleted. */
-const leftOut: Failed = {
-  kind: "failed",
-  failure: {
-    reason: "ProviderRefused",
-    scope: "request",
-    message: "the provider's answer leaves the secret out",
-  },
-};
-
-function firstFailure(
-  results: ReadonlyMap<string, ReadResult> | Failed,
-  scope: ProviderFailure["scope"],
-): ProviderFailure | undefined {
-  if (!(results instanceof Map)) return (results as Failed).failure;
-  for (const result of (results as ReadonlyMap<string, ReadResult>).values()) {
-    if (result.kind === "failed" && result.failure.scope === scope) return result.failure;
-  }
-  return undefined;
 }
