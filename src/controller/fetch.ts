@@ -113,8 +113,10 @@ export function newFetcher(accessTo: AccessTo) {
       if (!opened.ok) return use(opened);
       const results = new Map<string, ReadResult | FindResult>();
       const shed = Promise.withResolvers<"shed">();
+      let isWhole = false;
       const letGo = () => {
-        results.clear();
+        // Whoever uses them goes on: values that vanish meanwhile would look like such that are gone.
+        if (!isWhole) results.clear();
         shed.resolve("shed");
       };
       const portion = await ration.begin(namespace, letGo, signal);
@@ -129,6 +131,7 @@ export function newFetcher(accessTo: AccessTo) {
         );
         if ((await Promise.race([all, shed.promise])) === "shed" || portion.isOver)
           return await use({ ok: false, failure: tooMuchAtOnce });
+        isWhole = true;
         const found = [...results.values()].filter((result) => result.kind === "matches");
         if (areTooMany(found.map(({ secrets }) => secrets.keys())))
           return await use({ ok: false, failure: tooManyFound });

@@ -88,6 +88,29 @@ describe("values under way", () => {
   });
 });
 
+describe("values in use", () => {
+  it("stay, whatever else is read meanwhile", async () => {
+    const fetcher = newOne(() => Promise.resolve(valueOf(64 * 1024)));
+    const keys = (name: string) => Array.from({ length: 250 }, (_, index) => read(`${name}-${index}`));
+    const { promise: done, resolve: end } = Promise.withResolvers<void>();
+    const held: FetchedValues[] = [];
+    const uses: Promise<void>[] = [];
+    for (let index = 0; index < 5; index++) {
+      uses.push(
+        fetcher.values(keys(`s${index}`), `ns-${index}`, 0, signal, (fetched) => {
+          if (fetched.ok) held.push(fetched.value);
+          return done;
+        }),
+      );
+      await settle();
+    }
+    expect(held.length).toBeGreaterThanOrEqual(3);
+    for (const values of held) expect(values.size).toBe(250);
+    end();
+    await Promise.all(uses);
+  });
+});
+
 describe("finds", () => {
   const names = (count: number, length: number) =>
     new Map(Array.from({ length: count }, (_, index) => [String(index).padStart(length, "n"), "v"]));
