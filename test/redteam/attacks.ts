@@ -266,7 +266,7 @@ export const attacks: readonly Attack[] = [
     async launch(arena) {
       const providerRef = { kind: "ClusterSecretProvider", name: arena.provider };
       for (let index = 0; index < 32; index++) {
-        const dataFrom = [{ find: { name: { regexp: `^prod/shop/guess-${index}` } } }];
+        const dataFrom = [{ find: { path: `prod/shop/guess-${index}`, name: { regexp: "." } } }];
         await create(arena, syncOf(arena, `find-${index}`, { providerRef, refreshInterval: "1s", dataFrom }));
       }
     },

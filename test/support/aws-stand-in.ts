@@ -66,7 +66,7 @@ export class AwsStandIn {
   readonly #server = createServer((request, response) => void this.#handle(request, response));
   /** Calls by operation since the last reset. */
   readonly calls = new Map<string, number>();
-  /** How often each secret was asked for by its name, alone or in a batch. */
+  /** How often each secret was asked for by its name, alone or in a batch, and each prefix of names by a listing. */
   readonly asked = new Map<string, number>();
   /** Reads of values by access key id, with the session token where there is one. */
   readonly identities = new Map<string, number>();
@@ -144,7 +144,8 @@ export class AwsStandIn {
     const names = [input["SecretId"], input["SecretIdList"]]
       .flat()
       .filter((name) => typeof name === "string");
-    for (const name of names) this.asked.set(name, (this.asked.get(name) ?? 0) + 1);
+    for (const name of [...names, ...prefixesOf(input)])
+      this.asked.set(name, (this.asked.get(name) ?? 0) + 1);
     const [, accessKeyId = ""] = /Credential=([^/]+)\//.exec(request.headers.authorization ?? "") ?? [];
     if (operation.includes("GetSecretValue")) {
       const token = request.headers["x-amz-security-token"];
@@ -306,7 +307,7 @@ export class AwsStandIn {
   #list(input: Record<string, unknown>): unknown {
     const most = Number(input["MaxResults"] ?? 100);
     const from = Number(input["NextToken"] ?? 0);
-    const filters = (input["Filters"] ?? []) as { Key: string; Values: string[] }[];
+    const filters = filtersOf(input);
     const matches = [...this.#secrets.values()].filter(
       (secret) => !secret.deletedAt && filters.every((filter) => passes(secret, filter)),
     );
@@ -337,8 +338,18 @@ const stagesOf = ({ versions }: Secret) =>
     versions.filter(({ stages }) => stages.length > 0).map(({ id, stages }) => [id, stages]),
   );
 
+interface Filter {
+  readonly Key: string;
+  readonly Values: readonly string[];
+}
+
+const filtersOf = (input: Record<string, unknown>) => (input["Filters"] ?? []) as Filter[];
+
+const prefixesOf = (input: Record<string, unknown>) =>
+  filtersOf(input).flatMap(({ Key, Values }) => (Key === "name" ? Values : []));
+
 /** Prefixes, as the real one: looser than what callers want. */
-function passes(secret: Secret, { Key, Values }: { Key: string; Values: readonly string[] }): boolean {
+function passes(secret: Secret, { Key, Values }: Filter): boolean {
   const starts = (texts: readonly string[]) =>
     texts.some((text) => Values.some((value) => text.startsWith(value)));
   if (Key === "name") return starts([secret.name]);
