@@ -1,6 +1,7 @@
 import type { LookupFunction } from "node:net";
 import { LEASE_TIMES, LeaderElector, type LeaseTimes } from "./runtime/leader-election.ts";
 import type { Clock, Random } from "./runtime/clock.ts";
+import { Intake, type Admit } from "./runtime/intake.ts";
 import { WorkQueue } from "./runtime/work-queue.ts";
 import { runWorkers } from "./runtime/workers.ts";
 import { newApplier } from "./controller/apply.ts";
@@ -29,6 +30,7 @@ import { Caller } from "./fetch/caller.ts";
 import { ClientPool } from "./fetch/client-pool.ts";
 import { KeptBytes } from "./fetch/kept-bytes.ts";
 import { ProviderClient } from "./fetch/provider-client.ts";
+import { Turns } from "./fetch/turns.ts";
 import type { Fence } from "./kube/fence.ts";
 import type { KubeApi } from "./kube/kube-api.ts";
 import { leaseLock } from "./kube/lease-lock.ts";
@@ -60,7 +62,11 @@ export interface Parts {
   /** The AWS SDK is loaded when the first provider shows up: an idle operator stays small. */
   readonly loadAws: () => Promise<{
     openSecretsManager(
-      target: AwsTarget & { readonly maxConcurrent: number; readonly lookup: LookupFunction },
+      target: AwsTarget & {
+        readonly maxConcurrent: number;
+        readonly lookup: LookupFunction;
+        readonly admitAnswer: () => Admit;
+      },
     ): SecretReader;
   }>;
   /** Bytes that the container may have; undefined or absurdly large where nothing bounds it. */
@@ -72,6 +78,8 @@ export interface Parts {
 
 /** Connections to one provider as one identity: limits.maxConcurrent may grow up to that. */
 const MOST_CONNECTIONS = 256;
+/** At once, with all its own providers. */
+const MOST_CALLS_OF_A_NAMESPACE = 16;
 /** For others who may want the same, by all clients of all providers. */
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
 const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
@@ -160,13 +168,22 @@ export function wire(parts: Parts): Operator {
     values: new KeptBytes(MOST_KEPT_BYTES_OF_VALUES),
     names: new KeptBytes(MOST_KEPT_BYTES_OF_NAMES),
   };
-  const connectAws: ConnectAws = async (target, limits) => {
+  const intake = new Intake();
+  const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
+  const connectAws: ConnectAws = async (target, share, limits) => {
     const { openSecretsManager } = await parts.loadAws();
-    const reader = openSecretsManager({ ...target, maxConcurrent: MOST_CONNECTIONS, lookup });
+    const reader = openSecretsManager({
+      ...target,
+      maxConcurrent: MOST_CONNECTIONS,
+      lookup,
+      admitAnswer: () => intake.answer(share),
+    });
     const caller = new Caller({
       clock,
       random,
       limits,
+      // An admin's provider is bounded by its limits; of its own a tenant may have any number.
+      ...(share === "" ? {} : { inTurn: (work) => turns.run(share, work) }),
       onRecovered: () => {
         for (const key of freshness.waitingFor(client)) queue.add(key, "event");
       },

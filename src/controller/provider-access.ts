@@ -45,7 +45,12 @@ export interface AwsTarget {
     | undefined;
 }
 
-export type ConnectAws = (target: AwsTarget, limits: ProviderLimits) => Promise<ProviderClient>;
+/** `share`: whose provider it is; empty: the admin's. */
+export type ConnectAws = (
+  target: AwsTarget,
+  share: string,
+  limits: ProviderLimits,
+) => Promise<ProviderClient>;
 
 export interface ProviderAccessOptions {
   readonly api: KubeApi;
@@ -125,7 +130,9 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const share = isCluster ? "" : namespace;
     const user = providerKey(ref.kind, namespace, ref.name);
     const identity = identityFor(parsed.value, target, share);
-    const client = await pool.get({ identity, user, share, limits }, (lowest) => connectAws(target, lowest));
+    const client = await pool.get({ identity, user, share, limits }, (lowest) =>
+      connectAws(target, share, lowest),
+    );
     return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };
   };
 

@@ -15,6 +15,8 @@ export interface CallerOptions {
   readonly random: Random;
   readonly limits: Limits;
   readonly observe: ObserveCall;
+  /** Makes a call wait for others than those of this provider. */
+  readonly inTurn?: <T>(work: () => Promise<T>) => Promise<T>;
   /** The provider answers again after it did not. */
   readonly onRecovered: () => void;
 }
@@ -107,7 +109,8 @@ export class Caller {
     send: (signal: AbortSignal) => Promise<T>,
     failureOf: (result: T) => ProviderFailure | undefined,
   ) {
-    return this.#limiter.run(operation, share, async () => {
+    const { inTurn = (work) => work() } = this.#options;
+    const attempt = async () => {
       // Asked here, since the provider may have gone down while this call waited for its turn.
       const admission = await this.#circuit.admit();
       if (typeof admission === "object") {
@@ -122,7 +125,8 @@ export class Caller {
         if (admission === "probe") this.#circuit.failed(operation, unknown, true);
         throw error;
       }
-    });
+    };
+    return this.#limiter.run(operation, share, () => inTurn(attempt));
   }
 
   async #send<T>(

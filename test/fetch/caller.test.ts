@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { Caller, failureOf } from "../../src/fetch/caller.ts";
+import { Caller, failureOf, type CallerOptions } from "../../src/fetch/caller.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { failure } from "../support/fake-reader.ts";
@@ -12,12 +12,9 @@ let sentAt: number[];
 let observed: string[];
 let recovered: number;
 
-beforeEach(() => {
-  clock = new FakeClock();
-  sentAt = [];
-  observed = [];
-  recovered = 0;
-  caller = new Caller({
+/** A caller that counts what goes on. */
+const newCaller = (more: Partial<CallerOptions> = {}) =>
+  new Caller({
     clock,
     random: () => 0.5,
     limits: { requestsPerSecond: 100, maxConcurrent: 4 },
@@ -27,7 +24,15 @@ beforeEach(() => {
       return answer;
     },
     onRecovered: () => recovered++,
+    ...more,
   });
+
+beforeEach(() => {
+  clock = new FakeClock();
+  sentAt = [];
+  observed = [];
+  recovered = 0;
+  caller = newCaller();
 });
 
 const down = failure("ProviderUnreachable", "provider");
@@ -53,6 +58,17 @@ const opened = async () => {
 };
 
 describe("a call", () => {
+  it("waits for its turn among others than the provider's, and its time begins with it", async () => {
+    let turn = (): void => undefined;
+    caller = newCaller({ inTurn: (work) => new Promise<void>((resolve) => (turn = resolve)).then(work) });
+    const answer = ask(provider(found("v")));
+    await clock.advance(60_000);
+    expect(sentAt).toEqual([]);
+    turn();
+    expect((await answer).kind).toBe("found");
+    expect(sentAt).toEqual([60_000]);
+  });
+
   it("that fails for all is tried three times, after growing pauses", async () => {
     expect(await after(10_000, ask(provider(down)))).toEqual(down);
     expect(sentAt).toEqual([0, 400, 1_200]);

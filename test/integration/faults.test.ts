@@ -382,8 +382,14 @@ describe("a watch that dies without a word", () => {
       identity: "test",
       loadAws: () =>
         Promise.resolve({
-          openSecretsManager: ({ region, maxConcurrent }) =>
-            openSecretsManager({ region, endpoint, credentials: TEST_CREDENTIALS, maxConcurrent }),
+          openSecretsManager: ({ region, maxConcurrent, admitAnswer }) =>
+            openSecretsManager({
+              region,
+              endpoint,
+              credentials: TEST_CREDENTIALS,
+              maxConcurrent,
+              admitAnswer,
+            }),
         }),
       // Bookmarks come once a minute; a test can't wait for two of them.
       watchIdleMs: 1_500,

@@ -16,8 +16,15 @@ const standIn = new AwsStandIn();
 const standInEndpoint = await standIn.start();
 afterAll(() => standIn.stop());
 
+const admitAnswer = () => () => Promise.resolve();
 const open = (endpoint: string) =>
-  openSecretsManager({ region: TEST_REGION, endpoint, credentials: TEST_CREDENTIALS, maxConcurrent: 100 });
+  openSecretsManager({
+    region: TEST_REGION,
+    endpoint,
+    credentials: TEST_CREDENTIALS,
+    maxConcurrent: 100,
+    admitAnswer,
+  });
 
 /** What a reader of the stand-in makes of this fault. */
 async function under<T>(fault: FaultRule, ask: (reader: SecretReader) => Promise<T>): Promise<T> {
@@ -36,7 +43,12 @@ async function readWithin(environment: Record<string, string>, key: string): Pro
   const saved = { ...process.env };
   for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"]) delete process.env[name];
   Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: "true" }, environment);
-  const reader = openSecretsManager({ region: TEST_REGION, endpoint: standInEndpoint, maxConcurrent: 1 });
+  const reader = openSecretsManager({
+    region: TEST_REGION,
+    endpoint: standInEndpoint,
+    maxConcurrent: 1,
+    admitAnswer,
+  });
   try {
     return await reader.read({ key }, AbortSignal.timeout(10_000));
   } finally {
@@ -73,6 +85,7 @@ describe("faults of AWS", () => {
     ["a reset", { kind: "reset" }, "ProviderUnreachable", "provider"],
     ["half an answer", { kind: "truncate" }, "ProviderUnreachable", "provider"],
     ["a page of a proxy", { kind: "body", body: "<html>" }, "ProviderUnreachable", "provider"],
+    ["an answer without an end", { kind: "endless" }, "ProviderUnreachable", "provider"],
   ])("%s is told as what it is, in words that stay the same", async (_case, fault, reason, scope) => {
     const key = unique("f");
     standIn.put(key, "value");

@@ -41,6 +41,11 @@ const verdicts: Readonly<Record<string, () => Promise<void>>> = {
       expect((await fetch(`${arena.operator.probesUrl}/healthz`)).status).toBe(200);
   },
   S14b: async () => expect(await refusedOf("tags", "TooLarge")).toContain("secrets match"),
+  S16b: async () => {
+    await until("its values are read", () => (arena.aws.calls.get("BatchGetSecretValue") ?? 0) > 60);
+    // 16 of the tenant's, and those of the victim.
+    expect(arena.aws.mostAtOnce).toBeLessThan(24);
+  },
   S14: async () => expect(await refusedOf("huge-all", "TooLarge")).toContain("secrets match"),
   S17: async () => expect(await refusedOf("members", "TooLarge")).toContain("more than 10000 keys"),
 };

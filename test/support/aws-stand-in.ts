@@ -23,6 +23,8 @@ export type Fault =
   | { readonly kind: "truncate" }
   /** The answer comes byte by byte, or never to its end. */
   | { readonly kind: "slow"; readonly millisecondsPerByte: number }
+  /** The answer goes on as long as somebody reads it. */
+  | { readonly kind: "endless" }
   /** Something else than the protocol, with status 200. */
   | { readonly kind: "body"; readonly body: string }
   /** A batch in which these keys fail. */
@@ -58,14 +60,24 @@ class AwsError extends Error {
   }
 }
 
+const ENDLESS = Buffer.alloc(65_536, '{"a":');
+
 const notFound = () =>
   new AwsError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
 
 export class AwsStandIn {
   readonly #secrets = new Map<string, Secret>();
-  readonly #server = createServer((request, response) => void this.#handle(request, response));
+  readonly #server = createServer((request, response) => {
+    this.#underWay++;
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.#underWay);
+    response.once("close", () => this.#underWay--);
+    void this.#handle(request, response);
+  });
+  #underWay = 0;
   /** Calls by operation since the last reset. */
   readonly calls = new Map<string, number>();
+  /** Calls that were under way at once since the last reset. */
+  mostAtOnce = 0;
   /** How often each secret was asked for by its name, alone or in a batch, and each prefix of names by a listing. */
   readonly asked = new Map<string, number>();
   /** Reads of values by access key id, with the session token where there is one. */
@@ -92,6 +104,7 @@ export class AwsStandIn {
 
   resetCalls(): void {
     this.calls.clear();
+    this.mostAtOnce = 0;
   }
 
   /** Makes or rotates a secret without a call being counted. */
@@ -181,7 +194,14 @@ export class AwsStandIn {
       output = { __type: error.type, message: error.message };
     }
     const body = fault?.kind === "body" ? fault.body : JSON.stringify(output);
-    if (fault?.kind === "truncate") {
+    if (fault?.kind === "endless") {
+      response.writeHead(200, { "content-type": "application/x-amz-json-1.1" });
+      const more = () => {
+        while (response.write(ENDLESS));
+      };
+      response.on("drain", more);
+      more();
+    } else if (fault?.kind === "truncate") {
       response.writeHead(200, {
         "content-type": "application/x-amz-json-1.1",
         "content-length": body.length,

@@ -17,6 +17,8 @@ import type {
   SecretReader,
   VersionResult,
 } from "../provider.ts";
+import type { Admit } from "../../runtime/intake.ts";
+import { readBody } from "../answer-body.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify, identityError } from "./failure.ts";
 
@@ -36,6 +38,8 @@ export interface AwsConnection {
   /** Connections; each call at once needs its own. */
   readonly maxConcurrent: number;
   readonly lookup?: LookupFunction | undefined;
+  /** For the pieces of one answer. */
+  readonly admitAnswer: () => Admit;
 }
 
 const CURRENT = "AWSCURRENT";
@@ -44,7 +48,7 @@ const BATCH = 20;
 const PAGE = 100;
 
 export function openSecretsManager(connection: AwsConnection): SecretReader {
-  const { region, credentials, endpoint, maxConcurrent, lookup } = connection;
+  const { region, credentials, endpoint, maxConcurrent, lookup, admitAnswer } = connection;
   const agent = { maxSockets: maxConcurrent, ...(lookup ? { lookup } : {}) };
   const config: SecretsManagerClientConfig = {
     region,
@@ -63,6 +67,17 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
       : {}),
   };
   const client = new SecretsManagerClient(config);
+  client.middlewareStack.add(
+    (next) => async (request) => {
+      const answer = await next(request);
+      const response = answer.response as { body: AsyncIterable<Uint8Array> | Uint8Array };
+      if (!(response.body instanceof Uint8Array))
+        response.body = await readBody(response.body, admitAnswer());
+      return answer;
+    },
+    // Between the connection and the SDK's own parser.
+    { name: "readBody", step: "deserialize", priority: "low" },
+  );
   if (!credentials) {
     const chain = client.config.credentials;
     client.config.credentials = async (...args) => {
