@@ -1,7 +1,7 @@
 import type { LookupFunction } from "node:net";
 import { LEASE_TIMES, LeaderElector, type LeaseTimes } from "./runtime/leader-election.ts";
 import type { Clock, Random } from "./runtime/clock.ts";
-import { Intake, type Admit } from "./runtime/intake.ts";
+import { Intake } from "./runtime/intake.ts";
 import { WorkQueue } from "./runtime/work-queue.ts";
 import { runWorkers } from "./runtime/workers.ts";
 import { newApplier } from "./controller/apply.ts";
@@ -36,6 +36,7 @@ import type { KubeApi } from "./kube/kube-api.ts";
 import { leaseLock } from "./kube/lease-lock.ts";
 import type { DigestKey } from "./plan/digest.ts";
 import { MOST_SECRETS } from "./restart/consumption.ts";
+import type { Admit } from "./providers/answer-body.ts";
 import { newLookup } from "./providers/lookup.ts";
 import type { SecretReader } from "./providers/provider.ts";
 import type { Options } from "./options.ts";

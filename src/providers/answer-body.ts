@@ -1,4 +1,5 @@
-import type { Admit } from "../runtime/intake.ts";
+/** Resolves when so many bytes of an answer may be worked on. */
+export type Admit = (bytes: number) => Promise<void>;
 
 /** Bytes of one answer. A batch of 20 values of 64 KiB takes 8 MiB when JSON escapes each byte of them. */
 const MOST_BYTES = 16 * 1024 * 1024;

@@ -1,6 +1,3 @@
-/** Resolves when so many bytes may be worked on. */
-export type Admit = (bytes: number) => Promise<void>;
-
 interface Arrival {
   readonly bytes: number;
   readonly admit: () => void;
@@ -28,7 +25,7 @@ export class Intake {
   }
 
   /** For the pieces of one answer, each to be asked for when the one before was let in. */
-  answer(share: string): Admit {
+  answer(share: string): (bytes: number) => Promise<void> {
     const number = this.#answers++;
     return async (bytes) => {
       if (this.#left > 0 && this.#waiting.size === 0) this.#take(bytes);

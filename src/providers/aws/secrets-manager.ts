@@ -17,8 +17,7 @@ import type {
   SecretReader,
   VersionResult,
 } from "../provider.ts";
-import type { Admit } from "../../runtime/intake.ts";
-import { readBody } from "../answer-body.ts";
+import { readBody, type Admit } from "../answer-body.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify, identityError } from "./failure.ts";
 
