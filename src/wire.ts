@@ -7,6 +7,7 @@ import { runWorkers } from "./runtime/workers.ts";
 import { newApplier } from "./controller/apply.ts";
 import { newDecider } from "./controller/decide.ts";
 import { newEventRecorder } from "./controller/events.ts";
+import { DriftTimes } from "./controller/drift.ts";
 import { newFetcher } from "./controller/fetch.ts";
 import { Freshness, GRACE_MS } from "./controller/freshness.ts";
 import { Health } from "./controller/health.ts";
@@ -149,7 +150,8 @@ export function wire(parts: Parts): Operator {
     onError: odd,
     onLeftAlone: (_kind, key) => leftAlone(namespaceOf(key), ""),
   });
-  connectTriggers(views, queue, freshness, clock, leastRefreshMs);
+  const drift = new DriftTimes(clock);
+  connectTriggers(views, queue, freshness, clock, leastRefreshMs, drift);
   const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
     metrics.watchErrors.inc({ kind });
     const fields = { kind, retryInMs: Math.round(retryInMs), needsCrd: true };
@@ -219,7 +221,7 @@ export function wire(parts: Parts): Operator {
     allowAmbientIdentity: options["allow-ambient-identity"],
     clusterProviders: options["cluster-providers"],
   });
-  const gatherer = newGatherer({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs });
+  const gatherer = newGatherer({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
   const reconcile = newReconciler({
     views,
     clock,
@@ -237,7 +239,6 @@ export function wire(parts: Parts): Operator {
       api: writer,
       views,
       clock,
-      digestKey: currentDigestKey,
       onRestart: (kind, result, changedAt) => {
         metrics.restarts.inc({ kind, result });
         if (result === "success" && changedAt !== undefined) propagated("secret_to_rollout", changedAt);

@@ -146,7 +146,7 @@ function structural(node: JsonSchema, path: string): JsonSchema {
       throw new Error(`${path}: ${forbidden} is not structural; use optional members and a rule`);
   }
   if (typeof node["description"] !== "string") throw new Error(`${path}: a description is missing`);
-  const kept = Object.entries(node).filter(([key]) => !dropped.has(key));
+  const kept = Object.entries(withoutDefaultBelowList(node, path)).filter(([key]) => !dropped.has(key));
   const result: JsonSchema = {};
   for (const [key, value] of kept) {
     if (key === "properties") {
@@ -165,6 +165,16 @@ function structural(node: JsonSchema, path: string): JsonSchema {
     }
   }
   return result;
+}
+
+/**
+ * What the apiserver fills in below a list isn't in the manifest, and lists are compared as a whole: kubectl apply would say
+ * `configured` and Argo CD OutOfSync for ever. So these defaults are the operator's, and the description tells them.
+ */
+function withoutDefaultBelowList(node: JsonSchema, path: string): JsonSchema {
+  const { default: value, description, ...rest } = node;
+  if (value === undefined || !path.includes("[]")) return node;
+  return { description: `${String(description)} Default: ${value as string}.`, ...rest };
 }
 
 /** `propertyNames` is not a CRD keyword, and an `additionalProperties: false` would forbid pruning. */

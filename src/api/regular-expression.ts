@@ -78,7 +78,7 @@ function compile(source: string): Pattern | undefined {
   const named = re2.namedGroups();
   const count = re2.groupCount();
   const groupOf = (name: string): number | undefined => {
-    if (!/^\d{1,8}$/.test(name)) return Object.hasOwn(named, name) ? named[name] : undefined;
+    if (!/^(?:0|[1-9]\d{0,7})$/.test(name)) return Object.hasOwn(named, name) ? named[name] : undefined;
     return Number(name) <= count ? Number(name) : undefined;
   };
   return {
@@ -122,8 +122,8 @@ function newReplacer(re2: RE2JS, size: number, parts: readonly (string | number)
 /** Of the character there, in UTF-16 units. */
 const widthAt = (text: string, index: number): number => ((text.codePointAt(index) ?? 0) > 0xffff ? 2 : 1);
 
-/** A name is as long as it can be: $1x is the group named 1x. */
-const GROUP = /\$(?:\$|\{([\p{L}\p{N}_]+)\}|([\p{L}\p{N}_]+))/gu;
+/** A name is as long as it can be: $1x is the group named 1x. A number with a zero in front is a name, too. */
+const GROUP = /\$(?:\$|\{([\p{L}\p{Nd}_]+)\}|([\p{L}\p{Nd}_]+))/gu;
 
 const groupNames = (template: string): readonly string[] =>
   [...template.matchAll(GROUP)]

@@ -29,11 +29,12 @@ const remoteKey = withRules(
 
 const property = z.string().min(1).max(512).meta({
   description:
-    "Member of a JSON secret. A member with exactly this name comes first; otherwise dots walk down, and a number picks an item: users.0.name.",
+    "Member of a JSON secret. Dots walk down, and a number picks an item: users.0.name. Names may hold dots, the longest that fits comes first; \\. is a dot of a name for certain. What is null counts as absent.",
 });
 
 const decodingStrategy = z.enum(["None", "Base64", "Base64URL", "Auto"]).default("None").meta({
-  description: "How to decode the value. Auto decodes what is valid Base64 and keeps anything else.",
+  description:
+    "How to decode the value. Base64 may be unpadded and may have line breaks. Auto decodes Base64 that comes out as text, that is padded, or that has 64 characters or more with lower and upper case letters and digits; anything else stays as it is, such as the word password, which is valid Base64 too.",
 });
 
 const versionFields = {
@@ -89,10 +90,10 @@ const rewrite = z
         regexp: z
           .object({
             source: regularExpression("RE2 pattern that is searched in each name."),
-            target: z
-              .string()
-              .max(512)
-              .meta({ description: "Replacement of every match; $1 and ${name} are its groups." }),
+            target: z.string().max(512).meta({
+              description:
+                "Replacement of every match, as in Go: $1, ${1} and ${name} are its groups, $$ is a dollar sign. A name is as long as it can be: write ${1}_x where text follows.",
+            }),
           })
           .meta({ description: "Search and replace." }),
       })

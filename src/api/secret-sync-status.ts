@@ -27,7 +27,9 @@ const historyEntry = z
       description: "Workloads that were restarted for it, as Kind/name, the first 20.",
       "x-kubernetes-list-type": "atomic",
     }),
-    outcome: z.string().meta({ description: "Written, Repaired, Restarted, RestartFailed or Deleted." }),
+    outcome: z
+      .string()
+      .meta({ description: "Written, Repaired, Restarted, RestartWaiting, RestartFailed or Deleted." }),
   })
   .meta({ description: "A change of the content." });
 

@@ -30,3 +30,50 @@ const AT_ONCE = 5;
 const LONGEST_MS = 60_000;
 /** After so long without a change of somebody else it starts anew. */
 const PEACE_MS = 5 * 60_000;
+
+/**
+ * Somebody else who takes back what is written into a workload, such as a tool that keeps it as it is in Git, would make endless
+ * rollouts of it. The first answers come at once; then they come later and later, those that start new pods sooner so.
+ */
+export class RewriteDamper {
+  readonly #clock: Clock;
+  /** By uid of the workload, then by name of the Secret. */
+  readonly #written = new Map<string, Map<string, { at: string; count: number; until: number }>>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** `at`: of the change of the content that would be written. Milliseconds that the write must wait. */
+  waitMs(uid: string, secretName: string, at: string): number {
+    const last = this.#written.get(uid)?.get(secretName);
+    return last?.at === at ? Math.max(0, last.until - this.#clock.monotonic()) : 0;
+  }
+
+  /** Whether something was written of that Secret. */
+  knows(uid: string, secretName: string): boolean {
+    return this.#written.get(uid)?.has(secretName) ?? false;
+  }
+
+  wrote(uid: string, secretName: string, at: string, restart: boolean): void {
+    const now = this.#clock.monotonic();
+    const secrets = this.#written.get(uid) ?? new Map<string, { at: string; count: number; until: number }>();
+    const last = secrets.get(secretName);
+    const count = last?.at === at && now - last.until < PEACE_MS ? last.count + 1 : 1;
+    const [atOnce, firstMs, longestMs] = restart
+      ? [RESTARTS_AT_ONCE, 5_000, 10 * 60_000]
+      : [AT_ONCE, 1_000, LONGEST_MS];
+    const waitMs = count < atOnce ? 0 : Math.min(firstMs * 2 ** (count - atOnce), longestMs);
+    secrets.set(secretName, { at, count, until: now + waitMs });
+    this.#written.set(uid, secrets);
+  }
+
+  /** Of one Secret, or of all. */
+  forget(uid: string, secretName?: string): void {
+    if (secretName === undefined) this.#written.delete(uid);
+    else this.#written.get(uid)?.delete(secretName);
+  }
+}
+
+/** The restart itself, and one for whoever took it back once. */
+const RESTARTS_AT_ONCE = 2;

@@ -10,6 +10,7 @@ import { merges, targetFieldManager, targetName, type Observed } from "../plan/o
 import { sourcesOf } from "../plan/sources.ts";
 import { SecretValue } from "../providers/secret-value.ts";
 import type { Clock } from "../runtime/clock.ts";
+import type { DriftTimes } from "./drift.ts";
 import { projectSync, type SyncObject } from "./sync-object.ts";
 import type { Views } from "./views.ts";
 
@@ -25,8 +26,9 @@ export function newGatherer(options: {
   readonly clock: Clock;
   readonly digestKey: () => DigestKey;
   readonly leastRefreshMs: number;
+  readonly drift: DriftTimes;
 }) {
-  const { api, views, clock, digestKey, leastRefreshMs } = options;
+  const { api, views, clock, digestKey, leastRefreshMs, drift } = options;
   const parsedSpecs = new WeakMap<SyncObject, ParsedSync>();
   /** Uids of Secrets. */
   const harmless = new Set<string>();
@@ -99,6 +101,7 @@ export function newGatherer(options: {
         targetUnseen: target === undefined,
         winner: winner === object.key ? undefined : winner?.slice(namespace.length + 1),
         abandoned,
+        driftSince: drift.since(key),
         digestKey: { ...digestKey(), scope: key },
         verify: false,
         leastRefreshMs,

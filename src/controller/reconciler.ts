@@ -45,6 +45,7 @@ export interface ReconcilerOptions {
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
     task: Task,
+    touch: boolean,
   ) => Promise<void>;
   readonly restart: (
     namespace: string,
@@ -128,7 +129,7 @@ export function newReconciler(options: ReconcilerOptions) {
     const verdict: Verdict = problem?.failure ?? made.verdict;
     // What could not be written is not there; a clean-up that fails takes nothing from what was written.
     const record = problem?.step.kind === "applySecret" ? undefined : made.record;
-    const { restarted, problem: restartProblem } = await restartDue(observed, made, record, task);
+    const restarts = await restartDue(observed, made, record, task);
     if (made.change && record) onChange(made.change.kind, newestChange(fetched));
     // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
     else if (changedSecret && decision.verified && made.isCheck) {
@@ -141,13 +142,14 @@ export function newReconciler(options: ReconcilerOptions) {
       verdict,
       record,
       fetched,
-      restarted,
-      restartProblem,
+      restarted: restarts.restarted,
+      restartProblem: restarts.problem,
+      restartWaiting: restarts.waiting,
     };
     const status = report(observed, outcome);
     const notes = notesOf(observed, outcome, status);
     logOutcome(key, trigger, outcome, newlyRestarted(observed, outcome));
-    const next = nextOf(key, observed, verdict, restartProblem, decision, epoch);
+    const next = nextOf(key, observed, verdict, restarts, decision, epoch);
     task.free();
     await Promise.all(notes.map((note) => recordEvent(object.metadata, note, object.status, signal)));
     await writeStatus(object, status, signal);
@@ -160,16 +162,18 @@ export function newReconciler(options: ReconcilerOptions) {
     record: ContentRecord | undefined,
     task: Task,
   ): Promise<Restarts> {
-    if (!record || verdict.reason === "Suspended") return { restarted: [], problem: undefined };
+    if (!record || verdict.reason === "Suspended")
+      return { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
     const { metadata, spec } = observed;
     return restart(metadata.namespace, partOf(observed), spec.restart, record, task);
   }
 
-  async function adoptConsumers(observed: Observed, { change }: Plan, task: Task): Promise<void> {
-    const { metadata, spec, target } = observed;
+  async function adoptConsumers(observed: Observed, { change, steps }: Plan, task: Task): Promise<void> {
+    const { metadata, spec, target, digestKey } = observed;
     const record = target?.records[recordAnnotation(observed)];
-    if (change?.kind !== "updated" || !record) return;
-    await adopt(metadata.namespace, partOf(observed), spec.restart, record, task);
+    if (!record || change?.kind === "deleted" || !steps.some(({ kind }) => kind === "applySecret")) return;
+    const touch = record.key !== digestKey.id;
+    if (change || touch) await adopt(metadata.namespace, partOf(observed), spec.restart, record, task, touch);
   }
 
   async function reportBrokenSpec(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
@@ -191,7 +195,7 @@ export function newReconciler(options: ReconcilerOptions) {
     key: string,
     observed: Observed,
     verdict: Verdict,
-    restartProblem: string | undefined,
+    restarts: Restarts,
     { freshUntil, nextRotation, verified = false, lookSoon = false, clients }: Decision,
     epoch: number,
   ): Next {
@@ -209,7 +213,7 @@ export function newReconciler(options: ReconcilerOptions) {
     const at = freshUntil ?? now + untilRefresh(observed, reason);
     if (freshUntil === undefined)
       freshness.succeeded(key, { ...freshFor(observed), until: at }, { nextRotation, verified }, epoch);
-    if (restartProblem) return { kind: "backoff", atLeastMs: 0 };
+    if (restarts.problem) return { kind: "backoff", atLeastMs: restarts.retryInMs };
     return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
   }
 
@@ -221,7 +225,7 @@ export function newReconciler(options: ReconcilerOptions) {
   function logOutcome(
     key: string,
     trigger: Trigger,
-    { plan: { change }, verdict, restartProblem }: Outcome,
+    { plan: { change }, verdict, restartProblem, restartWaiting }: Outcome,
     restarted: readonly string[],
   ): void {
     const fields = { secretsync: key, reason: verdict.reason, trigger };
@@ -234,6 +238,7 @@ export function newReconciler(options: ReconcilerOptions) {
     else log.debug(fields, "unchanged");
     if (restarted.length > 0) log.info({ secretsync: key, workloads: restarted }, "workloads restarted");
     if (restartProblem) log.warn({ secretsync: key, detail: restartProblem }, "restart failed");
+    if (restartWaiting) log.warn({ secretsync: key, detail: restartWaiting }, "restart waits");
   }
 }
 

@@ -50,7 +50,7 @@ export function newStatusWriter(
 
 /** Events for what status newly tells: failures once, rotations, repairs and restarts. A first sync is no news. */
 export function notesOf(observed: Observed, outcome: Outcome, after: SecretSyncStatus): readonly EventNote[] {
-  const { verdict, record, restartProblem } = outcome;
+  const { verdict, record, restartProblem, restartWaiting } = outcome;
   const before = observed.status;
   const notes: EventNote[] = [];
   const ready = (status: SecretSyncStatus) => status.conditions?.find(({ type }) => type === "Ready");
@@ -67,21 +67,29 @@ export function notesOf(observed: Observed, outcome: Outcome, after: SecretSyncS
   const restarted = newlyRestarted(observed, outcome);
   if (restarted.length > 0)
     notes.push({ type: "Normal", reason: "Restarted", message: `restarted ${restarted.join(", ")}` });
-  const problem = (status: SecretSyncStatus) =>
-    status.conditions?.find(({ type, status: value }) => type === "Restarted" && value === "False");
-  if (restartProblem && problem(before)?.message !== restartProblem) {
-    notes.push({ type: "Warning", reason: "RestartFailed", message: restartProblem });
-  }
+  const told = before.conditions?.find(({ type, status }) => type === "Restarted" && status === "False");
+  for (const [reason, message] of [
+    ["RestartFailed", restartProblem],
+    ["RestartWaiting", restartProblem ? undefined : restartWaiting],
+  ] as const)
+    if (message !== undefined && told?.message !== message) notes.push({ type: "Warning", reason, message });
   return notes;
 }
 
-function toldChange({ kind, keys }: Change): string | undefined {
+function toldChange({ kind, keys, removed = [], doubt }: Change): string | undefined {
   switch (kind) {
     case "created":
       return undefined;
-    case "updated":
-      return `changed ${keys.join(", ")}`;
+    case "updated": {
+      const changed = keys.filter((key) => !removed.includes(key));
+      return [
+        ...(changed.length > 0 ? [`changed ${changed.join(", ")}`] : []),
+        ...(removed.length > 0 ? [`removed ${removed.join(", ")}`] : []),
+      ].join("; ");
+    }
     case "repaired":
-      return "restored the Secret, which somebody had changed or deleted";
+      return doubt && !doubt.absent && doubt.since === undefined
+        ? "restored the Secret, which somebody had changed; since when isn't known, so look whether pods that were started meanwhile must restart"
+        : "restored the Secret, which somebody had changed or deleted";
   }
 }

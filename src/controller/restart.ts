@@ -1,36 +1,54 @@
 import { annotation, RESTART_FIELD_MANAGER } from "../api/group.ts";
 import type { SecretSyncSpec, WorkloadKind } from "../api/secret-sync.ts";
-import { ApiError, type KubeApi } from "../kube/kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
-import type { ContentRecord, DigestKey } from "../plan/digest.ts";
+import type { ContentRecord } from "../plan/digest.ts";
+import { quoted } from "../plan/text.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
 import {
-  isAdopted,
   planRestart,
+  recordedSecrets,
   wasRestartedFor,
+  type Decision,
   type Part,
   type WorkloadWrite,
 } from "../restart/plan-restart.ts";
+import { readersIn, type Reader } from "../restart/pods.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
+import { RewriteDamper } from "./damper.ts";
 import type { Task } from "./decide.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
-/** Step 5 of a reconcile: restarts, or records the digest on, each workload that is due. */
+/** Step 5 of a reconcile: restarts each workload that is due, or notes on it what its pods run with. */
 
 export interface Restarts {
   /** Kind/name of the workloads that run with the record's change because they were restarted for it, in order. */
   readonly restarted: readonly string[];
+  /** What could not be restarted, and why. */
   readonly problem: string | undefined;
+  /** What waits for somebody to act, and for what. */
+  readonly waiting: string | undefined;
+  /** Milliseconds until a workload that others change back all the time is written again. */
+  readonly retryInMs: number;
 }
 
 const TRIES = 5;
 const WATCH_LAG_MS = 50;
+/** Of a page of pods. */
+const PODS = 50;
+const MOST_BYTES_OF_PODS = 4 * 1024 * 1024;
+
+/** What became of one workload. */
+type Outcome =
+  | { readonly kind: "unchanged" | "noted" | "restarted" }
+  | { readonly kind: "held"; readonly keys: readonly string[] }
+  /** Somebody takes back what is written; it is written again in so many milliseconds. */
+  | { readonly kind: "damped"; readonly waitMs: number; readonly by: string | undefined };
 
 export function newRestarter(options: {
   readonly api: KubeApi;
   readonly views: Views;
   readonly clock: Clock;
-  readonly digestKey: () => DigestKey;
   /** `changedAt`: milliseconds since 1970 when the Secret changed, where that is known. */
   readonly onRestart: (
     kind: WorkloadKind,
@@ -39,23 +57,33 @@ export function newRestarter(options: {
   ) => void;
   readonly onWrite: (kind: string) => void;
 }) {
-  const { api, views, clock, digestKey, onRestart, onWrite } = options;
+  const { api, views, clock, onRestart, onWrite } = options;
+  const damper = new RewriteDamper(clock);
+  for (const store of Object.values(views.workloads))
+    store.listen((before, after) => {
+      if (before && !after) damper.forget(before.uid);
+    });
 
   return {
-    /** Before the content changes: records it on consumers that nobody has recorded anything on yet. */
+    /**
+     * Before the content changes: whoever consumes it is on record with what its pods run with. Who is due for a restart
+     * already stays due. `touch`: the digest key is about to change, too.
+     */
     async adopt(
       namespace: string,
       part: Part,
       policy: SecretSyncSpec["restart"],
       record: ContentRecord,
       task: Task,
+      touch: boolean,
     ): Promise<void> {
       for (const workload of candidates(namespace, part.secretName, policy)) {
-        if (isAdopted(workload, part)) continue;
         // One that can't be written now fails to restart later, and that is told.
-        await bringUpToDate(workload, part, policy, record, task).catch((error: unknown) => {
-          if (!(error instanceof ApiError)) throw error;
-        });
+        await bringUpToDate(workload, part, policy, record, task, { mayRestart: false, touch }).catch(
+          (error: unknown) => {
+            if (!(error instanceof ApiError)) throw error;
+          },
+        );
       }
     },
 
@@ -67,26 +95,37 @@ export function newRestarter(options: {
       task: Task,
     ): Promise<Restarts> {
       const failed: string[] = [];
+      const waiting: string[] = [];
+      let retryInMs = 0;
       const changedAt = record.change && Date.parse(record.change.at);
       const due = candidates(namespace, part.secretName, policy);
       for (const workload of due) {
+        const name = `${workload.kind}/${workload.name}`;
         try {
-          if (await bringUpToDate(workload, part, policy, record, task))
-            onRestart(workload.kind, "success", changedAt);
+          const outcome = await bringUpToDate(workload, part, policy, record, task, {
+            mayRestart: true,
+            touch: false,
+          });
+          if (outcome.kind === "restarted") onRestart(workload.kind, "success", changedAt);
+          if (outcome.kind === "held") waiting.push(`${name} ${toldHeld(part, outcome.keys)}`);
+          if (outcome.kind === "damped") {
+            retryInMs = Math.max(retryInMs, outcome.waitMs);
+            failed.push(`${name}: ${toldDamped(outcome.by)}`);
+          }
         } catch (error) {
           if (!(error instanceof ApiError)) throw error;
           onRestart(workload.kind, "failure", changedAt);
-          failed.push(`${workload.kind}/${workload.name}: ${explain(error)}`);
+          failed.push(`${name}: ${explain(error)}`);
         }
       }
-      const restarted = due
-        .filter(({ kind, key }) => {
-          const live = views.workloads[kind].get(key);
-          return live && wasRestartedFor(live, part, record.change);
-        })
-        .map(({ kind, name }) => `${kind}/${name}`)
-        .sort();
-      return { restarted, problem: failed.length > 0 ? someOf(failed.sort()) : undefined };
+      const restarted: string[] = [];
+      for (const { kind, name, key } of due) {
+        const live = views.workloads[kind].get(key);
+        if (!live || !wasRestartedFor(live, part, record.change)) continue;
+        if (live.waitsFor) waiting.push(`${kind}/${name} ${toldWaiting[live.waitsFor]}`);
+        else restarted.push(`${kind}/${name}`);
+      }
+      return { restarted: restarted.sort(), problem: someOf(failed), waiting: someOf(waiting), retryInMs };
     },
   };
 
@@ -105,24 +144,33 @@ export function newRestarter(options: {
     return [...found.values()].filter(({ isOutline }) => !isOutline);
   }
 
-  /** True when it was restarted. The write fails if the workload changed meanwhile; then it is looked at anew. */
+  /** The write fails if the workload changed meanwhile; then it is looked at anew. `mayRestart`: else it is only noted. */
   async function bringUpToDate(
     seen: Workload,
     part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
     { limit: { signal }, free }: Task,
-  ): Promise<boolean> {
+    { mayRestart, touch }: { readonly mayRestart: boolean; readonly touch: boolean },
+  ): Promise<Outcome> {
     const type = resources[seen.kind];
     for (let workload = seen, tries = 1; ; tries++) {
-      const write = planRestart(workload, part, policy, record, digestKey());
-      if (!write) return false;
+      const decision = await decide(workload, part, policy, record, touch, signal);
+      if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
+      const { write } = decision;
+      if (write.restart && !mayRestart) return unchanged;
+      const waitMs = damper.waitMs(workload.uid, part.secretName, record.change?.at ?? "");
+      if (waitMs > 0) return { kind: "damped", waitMs, by: workload.changedBy };
       try {
         const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };
         const written = await api.apply<WorkloadObject>(type, toObject(write), options, signal);
         onWrite(seen.kind);
-        views.workloads[seen.kind].set(projectWorkload(seen.kind, written), "own");
-        return write.restart;
+        const now = projectWorkload(seen.kind, written);
+        if (recordedSecrets(now).includes(part.secretName))
+          damper.wrote(workload.uid, part.secretName, record.change?.at ?? "", write.restart);
+        else damper.forget(workload.uid, part.secretName);
+        views.workloads[seen.kind].set(now, "own");
+        return { kind: write.restart ? "restarted" : "noted" };
       } catch (error) {
         if (!(error instanceof ApiError && error.conflict) || tries === TRIES) throw error;
       }
@@ -131,11 +179,63 @@ export function newRestarter(options: {
       // The watch is about to bring what has changed; asking for it would need one more right.
       await sleep(clock, WATCH_LAG_MS * 2 ** tries, signal);
       const live = views.workloads[seen.kind].get(seen.key);
-      if (live?.uid !== seen.uid) return false;
+      if (live?.uid !== seen.uid) return unchanged;
       workload = live;
     }
   }
+
+  async function decide(
+    workload: Workload,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    touch: boolean,
+    signal: AbortSignal,
+  ): Promise<Decision> {
+    const known = { touch, wasNoted: damper.knows(workload.uid, part.secretName) };
+    const decision = planRestart(workload, part, policy, record, known);
+    if (decision.kind !== "look") return decision;
+    const readers = await readersOf(workload, part.secretName, signal);
+    return planRestart(workload, part, policy, record, { ...known, readers });
+  }
+
+  /** Containers that run and read the Secret. */
+  async function readersOf(
+    workload: Workload,
+    secretName: string,
+    signal: AbortSignal,
+  ): Promise<readonly Reader[] | "unknown"> {
+    const { namespace, selector: labelSelector } = workload;
+    if (labelSelector === undefined) return "unknown";
+    const readers: Reader[] = [];
+    let next: string | undefined;
+    do {
+      const page = { limit: PODS, mostBytes: MOST_BYTES_OF_PODS, ...(next ? { continue: next } : {}) };
+      const { items, metadata } = await api.list<KubeObject>(
+        resources.pod,
+        { namespace, labelSelector, ...page },
+        signal,
+      );
+      for (const pod of items ?? []) readers.push(...readersIn(pod, workload, secretName));
+      next = metadata.continue;
+    } while (next);
+    return readers;
+  }
 }
+
+const unchanged: Outcome = { kind: "unchanged" };
+
+const toldHeld = ({ secretName }: Part, keys: readonly string[]): string =>
+  `keeps its pods, as it can't start without ${keys.map(quoted).join(", ")}, which Secret ${secretName} lacks now; bring the key back, or make it optional`;
+
+const toldDamped = (by: string | undefined): string =>
+  `${by === undefined ? "somebody" : quoted(by)} takes back what the operator writes into it, so it is written more and more rarely; leave annotations and template annotations of secretsync.dev alone`;
+
+const toldWaiting = {
+  OnDelete: "has updateStrategy OnDelete, so pods of before the change stay until they are deleted",
+  Partition: "has a partition, so pods below it stay as they were; lower the partition",
+  Paused: "is paused, so its pods stay as they are; resume it",
+} as const;
 
 function toObject({ workload, consumed, restartedFor }: WorkloadWrite): WorkloadObject {
   const { name, namespace, uid, resourceVersion } = workload;
@@ -161,5 +261,8 @@ function explain(error: ApiError): string {
 }
 
 const MOST_TOLD = 10;
-const someOf = (failed: readonly string[]): string =>
-  failed.length > MOST_TOLD ? `${failed.slice(0, MOST_TOLD).join("; ")}; and others` : failed.join("; ");
+function someOf(told: readonly string[]): string | undefined {
+  const sorted = [...told].sort();
+  if (sorted.length > MOST_TOLD) return `${sorted.slice(0, MOST_TOLD).join("; ")}; and others`;
+  return sorted.length > 0 ? sorted.join("; ") : undefined;
+}

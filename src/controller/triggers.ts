@@ -1,7 +1,9 @@
 import { annotation } from "../api/group.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Damper } from "./damper.ts";
+import type { DriftTimes } from "./drift.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
+import type { Workload } from "../restart/consumption.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
@@ -16,6 +18,7 @@ export function connectTriggers(
   freshness: Pick<Freshness, "forget" | "expire">,
   clock: Clock,
   leastRefreshMs: number,
+  drift: DriftTimes,
 ): void {
   const damper = new Damper(clock);
   const requests = new Pace({
@@ -89,9 +92,11 @@ export function connectTriggers(
   });
 
   views.secrets.listen((before, after, origin) => {
-    if (origin === "own" || after?.isUntouched) return;
     const { namespace, name } = (after ?? before) as { namespace: string; name: string };
     const targetKey = `${namespace}/${name}`;
+    if (origin === "own" && after) drift.forget(targetKey);
+    else if (before && !after?.isUntouched) drift.note(targetKey);
+    if (origin === "own" || after?.isUntouched) return;
     const concerned = new Set(views.syncsByAbandoned.get(targetKey));
     for (const secret of [before, after])
       for (const key of views.claims.concerned(targetKey, secret?.owner)) concerned.add(key);
@@ -105,9 +110,7 @@ export function connectTriggers(
   for (const kind of workloadKinds) {
     views.workloads[kind].listen((before, after, origin) => {
       if (origin === "own" || !after) return;
-      // Somebody who replaces the whole object drops what is recorded on it.
-      const isSame = before && sameMap(before.consumes, after.consumes) && before.consumed === after.consumed;
-      if (isSame) return;
+      if (before && before.uid === after.uid && sameMap(factsOf(before), factsOf(after))) return;
       for (const name of secretsOf(after)) {
         const targetKey = `${after.namespace}/${name}`;
         addAll(views.claims.concerned(targetKey, views.secrets.get(targetKey)?.owner), "edit");
@@ -115,6 +118,15 @@ export function connectTriggers(
     });
   }
 }
+
+/** Somebody who replaces the whole object drops what is noted on it, or puts an old template back. */
+const factsOf = ({ consumes, requires, consumed, restartedFor, waitsFor }: Workload) => ({
+  consumes,
+  requires,
+  consumed,
+  restartedFor,
+  waitsFor,
+});
 
 const REQUESTS_AT_ONCE = 5;
 const REQUEST_EACH_MS = 10_000;

@@ -38,6 +38,7 @@ export const resources = {
   secret: core("secrets", "Secret"),
   namespace: core("namespaces", "Namespace", false),
   event: core("events", "Event"),
+  pod: core("pods", "Pod"),
   Deployment: apps("deployments", "Deployment"),
   StatefulSet: apps("statefulsets", "StatefulSet"),
   DaemonSet: apps("daemonsets", "DaemonSet"),

@@ -4,10 +4,11 @@ import {
   MOST_KEYS_IN_CHANGE,
   type Change,
   type ContentRecord,
+  type Doubt,
   type KeyDigests,
 } from "./digest.ts";
 import { isIntact } from "./live-record.ts";
-import { targetName, type Observed } from "./observed.ts";
+import { merges, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { triggerOf } from "./trigger.ts";
 
 /** What a write changes for those who consume the content; undefined for nothing. */
@@ -15,11 +16,20 @@ export function changeOf(
   observed: Observed,
   before: ContentRecord | undefined,
   keys: readonly string[],
+  removed: readonly string[],
 ): Change | undefined {
   const kind = kindOfChange(observed, before, keys);
   if (!kind) return undefined;
   const trigger = kind === "repaired" ? "Drift" : triggerOf(observed);
-  return { kind, at: observed.now, trigger, keys: keys.slice(0, MOST_KEYS_IN_CHANGE) };
+  const doubt = doubtOf(observed, before);
+  return {
+    kind,
+    at: observed.now,
+    trigger,
+    keys: keys.slice(0, MOST_KEYS_IN_CHANGE),
+    ...(removed.length > 0 ? { removed: removed.slice(0, MOST_KEYS_IN_CHANGE) } : {}),
+    ...(doubt ? { doubt } : {}),
+  };
 }
 
 function kindOfChange(
@@ -29,12 +39,31 @@ function kindOfChange(
 ): Change["kind"] | undefined {
   const { status, digestKey, metadata } = observed;
   // We wrote it before: now it is gone, or what is noted on it was spoiled.
-  if (!before) return status.secretRef?.name === targetName(observed) ? "repaired" : "created";
+  if (!before) return wasWritten(observed) ? "repaired" : "created";
   if (keys.length > 0) return "updated";
+  if (isEdited(observed, before)) return "repaired";
   // Under another digest key nothing can be told apart, and what a new spec asks for is no repair.
   if (before.key !== digestKey.id || status.observedGeneration !== metadata.generation) return undefined;
-  if (isIntact(observed, before)) return undefined;
-  return "repaired";
+  return isIntact(observed, before) ? undefined : "repaired";
+}
+
+const wasWritten = (observed: Observed): boolean => observed.status.secretRef?.name === targetName(observed);
+
+/** Somebody took fields from us, or the label by which we see the Secret. */
+const isEdited = (observed: Observed, before: ContentRecord): boolean =>
+  observed.target !== undefined &&
+  (!observed.target.managed || observed.target.owned[targetFieldManager(observed)] !== before.owned);
+
+/** What pods may have been started with before this write, other than what the record says. */
+function doubtOf(observed: Observed, before: ContentRecord | undefined): Doubt | undefined {
+  const { target, driftSince } = observed;
+  if (!target || (merges(observed) && !before))
+    return { absent: true, ...(driftSince === undefined ? {} : { since: driftSince }) };
+  const isSpoiled = before ? isEdited(observed, before) : wasWritten(observed);
+  if (!isSpoiled) return undefined;
+  // Of a Secret that others write too, the times of their writes tell nothing of our keys.
+  const since = driftSince ?? (merges(observed) ? undefined : target.editedAt);
+  return { absent: false, ...(since === undefined ? {} : { since }) };
 }
 
 export function changedKeys(before: KeyDigests, after: KeyDigests): readonly string[] {
@@ -44,3 +73,16 @@ export function changedKeys(before: KeyDigests, after: KeyDigests): readonly str
     .sort()
     .map((name) => (name === ALL_KEYS ? MANY_KEYS : name));
 }
+
+/** All there are, where digests can't be compared. */
+export const allKeys = (before: KeyDigests, after: KeyDigests): readonly string[] =>
+  [...new Set([...Object.keys(before), ...Object.keys(after)])]
+    .sort()
+    .map((name) => (name === ALL_KEYS ? MANY_KEYS : name));
+
+export const removedKeys = (before: KeyDigests, after: KeyDigests): readonly string[] =>
+  Object.hasOwn(after, ALL_KEYS) || Object.hasOwn(before, ALL_KEYS)
+    ? []
+    : Object.keys(before)
+        .filter((name) => !Object.hasOwn(after, name))
+        .sort();

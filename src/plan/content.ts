@@ -25,6 +25,8 @@ export type Content =
       readonly data: ReadonlyMap<string, SecretValue>;
       /** Of keys that a find gave: the name of the remote secret. */
       readonly origins: ReadonlyMap<string, string>;
+      /** Present when no key is left, as every source is gone: what it is where nothing was written before. */
+      readonly emptied?: Failure;
     }
   /** Every source is gone from the provider; the failure is what that is where nothing may be deleted. */
   | { readonly kind: "gone"; readonly failure: Failure }
@@ -80,7 +82,10 @@ export function* contentSteps(
     const { deletionPolicy } = spec.target;
     const allGone = [...fetched.values()].every(isGone);
     if (deletionPolicy === "Delete" && allGone) return { kind: "gone", failure: absent };
-    if (deletionPolicy !== "Merge" || data.size === 0) return { kind: "failure", failure: absent };
+    // What is there and gives nothing may be half of a rotation.
+    if (deletionPolicy !== "Merge" || (data.size === 0 && !allGone))
+      return { kind: "failure", failure: absent };
+    if (data.size === 0) return { kind: "data", data, origins, emptied: absent };
   }
   return { kind: "data", data, origins };
 }
@@ -156,15 +161,15 @@ function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Step
       return invalid(source, { message });
     }
     seen.add(key);
-    work.spend(value.length + name.length);
-    const decoded = decode(value, strategy);
+    const decoded = value.ok ? decode(value.value, strategy) : value;
+    work.spend(name.length + (decoded.ok ? decoded.value.length : 0));
     if (!decoded.ok) return invalid(source, { message: `${who} ${decoded.problem.message}` });
     data.set(key, decoded.value, entry.find ? name : undefined);
   }
   // Half-done rotations leave such things behind; it must not look as if all keys were gone.
   if (seen.size === 0) {
     const where = entry.extract?.property === undefined ? "the secret" : "the property";
-    const message = `${where} is an empty object; fill it, or set optional`;
+    const message = `${where} is an object without values; fill it, or set optional`;
     return { kind: "absent", failure: failure(source, "PropertyNotFound", message) };
   }
   return done;
@@ -174,17 +179,17 @@ function membersOf(
   { fetched, payloads }: Build,
   entry: DataFromEntry,
   source: Source,
-): Outcome | { readonly named: Iterable<readonly [string, SecretValue]> } {
+): Outcome | { readonly named: Iterable<readonly [string, Result<SecretValue>]> } {
   const result = fetched.get(source.id);
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
   if (result === undefined || isGone(result)) return { kind: "absent", failure: notFound(source) };
   if (result.kind === "matches")
-    return { named: [...result.secrets].map(([name, { value }]) => [name, value] as const) };
+    return { named: [...result.secrets].map(([name, { value }]) => [name, { ok: true, value }] as const) };
   const members = payloads.members((result as { value: SecretValue }).value, entry.extract?.property);
   if (members.ok) return { named: members.value };
-  return members.problem.kind === "absent"
-    ? { kind: "absent", failure: failure(source, "PropertyNotFound", members.problem.message) }
-    : invalid(source, members.problem);
+  if (members.problem.kind !== "absent") return invalid(source, members.problem);
+  const message = `${members.problem.message}; correct the property, or set optional`;
+  return { kind: "absent", failure: failure(source, "PropertyNotFound", message) };
 }
 
 /** The key that a name gives: by the entry's rewrites; for a find, what a key can't hold becomes _. */

@@ -40,6 +40,17 @@ export interface Change {
   readonly trigger: Trigger;
   /** Names of the keys that changed, the first 20. */
   readonly keys: readonly string[];
+  /** Of these, the keys that are gone. */
+  readonly removed?: readonly string[];
+  /** Pods may have been started with something else meanwhile, although the content is the same again. */
+  readonly doubt?: Doubt;
+}
+
+export interface Doubt {
+  /** There was no such Secret; else it held what somebody else had written. */
+  readonly absent: boolean;
+  /** RFC 3339: from when on; undefined where nobody knows. */
+  readonly since?: string;
 }
 
 export const newDigestKey = (secret: Buffer): DigestKey => ({
@@ -61,17 +72,15 @@ export function digestContent(digestKey: DigestKey, data: ReadonlyMap<string, Se
   return Object.fromEntries(entries.map((entry) => [entry[0], digestOf(digestKey, [entry])]));
 }
 
-/** One digest over some of a Secret's keys, or all of them. Keys that it doesn't have count as absent. */
-export function digestOfKeys(
-  digestKey: DigestKey,
-  digests: KeyDigests,
-  keys: readonly string[] | "all",
-): string {
+/**
+ * One digest over some of a Secret's keys, or all of them. Keys that it doesn't have count as absent. What goes in are keyed
+ * digests, so a plain hash tells no more, and it can be had without the key.
+ */
+export function digestOfKeys(digests: KeyDigests, keys: readonly string[] | "all"): string {
   const all = digests[ALL_KEYS];
   if (all !== undefined) return all;
   const names = keys === "all" ? Object.keys(digests) : keys;
-  return combine(
-    digestKey,
+  return fingerprint(
     [...names]
       .sort()
       .map((name) => [name, (Object.hasOwn(digests, name) ? digests[name] : undefined) ?? "absent"]),
@@ -102,10 +111,6 @@ function digestOf(
   return digest.digest("hex").slice(0, 16);
 }
 
-function combine({ secret }: DigestKey, parts: readonly (readonly [string, string])[]): string {
-  return createHmac("sha256", secret).update(JSON.stringify(parts)).digest("hex").slice(0, 16);
-}
-
 /** The operator's admission policy reads the digests in it: "digests":{"KEY":"DIGEST",…}. */
 export const formatRecord = ({ key, version, owned, digests, found, change }: ContentRecord): string =>
   JSON.stringify({
@@ -122,17 +127,31 @@ const triggers: readonly unknown[] = ["Created", "Spec", "Request", "Refresh", "
 
 /** Whoever may write the Secret may write anything there, and a status that quotes it must stay valid. */
 function isChange(value: unknown): value is Change {
-  const { kind, at, trigger, keys } = (value ?? {}) as { readonly [F in keyof Change]?: unknown };
+  const change = (value ?? {}) as { readonly [F in keyof Change]?: unknown };
+  const { kind, at, trigger, keys, removed = [], doubt } = change;
   return (
     kinds.includes(kind) &&
-    typeof at === "string" &&
-    /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(at) &&
-    !Number.isNaN(Date.parse(at)) &&
+    isTime(at) &&
     triggers.includes(trigger) &&
-    Array.isArray(keys) &&
-    keys.length <= MOST_KEYS_IN_CHANGE &&
-    keys.every((key) => typeof key === "string" && (isSecretKey(key) || key === MANY_KEYS))
+    areKeys(keys) &&
+    areKeys(removed) &&
+    (doubt === undefined || isDoubt(doubt))
   );
+}
+
+const isTime = (value: unknown): value is string =>
+  typeof value === "string" &&
+  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(value) &&
+  !Number.isNaN(Date.parse(value));
+
+const areKeys = (value: unknown): boolean =>
+  Array.isArray(value) &&
+  value.length <= MOST_KEYS_IN_CHANGE &&
+  value.every((key) => typeof key === "string" && (isSecretKey(key) || key === MANY_KEYS));
+
+function isDoubt(value: unknown): value is Doubt {
+  const { absent, since } = (value ?? {}) as { readonly [F in keyof Doubt]?: unknown };
+  return typeof absent === "boolean" && (since === undefined || isTime(since));
 }
 
 /** Origins beside such digests: a record must stay one that can be read. Those that count most come first. */

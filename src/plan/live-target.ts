@@ -27,6 +27,8 @@ export interface LiveTarget {
   readonly owned: Readonly<Record<string, string>>;
   /** Data keys by our field managers. */
   readonly dataKeys: Readonly<Record<string, readonly string[]>>;
+  /** RFC 3339: when somebody else wrote values into it; the earliest time that managedFields tell. */
+  readonly editedAt: string | undefined;
   /** It is as some write of ours left it: then the news is our own. */
   readonly isUntouched: boolean;
   /** Owners, records, fields and data keys are left out, and must be read again. */
@@ -65,6 +67,7 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
     records,
     owned,
     dataKeys,
+    editedAt: earliestEdit(metadata.managedFields),
     isUntouched: isAsWritten(records, owned),
     isOutline: false,
     weight: weightOf([dataKeys, records, owned, ownerUids]),
@@ -78,6 +81,7 @@ export const outlineOfTarget = (target: LiveTarget): LiveTarget => ({
   records: {},
   owned: {},
   dataKeys: {},
+  editedAt: undefined,
   isOutline: true,
   weight: 0,
 });
@@ -128,6 +132,18 @@ function isOurs(entry: unknown): entry is ManagedFields & { readonly manager: st
     operation === "Apply" &&
     !subresource
   );
+}
+
+function earliestEdit(managedFields: readonly ManagedFields[] | undefined): string | undefined {
+  const times = listOf(managedFields)
+    .slice(0, MOST_SYNCS)
+    .filter(
+      (entry) =>
+        !isOurs(entry) && Object.keys(recordOf(recordOf(recordOf(entry)["fieldsV1"])["f:data"])).length > 0,
+    )
+    .map((entry) => Date.parse(textOf(recordOf(entry)["time"], 32) ?? ""))
+    .filter((time) => !Number.isNaN(time));
+  return times.length === 0 ? undefined : new Date(Math.min(...times)).toISOString();
 }
 
 function isAsWritten(records: LiveTarget["records"], owned: LiveTarget["owned"]): boolean {

@@ -25,6 +25,8 @@ export interface Observed {
   readonly winner: string | undefined;
   /** The Secret that an earlier spec named, if it is still ours. */
   readonly abandoned: LiveTarget | undefined;
+  /** RFC 3339: since when the target, as we left it last, is gone or was changed by somebody; as far as we saw it. */
+  readonly driftSince: string | undefined;
   readonly digestKey: DigestKey;
   /** Whether values that are fetched are written even if nothing seems to have changed: they are, from time to time. */
   readonly verify: boolean;

@@ -65,30 +65,37 @@ export class Payloads {
   members(
     payload: SecretValue,
     property: string | undefined,
-  ): Result<Iterable<readonly [string, SecretValue]>> {
+  ): Result<Iterable<readonly [string, Result<SecretValue>]>> {
     const parsed = this.#parse(payload);
     if (!parsed.ok) return parsed;
-    const { json, mark } = parsed.value;
-    const found = property === undefined ? json : propertyOf(json, property);
-    if (found === undefined)
-      return absent(`has no property ${quoted(property ?? "")}; correct the property, or set optional`);
-    if (!isObject(found))
+    const found = property === undefined ? ok(parsed.value.json) : this.#find(parsed.value, property);
+    if (!found.ok) return found;
+    if (!isObject(found.value))
       return invalid("is not a JSON object, so it has no members to extract; name single keys in data");
-    return ok(this.#membersOf(found, mark));
+    return ok(this.#membersOf(found.value, parsed.value));
   }
 
-  *#membersOf(found: JsonObject, mark: string | undefined): Iterable<readonly [string, SecretValue]> {
-    for (const name of Object.keys(found)) yield [name, this.#toValue(found[name] ?? null, mark)];
+  /** Members that are null count as absent. */
+  *#membersOf(found: JsonObject, parsed: Parsed): Iterable<readonly [string, Result<SecretValue>]> {
+    for (const [marked, member] of Object.entries(found))
+      if (member !== null) yield [unmarked(marked, parsed.mark), this.#toValue(member, parsed)];
   }
 
   #select(payload: SecretValue, property: string): Result<SecretValue> {
     const parsed = this.#parse(payload);
     if (!parsed.ok) return parsed;
-    const { json, mark } = parsed.value;
-    const found = propertyOf(json, property);
-    return found === undefined
-      ? absent(`has no property ${quoted(property)}`)
-      : ok(this.#toValue(found, mark));
+    const found = this.#find(parsed.value, property);
+    return found.ok ? this.#toValue(found.value, parsed.value) : found;
+  }
+
+  #find({ json, mark }: Parsed, property: string): Result<Json> {
+    const search = new PropertySearch(property, mark, this.#work);
+    const found = search.in(json);
+    if (this.#work.isSpent) return large("takes too much work to search; split the SecretSync");
+    if (found !== undefined && found !== null) return ok(found);
+    return absent(
+      search.metNull ? `holds null at property ${quoted(property)}` : `has no property ${quoted(property)}`,
+    );
   }
 
   #parse(payload: SecretValue): Result<Parsed> {
@@ -100,26 +107,62 @@ export class Payloads {
     return result;
   }
 
-  /** Strings as they are, everything else as its JSON text, numbers with the digits that they were written with. */
-  #toValue(json: Json, mark: string | undefined): SecretValue {
+  /**
+   * Strings as they are, everything else as its JSON text: numbers with the digits that they were written with, members in
+   * their order.
+   */
+  #toValue(json: Json, { mark }: Parsed): Result<SecretValue> {
     let text = typeof json === "string" ? json : JSON.stringify(json);
-    if (mark !== undefined)
-      text = text.startsWith(mark) ? text.slice(mark.length) : text.replaceAll(markedNumber(mark), "$1");
+    if (mark !== undefined) text = text.startsWith(mark) ? text.slice(mark.length) : withoutMarks(text, mark);
     this.#work.spend(text.length);
-    return SecretValue.fromText(text);
+    return text.isWellFormed()
+      ? ok(SecretValue.fromText(text))
+      : invalid("holds half of a surrogate pair, which no UTF-8 text can; correct the escape");
   }
 }
 
+/**
+ * Base64 as RFC 4648 has it, in either alphabet, padded or not, and with the line breaks that encoders put in
+ * (https://www.rfc-editor.org/rfc/rfc4648#section-3.1). Auto decodes what isPlainlyBase64() says, and keeps anything else.
+ */
 export function decode(value: SecretValue, strategy: DecodingStrategy): Result<SecretValue> {
   if (strategy === "None") return ok(value);
-  const text = value.reveal().toString("latin1").trim();
+  const written = value.reveal().toString("latin1").trim();
+  const text = written.replaceAll(/[ \t]*[\r\n]+[ \t]*/g, "");
   const url = strategy === "Base64URL" || (strategy === "Auto" && /[-_]/.test(text));
   const form = url ? /^[-_A-Za-z0-9]*={0,2}$/ : /^[+/A-Za-z0-9]*={0,2}$/;
   const padded = text.length % 4 === 0 || (!text.includes("=") && text.length % 4 !== 1);
-  if (form.test(text) && padded) return ok(new SecretValue(Buffer.from(text, url ? "base64url" : "base64")));
+  if (form.test(text) && padded) {
+    const bytes = Buffer.from(text, url ? "base64url" : "base64");
+    return ok(strategy !== "Auto" || isPlainlyBase64(text, bytes) ? new SecretValue(bytes) : value);
+  }
   return strategy === "Auto"
     ? ok(value)
     : invalid(`is not valid ${strategy}; correct it, or choose another decodingStrategy`);
+}
+
+/** Unpadded; a password or access key of letters and digits is shorter, as a rule. */
+const PLAIN_LENGTH = 64;
+
+/** Many words and numbers are valid Base64, too, and no bytes that anybody wants: so it must come out as text, or look like it. */
+function isPlainlyBase64(text: string, bytes: Buffer): boolean {
+  if (isText(bytes) || text.endsWith("=")) return true;
+  return text.length >= PLAIN_LENGTH && /[a-z]/.test(text) && /[A-Z]/.test(text) && /\d/.test(text);
+}
+
+/** UTF-8 without control characters but tabs and line breaks. */
+function isText(bytes: Buffer): boolean {
+  const text = textOf(bytes);
+  return text !== undefined && text !== "" && !/[^\P{Cc}\t\r\n]/u.test(text);
+}
+
+/** undefined for what is no UTF-8. */
+function textOf(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 export interface RewriteStep {
@@ -154,21 +197,18 @@ function parseJson(payload: SecretValue): Result<Parsed> {
     return large(
       `is larger than ${MOST_JSON / 1024} KiB, so it can't be read as JSON; split it, or read it whole, by data without property`,
     );
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(payload.reveal());
-  } catch {
+  const text = textOf(payload.reveal());
+  if (text === undefined)
     return invalid(
       "is not valid UTF-8, so it can't be read as JSON; read it whole, by data without property",
     );
-  }
-  const { depth, numbers } = scan(text);
+  const { depth, tokens } = scan(text);
   if (depth > DEEPEST) return invalid(`is nested more than ${DEEPEST} levels deep; flatten it`);
-  if (!numbers)
+  if (!tokens)
     return invalid(
-      `holds more than ${MOST_EXACT_NUMBERS} numbers with fractions, exponents or very many digits; write them as strings, or read it whole`,
+      `holds more than ${MOST_EXACT} numbers with fractions, exponents or very many digits, and names that are numbers; write them otherwise, or read it whole`,
     );
-  const { marked, mark } = markNumbers(text, numbers);
+  const { marked, mark } = markTokens(text, tokens);
   try {
     return ok({ json: JSON.parse(marked) as Json, mark });
   } catch {
@@ -177,46 +217,66 @@ function parseJson(payload: SecretValue): Result<Parsed> {
   }
 }
 
-/** Numbers that aren't plain integers; more take more time than a turn of the event loop may. */
-const MOST_EXACT_NUMBERS = 20_000;
+/** Numbers that aren't plain integers, and names that are numbers; more take more time than a turn of the event loop may. */
+const MOST_EXACT = 20_000;
 
-interface NumberAt {
+/** A number, or what is between the quotes of a name. */
+interface Token {
   readonly start: number;
   readonly end: number;
+  readonly isName: boolean;
 }
 
 /** A number that is a value: https://www.rfc-editor.org/rfc/rfc8259#section-6 */
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?(?![-+.\w])(?!\s*:)/y;
 /** Integers of so many digits stay what they are as JavaScript numbers. */
 const SAFE_DIGITS = 15;
+/** A name that JavaScript objects put in front of others: https://tc39.es/ecma262/#array-index */
+const NUMBER_LIKE = /^(?:0|[1-9]\d{0,9})$/;
+const COLON = /\s*:/y;
 
-/** Nesting depth, and the numbers whose digits JSON.parse would change, without recursion and without parsing. */
+/** Nesting depth, and what JSON.parse would change: digits of numbers, and the place of number-like names. No recursion, no parsing. */
 function scan(text: string): {
   readonly depth: number;
   /** undefined: too many. */
-  readonly numbers: readonly NumberAt[] | undefined;
+  readonly tokens: readonly Token[] | undefined;
 } {
-  const numbers: NumberAt[] = [];
+  const tokens: Token[] = [];
   let lookedAt = 0;
   let depth = 0;
   let deepest = 0;
   for (let index = 0; index < text.length; index++) {
     const code = text.charCodeAt(index);
-    if (code === 0x22) index = endOfString(text, index);
-    else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth);
+    if (code === 0x22) {
+      const end = endOfString(text, index);
+      if (
+        isDigit(text.charCodeAt(index + 1)) &&
+        isNumberLikeName(text, index, end) &&
+        ++lookedAt <= MOST_EXACT
+      )
+        tokens.push({ start: index + 1, end, isName: true });
+      index = end;
+    } else if (code === 0x7b || code === 0x5b) deepest = Math.max(deepest, ++depth);
     else if (code === 0x7d || code === 0x5d) depth--;
     else if (isDigit(code) || code === 0x2d) {
       const end = endOfNumber(text, index);
-      if (!isPlainInteger(text, index, end) && ++lookedAt <= MOST_EXACT_NUMBERS) {
+      if (!isPlainInteger(text, index, end) && ++lookedAt <= MOST_EXACT) {
         NUMBER.lastIndex = index;
         const number = NUMBER.exec(text)?.[0];
         if (number?.length === end - index && String(Number(number)) !== number)
-          numbers.push({ start: index, end });
+          tokens.push({ start: index, end, isName: false });
       }
       index = end - 1;
     }
   }
-  return { depth: deepest, numbers: lookedAt > MOST_EXACT_NUMBERS ? undefined : numbers };
+  return { depth: deepest, tokens: lookedAt > MOST_EXACT ? undefined : tokens };
+}
+
+/** `start` and `end`: of its quotes. */
+function isNumberLikeName(text: string, start: number, end: number): boolean {
+  if (end - start > 11 || !NUMBER_LIKE.test(text.slice(start + 1, end))) return false;
+  COLON.lastIndex = end + 1;
+  return COLON.test(text);
 }
 
 const isDigit = (code: number): boolean => code >= 0x30 && code <= 0x39;
@@ -251,39 +311,79 @@ function isPlainInteger(text: string, start: number, end: number): boolean {
 /**
  * Numbers whose digits JSON.parse would change, 2^53+1 for one or 1.50, become texts that begin with a mark which the
  * payload can't hold: it depends on all of it. JSON.parse's own way to keep them, a reviver, takes fifty times as long.
+ * Names that are numbers get the mark, too, since objects would put them first.
  */
-function markNumbers(
+function markTokens(
   text: string,
-  numbers: readonly NumberAt[],
+  tokens: readonly Token[],
 ): { readonly marked: string; readonly mark: string | undefined } {
-  if (numbers.length === 0) return { marked: text, mark: undefined };
+  if (tokens.length === 0) return { marked: text, mark: undefined };
   const mark = `\ue000${createHash("sha256").update(text).digest("base64url").slice(0, 12)}`;
   const parts: string[] = [];
   let copiedTo = 0;
-  for (const { start, end } of numbers) {
-    parts.push(text.slice(copiedTo, start), '"', mark, text.slice(start, end), '"');
+  for (const { start, end, isName } of tokens) {
+    const quote = isName ? "" : '"';
+    parts.push(text.slice(copiedTo, start), quote, mark, text.slice(start, end), quote);
     copiedTo = end;
   }
   parts.push(text.slice(copiedTo));
   return { marked: parts.join(""), mark };
 }
 
-const markedNumber = (mark: string): RegExp => new RegExp(`"${mark}([-+.eE0-9]+)"`, "g");
+const withoutMarks = (text: string, mark: string): string =>
+  text.replaceAll(new RegExp(`"${mark}([-+.eE0-9]+)"(:?)`, "g"), (_all, written: string, colon: string) =>
+    colon === "" ? written : `"${written}":`,
+  );
+
+const unmarked = (name: string, mark: string | undefined): string =>
+  mark !== undefined && name.startsWith(mark) ? name.slice(mark.length) : name;
 
 const isObject = (json: Json): json is JsonObject =>
   typeof json === "object" && json !== null && !Array.isArray(json);
 
-/** A member with exactly the path's name comes first; otherwise the part before the first dot leads on. */
-function propertyOf(json: Json, path: string): Json | undefined {
-  if (isObject(json) && Object.hasOwn(json, path)) return json[path];
-  const dot = path.indexOf(".");
-  const head = dot < 0 ? path : path.slice(0, dot);
-  const next = memberOf(json, head);
-  return dot < 0 || next === undefined ? next : propertyOf(next, path.slice(dot + 1));
-}
+/** Units of Work for a look at a name, beside its length. */
+const WORK_OF_A_LOOK = 20;
 
-function memberOf(json: Json, name: string): Json | undefined {
-  if (Array.isArray(json))
-    return /^\d{1,6}$/.test(name) ? (json as readonly Json[])[Number(name)] : undefined;
-  return isObject(json) && Object.hasOwn(json, name) ? json[name] : undefined;
+/**
+ * The value at a path such as auths.registry.example.com.token: at each step the longest name is tried first, and shorter ones
+ * where it leads nowhere. `\.` is a dot that separates nothing. What is null isn't there.
+ */
+class PropertySearch {
+  /** Between dots that separate. */
+  readonly #parts: readonly string[];
+  readonly #mark: string | undefined;
+  readonly #work: Work;
+  metNull = false;
+
+  constructor(path: string, mark: string | undefined, work: Work) {
+    this.#parts = path.split(/(?<!\\)\./);
+    this.#mark = mark;
+    this.#work = work;
+  }
+
+  in(json: Json, from = 0): Json | undefined {
+    if (from === this.#parts.length) {
+      if (json === null) this.metNull = true;
+      return json ?? undefined;
+    }
+    const longest = isObject(json) ? this.#parts.length : from + 1;
+    for (let to = longest; to > from; to--) {
+      const name = this.#parts.slice(from, to).join(".");
+      this.#work.spend(WORK_OF_A_LOOK + name.length);
+      if (this.#work.isSpent) return undefined;
+      const next = this.#memberOf(json, name);
+      const found = next === undefined ? undefined : this.in(next, to);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #memberOf(json: Json, written: string): Json | undefined {
+    if (Array.isArray(json))
+      return /^\d{1,6}$/.test(written) ? (json as readonly Json[])[Number(written)] : undefined;
+    if (!isObject(json)) return undefined;
+    const name = written.replaceAll("\\.", ".");
+    const stored = NUMBER_LIKE.test(name) ? `${this.#mark ?? ""}${name}` : name;
+    return Object.hasOwn(json, stored) ? json[stored] : undefined;
+  }
 }

@@ -3,7 +3,7 @@ import { reasons, type Failure, type Reason } from "../api/reasons.ts";
 import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
-import { changedKeys, changeOf } from "./change.ts";
+import { allKeys, changedKeys, changeOf, removedKeys } from "./change.ts";
 import { cleanUp, deletionOf, leftKeys } from "./clean-up.ts";
 import { buildContent, type Content } from "./content.ts";
 import {
@@ -14,6 +14,7 @@ import {
   originDigest,
   type Change,
   type ContentRecord,
+  type KeyDigests,
 } from "./digest.ts";
 import { isIntact, liveRecord } from "./live-record.ts";
 import { expectedOwnership } from "./live-target.ts";
@@ -122,10 +123,13 @@ function planWrite(
 
   const { spec, metadata, target, digestKey } = observed;
   const before = liveRecord(observed);
+  // A key that was never right is no deletion.
+  if (content.emptied && !before && data.size === 0) return failed(observed, content.emptied);
   const digests = digestContent(digestKey, data);
-  // Digests under another key can't be compared; that the key changed is no change of the content.
-  const keys = before && before.key !== digestKey.id ? [] : changedKeys(before?.digests ?? {}, digests);
-  const change = changeOf(observed, before, keys);
+  // What is withheld is looked at each time.
+  const version = withheld.size > 0 ? "withheld" : contentFingerprint(spec, versions ?? new Map());
+  const keys = changedKeysOf(observed, before, digests, version);
+  const change = changeOf(observed, before, keys, removedKeys(before?.digests ?? {}, digests));
   const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
   const annotations = {
     ...spec.target.template?.metadata?.annotations,
@@ -135,8 +139,7 @@ function planWrite(
   const found = [...content.origins].map(([key, name]) => originDigest(digestKey, key, name));
   const record: ContentRecord = {
     key: digestKey.id,
-    // What is withheld is looked at each time.
-    version: withheld.size > 0 ? "withheld" : contentFingerprint(spec, versions ?? new Map()),
+    version,
     owned: expectedOwnership(data.keys(), Object.keys(labels), Object.keys(annotations)),
     digests,
     found:
@@ -168,6 +171,17 @@ function planWrite(
     record,
     isCheck,
   };
+}
+
+/** Digests under another key can't be compared, but spec and versions can: that the key changed is no change of the content. */
+function changedKeysOf(
+  { digestKey }: Observed,
+  before: ContentRecord | undefined,
+  digests: KeyDigests,
+  version: string,
+): readonly string[] {
+  if (!before || before.key === digestKey.id) return changedKeys(before?.digests ?? {}, digests);
+  return before.version === version && version !== "withheld" ? [] : allKeys(before.digests, digests);
 }
 
 const mergeProblem = (observed: Observed, keys: number): Failure | undefined =>

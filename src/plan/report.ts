@@ -25,6 +25,8 @@ export interface Outcome {
   readonly restarted: readonly string[];
   /** Those that could not be, and why. */
   readonly restartProblem: string | undefined;
+  /** Those whose pods stay until somebody acts, and for what they wait. */
+  readonly restartWaiting: string | undefined;
 }
 
 const HISTORY = 10;
@@ -94,7 +96,7 @@ const succeeded = ({ reason }: Verdict): boolean => reason === "Synced" || reaso
 
 function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> {
   const { metadata, status: before, now } = observed;
-  const { verdict, restarted, restartProblem } = outcome;
+  const { verdict, restarted, restartProblem, restartWaiting } = outcome;
   const make = (
     type: string,
     status: Condition["status"],
@@ -119,6 +121,8 @@ function* conditions(observed: Observed, outcome: Outcome): Iterable<Condition> 
 
   const last = before.conditions?.find(({ type }) => type === "Restarted");
   if (restartProblem) yield make("Restarted", "False", { reason: "RestartFailed", message: restartProblem });
+  else if (restartWaiting)
+    yield make("Restarted", "False", { reason: "RestartWaiting", message: restartWaiting });
   else if (restarted.length > 0) {
     const names =
       restarted.length > 10 ? `${restarted.slice(0, 10).join(", ")} and others` : restarted.join(", ");
@@ -157,7 +161,7 @@ function condition(
 /** The record's change is the latest entry; it gathers the restarts for it. */
 function history(observed: Observed, outcome: Outcome): HistoryEntry[] | undefined {
   const { status: before, now } = observed;
-  const { record, verdict, restarted, restartProblem } = outcome;
+  const { record, verdict, restarted, restartProblem, restartWaiting } = outcome;
   const past = before.history ?? [];
   if (isDeletion(before, verdict)) {
     const entry = { time: now, trigger: triggerOf(observed), keys: [], outcome: "Deleted" };
@@ -173,7 +177,7 @@ function history(observed: Observed, outcome: Outcome): HistoryEntry[] | undefin
     trigger: change.trigger,
     keys: [...change.keys],
     ...(workloads.length > 0 ? { workloads: workloads.slice(0, WORKLOADS_IN_HISTORY) } : {}),
-    outcome: outcomeWord(change, workloads, restartProblem),
+    outcome: outcomeWord(change, workloads, restartProblem, restartWaiting),
   };
   return [entry, ...(isTold ? older : past)].slice(0, HISTORY);
 }
@@ -182,8 +186,10 @@ function outcomeWord(
   { kind }: Change,
   restarted: readonly string[],
   restartProblem: string | undefined,
+  restartWaiting: string | undefined,
 ): string {
   if (restartProblem) return "RestartFailed";
+  if (restartWaiting) return "RestartWaiting";
   if (restarted.length > 0) return "Restarted";
   return kind === "repaired" ? "Repaired" : "Written";
 }

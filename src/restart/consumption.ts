@@ -1,4 +1,4 @@
-import { annotation } from "../api/group.ts";
+import { annotation, RESTART_FIELD_MANAGER } from "../api/group.ts";
 import { listOf, recordOf, textOf, weightOf } from "../api/loose.ts";
 import type { WorkloadKind } from "../api/secret-sync.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
@@ -18,6 +18,16 @@ export interface Workload {
   readonly resourceVersion: string;
   readonly deleting: boolean;
   readonly consumes: Readonly<Record<string, ConsumedKeys>>;
+  /** Of the Secrets that its pods can't start without: the keys that they can't start without. */
+  readonly requires: Readonly<Record<string, readonly string[]>>;
+  /** The Secrets that some container can be started without. */
+  readonly optional: readonly string[];
+  /** Its pods, as a label selector; undefined for one that the operator doesn't ask with. */
+  readonly selector: string | undefined;
+  /** Why pods of an earlier template stay, as long as some do. */
+  readonly waitsFor: "OnDelete" | "Partition" | "Paused" | undefined;
+  /** The field manager that changed it last, beside the operator. */
+  readonly changedBy: string | undefined;
   /** It consumes more Secrets than are kept of it. */
   readonly isCut: boolean;
   /** The operator's own annotations, as they are; undefined for what it can't have written. */
@@ -49,7 +59,7 @@ const MOST_SLOTS = 2 * MOST_SECRETS;
 export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workload {
   const { metadata, spec } = object as WorkloadObject;
   const template = recordOf(recordOf(spec)["template"]);
-  const { consumes, isCut } = consumptionOf(template["spec"]);
+  const { consumes, requires, optional, isCut } = consumptionOf(template["spec"]);
   const consumed = noteOf(recordOf(metadata.annotations)[annotation.consumed]);
   return {
     key: `${metadata.namespace}/${metadata.name}`,
@@ -60,6 +70,11 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
     resourceVersion: metadata.resourceVersion ?? "",
     deleting: typeof metadata.deletionTimestamp === "string",
     consumes,
+    requires,
+    optional,
+    selector: selectorOf(recordOf(spec)["selector"]),
+    waitsFor: waitsFor(kind, object),
+    changedBy: lastManager(metadata.managedFields),
     isCut,
     consumed,
     restartedFor: textOf(
@@ -67,7 +82,7 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
       LONGEST_NOTE,
     ),
     isOutline: false,
-    weight: weightBeyondUsual(consumes, consumed),
+    weight: weightBeyondUsual(consumes, requires, consumed),
   };
 }
 
@@ -75,6 +90,8 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
 export const outlineOfWorkload = (workload: Workload): Workload => ({
   ...workload,
   consumes: {},
+  requires: {},
+  optional: [],
   consumed: undefined,
   restartedFor: undefined,
   isOutline: true,
@@ -92,12 +109,24 @@ const BYTES_OF_A_NAME = 400;
 /** Some ten Secrets. */
 const USUAL_BYTES = 4_096;
 
-function weightBeyondUsual(consumes: Workload["consumes"], consumed: string | undefined): number {
+function weightBeyondUsual(
+  consumes: Workload["consumes"],
+  requires: Workload["requires"],
+  consumed: string | undefined,
+): number {
   const names = Object.keys(consumes).length + slotsOf(consumed);
-  return Math.max(0, weightOf([consumes, consumed]) + names * BYTES_OF_A_NAME - USUAL_BYTES);
+  return Math.max(0, weightOf([consumes, requires, consumed]) + names * BYTES_OF_A_NAME - USUAL_BYTES);
 }
 
 const slotsOf = (text: string | undefined): number => (text?.split('":').length ?? 1) - 1;
+
+/** What a pod, or one of its containers, reads of one Secret. */
+interface Reference {
+  readonly name: unknown;
+  /** Absent: all keys. */
+  readonly key?: unknown;
+  readonly optional: boolean;
+}
 
 /**
  * The parts of a pod's spec that name Secrets:
@@ -105,56 +134,111 @@ const slotsOf = (text: string | undefined): number => (text?.split('":').length 
  */
 export function consumptionOf(podSpec: unknown): {
   readonly consumes: Readonly<Record<string, ConsumedKeys>>;
+  readonly requires: Readonly<Record<string, readonly string[]>>;
+  readonly optional: readonly string[];
   readonly isCut: boolean;
 } {
   const consumption = new Consumption();
   const { containers, initContainers, volumes } = recordOf(podSpec);
-  for (const container of [...listOf(initContainers), ...listOf(containers)]) {
-    const { env, envFrom } = recordOf(container);
-    for (const variable of listOf(env)) {
-      const { name, key } = recordOf(recordOf(recordOf(variable)["valueFrom"])["secretKeyRef"]);
-      consumption.one(name, key);
-    }
-    for (const source of listOf(envFrom)) consumption.all(recordOf(recordOf(source)["secretRef"])["name"]);
-  }
-  for (const volume of listOf(volumes)) {
-    const { secret, projected } = recordOf(volume);
-    consumption.some(recordOf(secret)["secretName"], recordOf(secret)["items"]);
-    for (const source of listOf(recordOf(projected)["sources"])) {
-      const { name, items } = recordOf(recordOf(source)["secret"]);
-      consumption.some(name, items);
-    }
-  }
+  for (const container of [...listOf(initContainers), ...listOf(containers)])
+    for (const reference of referencesOf(container)) consumption.add(reference);
+  for (const volume of listOf(volumes))
+    for (const reference of referencesOfVolume(volume)) consumption.add(reference);
   return consumption;
+}
+
+/** How each container of a pod reads a Secret, by environment or by a volume that it mounts. */
+export function readersOf(
+  podSpec: unknown,
+  secretName: string,
+): ReadonlyMap<string, { readonly optional: boolean }> {
+  const { containers, initContainers, volumes } = recordOf(podSpec);
+  const mounted = new Map(
+    listOf(volumes).map((volume) => [recordOf(volume)["name"], [...referencesOfVolume(volume)]] as const),
+  );
+  const readers = new Map<string, { readonly optional: boolean }>();
+  for (const container of [...listOf(initContainers), ...listOf(containers)]) {
+    const { name, volumeMounts } = recordOf(container);
+    const references = [
+      ...referencesOf(container),
+      ...listOf(volumeMounts).flatMap((mount) => mounted.get(recordOf(mount)["name"]) ?? []),
+    ].filter((reference) => reference.name === secretName);
+    if (typeof name === "string" && references.length > 0)
+      readers.set(name, { optional: references.every(({ optional }) => optional) });
+  }
+  return readers;
+}
+
+function* referencesOf(container: unknown): Iterable<Reference> {
+  const { env, envFrom } = recordOf(container);
+  for (const variable of listOf(env)) {
+    const { name, key, optional } = recordOf(recordOf(recordOf(variable)["valueFrom"])["secretKeyRef"]);
+    if (typeof key === "string") yield { name, key, optional: optional === true };
+  }
+  for (const source of listOf(envFrom)) {
+    const { name, optional } = recordOf(recordOf(source)["secretRef"]);
+    yield { name, optional: optional === true };
+  }
+}
+
+function* referencesOfVolume(volume: unknown): Iterable<Reference> {
+  const { secret, projected } = recordOf(volume);
+  const { secretName, items, optional } = recordOf(secret);
+  yield* ofItems(secretName, items, optional === true);
+  for (const source of listOf(recordOf(projected)["sources"])) {
+    const { name, items: some, optional: mayLack } = recordOf(recordOf(source)["secret"]);
+    yield* ofItems(name, some, mayLack === true);
+  }
+}
+
+/** `items`: absent for all. */
+function* ofItems(name: unknown, items: unknown, optional: boolean): Iterable<Reference> {
+  if (!Array.isArray(items)) yield { name, optional };
+  else
+    for (const item of items) {
+      const { key } = recordOf(item);
+      if (typeof key === "string") yield { name, key, optional };
+    }
 }
 
 class Consumption {
   readonly #found = new Map<string, Set<string> | "all">();
+  readonly #required = new Map<string, Set<string>>();
+  readonly #optional = new Set<string>();
   #bytes = 0;
   isCut = false;
 
-  all(name: unknown): void {
-    if (this.#isTaken(name)) this.#found.set(name, "all");
-  }
-
-  one(name: unknown, key: unknown): void {
-    if (typeof key !== "string" || !this.#isTaken(name)) return;
+  add({ name, key, optional }: Reference): void {
+    if (!this.#isTaken(name)) return;
+    if (optional) this.#optional.add(name);
+    else this.#require(name, key);
     const keys = this.#found.get(name) ?? new Set();
     if (keys === "all") return;
-    if (!keys.has(key)) this.#bytes += key.length;
-    this.#found.set(name, this.#bytes > MOST_BYTES_OF_KEYS ? "all" : keys.add(key));
-  }
-
-  /** `items`: absent for all. */
-  some(name: unknown, items: unknown): void {
-    if (Array.isArray(items)) for (const item of items) this.one(name, recordOf(item)["key"]);
-    else this.all(name);
+    if (typeof key !== "string") this.#found.set(name, "all");
+    else {
+      if (!keys.has(key)) this.#bytes += key.length;
+      this.#found.set(name, this.#bytes > MOST_BYTES_OF_KEYS ? "all" : keys.add(key));
+    }
   }
 
   get consumes(): Readonly<Record<string, ConsumedKeys>> {
     return Object.fromEntries(
       [...this.#found].map(([name, keys]) => [name, keys === "all" ? keys : [...keys].sort()]),
     );
+  }
+
+  get requires(): Readonly<Record<string, readonly string[]>> {
+    return Object.fromEntries([...this.#required].map(([name, keys]) => [name, [...keys].sort()]));
+  }
+
+  get optional(): readonly string[] {
+    return [...this.#optional];
+  }
+
+  #require(name: string, key: unknown): void {
+    const keys = this.#required.get(name) ?? new Set();
+    if (typeof key === "string" && this.#bytes <= MOST_BYTES_OF_KEYS) keys.add(key);
+    this.#required.set(name, keys);
   }
 
   #isTaken(name: unknown): name is string {
@@ -164,3 +248,66 @@ class Consumption {
     return false;
   }
 }
+
+/** Characters; a longer selector isn't kept, and its pods aren't asked for. */
+const LONGEST_SELECTOR = 1_024;
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors */
+function selectorOf(selector: unknown): string | undefined {
+  const { matchLabels, matchExpressions } = recordOf(selector);
+  const equal = Object.entries(recordOf(matchLabels)).map(([name, value]) => `${name}=${String(value)}`);
+  const set = listOf(matchExpressions).map((expression) => {
+    const { key, operator, values } = recordOf(expression);
+    const list = `(${listOf(values).map(String).join(",")})`;
+    switch (operator) {
+      case "In":
+        return `${String(key)} in ${list}`;
+      case "NotIn":
+        return `${String(key)} notin ${list}`;
+      case "Exists":
+        return String(key);
+      default:
+        return `!${String(key)}`;
+    }
+  });
+  const text = [...equal, ...set].join(",");
+  return text === "" || text.length > LONGEST_SELECTOR ? undefined : text;
+}
+
+/**
+ * Whether the controller replaces pods only when somebody acts, and has not replaced all.
+ * https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
+ */
+function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] {
+  const { spec, status } = object as { spec?: unknown; status?: unknown };
+  const { paused, updateStrategy } = recordOf(spec);
+  const { type, rollingUpdate } = recordOf(updateStrategy);
+  const partition = Number(recordOf(rollingUpdate)["partition"] ?? 0);
+  const cause =
+    kind === "Deployment"
+      ? paused === true && "Paused"
+      : (type === "OnDelete" && "OnDelete") || (kind === "StatefulSet" && partition > 0 && "Partition");
+  if (!cause) return undefined;
+  const { observedGeneration, replicas, updatedReplicas, desiredNumberScheduled, updatedNumberScheduled } =
+    recordOf(status);
+  const [wanted, updated] =
+    kind === "DaemonSet" ? [desiredNumberScheduled, updatedNumberScheduled] : [replicas, updatedReplicas];
+  const isSeen = observedGeneration === object.metadata.generation;
+  return isSeen && Number(updated ?? 0) >= Number(wanted ?? 0) ? undefined : cause;
+}
+
+/** Who changed anything but the status last. */
+function lastManager(managedFields: unknown): string | undefined {
+  let latest: { readonly time: string; readonly manager: string } | undefined;
+  for (const entry of listOf(managedFields).slice(0, MOST_MANAGERS)) {
+    const { manager, time, subresource } = recordOf(entry);
+    const name = textOf(manager, 128);
+    const at = textOf(time, 32);
+    if (name === undefined || at === undefined || subresource !== undefined) continue;
+    if (name === RESTART_FIELD_MANAGER || (latest && at < latest.time)) continue;
+    latest = { time: at, manager: name };
+  }
+  return latest?.manager;
+}
+
+const MOST_MANAGERS = 64;

@@ -1,27 +1,36 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import {
-  ALL_KEYS,
-  digestOfKeys,
-  fingerprint,
-  type Change,
-  type ContentRecord,
-  type DigestKey,
-} from "../plan/digest.ts";
+import { ALL_KEYS, digestOfKeys, fingerprint, type Change, type ContentRecord } from "../plan/digest.ts";
 import type { ConsumedKeys, Workload } from "./consumption.ts";
+import { formatNote, newMark, parseNote, type Note, type Slot } from "./note.ts";
+import type { Reader } from "./pods.ts";
 
 /**
- * Whether a workload's pods run with what the Secret holds now. Level-triggered: the workload carries the digest of
- * the keys that its pods were started with, and the same write that starts new pods records the new digest. So a
- * crash anywhere neither forgets a restart nor does one twice.
+ * Whether a workload's pods run with what the Secret holds now. Level-triggered: beside the template stands what pods of this
+ * very template were started with, and the same write that starts new pods notes the new content and marks the template. So a
+ * crash anywhere neither forgets a restart nor does one twice, and who puts an old template back makes the note one of another
+ * template.
  *
- *   no digest recorded          → record it (first adoption never restarts)
- *   other keys are consumed now → record it (the template changed, so the pods are new anyway)
- *   another digest key          → record it (the operator's own doing)
- *   another digest              → restart and record it, in one write, with the time of the change that it is for
+ *   nothing noted                   → note it (first adoption never restarts)
+ *   the same content                → nothing
+ *   another content                 → restart
+ *   the note can't tell             → look at the pods: who was started before the content came restarts, else note it
+ *
+ * The note can't tell when somebody removed it, when it speaks of another template, when other keys are consumed or the digest key is another one and the
+ * content changed since, when the pods waited for a key, or when the Secret was gone or spoiled for a while.
  */
+export type Decision =
+  | { readonly kind: "nothing" }
+  | { readonly kind: "write"; readonly write: WorkloadWrite }
+  /** Decide again with the containers that read the Secret. */
+  | { readonly kind: "look" }
+  /** A restart would end in pods that can't start, for want of these keys. */
+  | { readonly kind: "held"; readonly keys: readonly string[] };
+
 export interface WorkloadWrite {
   readonly workload: Workload;
   readonly restart: boolean;
+  /** Somebody else made it due again: the template was put back, or the note removed. */
+  readonly again: boolean;
   /** New values of the operator's annotations. */
   readonly consumed: string;
   readonly restartedFor: string | undefined;
@@ -34,43 +43,113 @@ export interface Part {
   readonly mergedBy?: string | undefined;
 }
 
+/** Milliseconds by which clocks of nodes may differ from ours, and by which the kubelet may lag behind. */
+const SLACK_MS = 1_000;
+
+export interface Look {
+  /** Containers that run and read the Secret, once a look was asked for; where nobody can know them, it restarts. */
+  readonly readers?: readonly Reader[] | "unknown";
+  /** The digests are about to become others for the same content: whoever runs with it is noted as of its last change. */
+  readonly touch?: boolean;
+  /** The operator has noted something of the Secret on it before, as far as it remembers. */
+  readonly wasNoted?: boolean;
+}
+
 export function planRestart(
   workload: Workload,
   part: Part,
   policy: SecretSyncSpec["restart"],
   record: ContentRecord,
-  digestKey: DigestKey,
-): WorkloadWrite | undefined {
-  if (workload.deleting) return undefined;
-  const recorded = parseConsumed(workload.consumed);
-  const slot = slotOf(part);
-  const before = Object.hasOwn(recorded, slot) ? recorded[slot]?.split("@")[0] : undefined;
+  { readers, touch = false, wasNoted = false }: Look = {},
+): Decision {
+  if (workload.deleting) return nothing;
+  const note = parseNote(workload.consumed);
+  const name = slotOf(part);
+  const slot = Object.hasOwn(note.slots, name) ? note.slots[name] : undefined;
   const keys = coveredKeys(workload, part.secretName, policy);
-  if (!keys || (before === undefined && !concerns(part, keys, record))) {
-    if (before === undefined) return undefined;
-    const { [slot]: _dropped, ...rest } = recorded;
-    return { workload, restart: false, consumed: formatConsumed(rest), restartedFor: workload.restartedFor };
-  }
-  if (record.key !== digestKey.id) return undefined;
-  const scope = `${record.key}.${fingerprint(keys).slice(0, 8)}`;
-  const now = `${scope}.${digestOfKeys(digestKey, record.digests, keys)}`;
-  if (before === now) return undefined;
-  const restart = before !== undefined && before.startsWith(`${scope}.`);
-  const mark = restart && record.change ? `@${record.change.at}` : "";
-  const consumed = formatConsumed({ ...recorded, [slot]: `${now}${mark}` });
-  return {
-    workload,
-    restart,
-    consumed,
-    restartedFor: restart ? fingerprint(consumed) : workload.restartedFor,
+  if (!keys || (!slot && !concerns(part, keys, record))) return slot ? forget(workload, note, name) : nothing;
+
+  const lacking = lackingKeys(workload, part, record);
+  const { change } = record;
+  const now: Slot = {
+    scope: `${record.key}.${fingerprint(keys).slice(0, 8)}`,
+    digest: digestOfKeys(record.digests, keys),
+    at: change?.at ?? "",
+    restarted: false,
+    waiting: lacking.length > 0,
   };
+  const isLost = !slot && (wasNoted || (workload.restartedFor !== undefined && isEmpty(note)));
+  const isPutBack = isLost || (slot !== undefined && note.mark !== workload.restartedFor);
+  const isSame = slot?.scope === now.scope && slot.digest === now.digest;
+  const isSeen = slot?.at === now.at;
+  const noted = { kind: "write", write: writeOf(workload, note, name, now, { again: isPutBack }) } as const;
+  const decide = (isDue: boolean): Decision => {
+    if (!isDue) return noted;
+    if (lacking.length > 0) return { kind: "held", keys: lacking };
+    return { kind: "write", write: writeOf(workload, note, name, now, { restart: true, again: isPutBack }) };
+  };
+  const look = (isStale: (reader: Reader) => boolean): Decision =>
+    readers ? decide(readers === "unknown" || readers.some(isStale)) : { kind: "look" };
+  const cameAt = change ? Date.parse(change.at) + SLACK_MS : 0;
+
+  if (isPutBack) return look(({ startedAt }) => startedAt < cameAt);
+  if (change?.doubt && !isSeen && (!slot || isSame)) {
+    const { absent, since } = change.doubt;
+    // Who can't start without the Secret was never started without it.
+    if (absent && !workload.optional.includes(part.secretName)) return noted;
+    if (!absent && !slot) return noted;
+    // Nobody knows from when on: that it was so is told, and nobody is restarted for a guess.
+    if (!absent && since === undefined) return noted;
+    const from = since === undefined ? 0 : Date.parse(since) - SLACK_MS;
+    return look(
+      ({ startedAt, optional }) => startedAt >= from && startedAt < cameAt && (optional || !absent),
+    );
+  }
+  if (!slot) return noted;
+  if (isSame) return touch && !isSeen ? noted : nothing;
+  if (slot.scope !== now.scope) return isSeen ? noted : look(({ startedAt }) => startedAt < cameAt);
+  return slot.waiting ? look(({ startedAt }) => startedAt < cameAt) : decide(true);
 }
 
-/** Whether the workload was restarted for that change. */
+const isEmpty = ({ slots }: Note): boolean => Object.keys(slots).length === 0;
+
+const nothing: Decision = { kind: "nothing" };
+
+function writeOf(
+  workload: Workload,
+  note: Note,
+  name: string,
+  slot: Slot,
+  { restart = false, again = false }: { readonly restart?: boolean; readonly again?: boolean },
+): WorkloadWrite {
+  // Of another template, the note of the other Secrets says nothing.
+  const others = again && !restart ? unknownOf(note.slots) : note.slots;
+  const slots = { ...others, [name]: { ...slot, restarted: restart && slot.at !== "" } };
+  const mark = restart ? newMark(slots, workload.restartedFor) : workload.restartedFor;
+  return { workload, restart, again, consumed: formatNote({ mark, slots }), restartedFor: mark };
+}
+
+const unknownOf = (slots: Note["slots"]): Note["slots"] =>
+  Object.fromEntries(
+    Object.entries(slots).map(([name, slot]) => [
+      name,
+      { ...slot, scope: "0.0", at: "", restarted: false, waiting: false },
+    ]),
+  );
+
+function forget(workload: Workload, note: Note, name: string): Decision {
+  const { [name]: _dropped, ...slots } = note.slots;
+  const { restartedFor } = workload;
+  const consumed = formatNote({ ...note, slots });
+  return { kind: "write", write: { workload, restart: false, again: false, consumed, restartedFor } };
+}
+
+/** Whether pods of the present template run because the workload was restarted for that change. */
 export function wasRestartedFor(workload: Workload, part: Part, change: Change | undefined): boolean {
-  const recorded = parseConsumed(workload.consumed);
-  const slot = slotOf(part);
-  return change !== undefined && Object.hasOwn(recorded, slot) && recorded[slot]?.split("@")[1] === change.at;
+  const { mark, slots } = parseNote(workload.consumed);
+  const name = slotOf(part);
+  const slot = Object.hasOwn(slots, name) ? slots[name] : undefined;
+  return change !== undefined && mark === workload.restartedFor && slot?.at === change.at && slot.restarted;
 }
 
 const slotOf = ({ secretName, mergedBy }: Part): string =>
@@ -85,9 +164,16 @@ function concerns({ mergedBy }: Part, keys: ConsumedKeys, { digests }: ContentRe
   return keys.some((key) => Object.hasOwn(digests, key));
 }
 
-/** Whether a digest of the Secret is recorded on the workload. */
-export const isAdopted = (workload: Workload, part: Part): boolean =>
-  Object.hasOwn(parseConsumed(workload.consumed), slotOf(part));
+/** Keys that the pods can't start without, and that the Secret lacks; of one that others write too, nobody knows. */
+function lackingKeys(
+  { requires }: Workload,
+  { secretName, mergedBy }: Part,
+  { digests }: ContentRecord,
+): readonly string[] {
+  if (mergedBy !== undefined || Object.hasOwn(digests, ALL_KEYS)) return [];
+  const required = Object.hasOwn(requires, secretName) ? (requires[secretName] ?? []) : [];
+  return required.filter((key) => !Object.hasOwn(digests, key));
+}
 
 /** The keys whose change restarts the workload; undefined when the policy leaves it alone. */
 function coveredKeys(
@@ -111,24 +197,6 @@ function coveredKeys(
   }
 }
 
-type Consumed = Readonly<Record<string, string>>;
-
-/** Names of the Secrets that the workload has digests for. */
+/** Names of the Secrets that something is noted of. */
 export const recordedSecrets = (workload: Workload): readonly string[] =>
-  Object.keys(parseConsumed(workload.consumed)).map((slot) => slot.split("/")[0] ?? "");
-
-function parseConsumed(text: string | undefined): Consumed {
-  try {
-    const parsed = JSON.parse(text ?? "{}") as unknown;
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return {};
-    return Object.fromEntries(
-      Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
-    );
-  } catch {
-    // Somebody wrote something else there: adopt the workload anew.
-    return {};
-  }
-}
-
-const formatConsumed = (consumed: Consumed): string =>
-  JSON.stringify(Object.fromEntries(Object.entries(consumed).sort(([a], [b]) => (a < b ? -1 : 1))));
+  Object.keys(parseNote(workload.consumed).slots).map((slot) => slot.split("/")[0] ?? "");

@@ -51,8 +51,13 @@ describe("events", () => {
   it("tell a repair", () => {
     const { next } = reconciled(observed());
     const drifted = { ...next, target: { ...next.target!, owned: { secretsync: "other" } } };
-    expect(reconciled(drifted).told).toEqual([
+    expect(reconciled({ ...drifted, driftSince: "2026-04-30T00:00:00.000Z" }).told).toEqual([
       "Normal Synced: restored the Secret, which somebody had changed or deleted",
+    ]);
+    expect(reconciled(drifted).told).toEqual([
+      expect.stringMatching(
+        /^Normal Synced: restored the Secret, which somebody had changed; since when isn't known/,
+      ),
     ]);
   });
 
@@ -88,6 +93,7 @@ describe("events", () => {
       fetched: undefined,
       restarted: [],
       restartProblem: undefined,
+      restartWaiting: undefined,
     };
     const status = report(gone, outcome);
     expect(notesOf(gone, outcome, status)).toEqual([{ type: "Normal", reason: "Deleted", message: "gone" }]);

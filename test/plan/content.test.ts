@@ -35,7 +35,33 @@ describe("a property", () => {
     ["a number as it was written", "n", '{"n":1.50e3}', "1.50e3"],
     ["a boolean", "b", '{"b":true}', "true"],
     ["an object as JSON, digits kept", "o", '{"o":{"x":9007199254740993}}', '{"x":9007199254740993}'],
-    ["null as JSON", "z", '{"z":null}', "null"],
+    [
+      "members of an object in their order",
+      "o",
+      '{"o":{"b":1,"10":2,"2":{"9":"x","1":1.0}}}',
+      '{"b":1,"10":2,"2":{"9":"x","1":1.0}}',
+    ],
+    ["null in an object", "o", '{"o":{"x":null}}', '{"x":null}'],
+    [
+      "below a name with dots",
+      "auths.registry.example.com.token",
+      '{"auths":{"registry.example.com":{"token":"x"}}}',
+      "x",
+    ],
+    ["below two names with dots", "a.b.c.d", '{"a.b":{"c.d":"x"}}', "x"],
+    ["below the longest name", "a.b.c", '{"a":{"b":{"c":"short"}},"a.b":{"c":"long"}}', "long"],
+    [
+      "below a shorter name where the longest leads nowhere",
+      "a.b.c",
+      '{"a":{"b":{"c":"x"}},"a.b":{"d":1}}',
+      "x",
+    ],
+    ["below a shorter name where the longest is null", "a.b", '{"a.b":null,"a":{"b":"x"}}', "x"],
+    ["a name whose dot is escaped", "a\\.b", '{"a":{"b":"path"},"a.b":"literal"}', "literal"],
+    ["an address", "hosts.10.0.0.1.user", '{"hosts":{"10.0.0.1":{"user":"x"}}}', "x"],
+    ["a number-like name", "o.10", '{"o":{"b":1,"10":"x"}}', "x"],
+    ["a name with nothing between dots", "a..b", '{"a..b":"x"}', "x"],
+    ["an emoji", "e", '{"e":"\\ud83d\\ude00"}', "😀"],
     ["an empty string", "e", '{"e":""}', ""],
     ["__proto__ that is really there", "__proto__", '{"__proto__":"mine"}', "mine"],
   ])("can be %s", (_case, name, payload, expected) => {
@@ -48,6 +74,48 @@ describe("a property", () => {
       expect(failureOf(property(name), '{"a":{"b":"x"}}').reason).toBe("PropertyNotFound");
     },
   );
+
+  it("isn't there when it is null, and an optional entry or a default says what then", () => {
+    const entry = { secretKey: "a", remoteRef: { key: "k", property: "p.q" } };
+    expect(failureOf({ data: [entry] }, '{"p":{"q":null}}')).toMatchObject({
+      reason: "PropertyNotFound",
+      message: expect.stringContaining('holds null at property "p.q"'),
+    });
+    const other = { secretKey: "b", remoteRef: { key: "k", property: "b" } };
+    expect(dataOf({ data: [{ ...entry, default: "d" }] }, '{"p":{"q":null}}')).toEqual({ a: "d" });
+    expect(dataOf({ data: [{ ...entry, optional: true }, other] }, '{"p":{"q":null},"b":"x"}')).toEqual({
+      b: "x",
+    });
+  });
+
+  it("isn't half of a surrogate pair", () => {
+    for (const payload of ['{"p":"\\ud800"}', '{"p":"x\\udc00y"}'])
+      expect(failureOf(property("p"), payload)).toMatchObject({
+        reason: "InvalidValue",
+        message: expect.stringContaining("half of a surrogate pair"),
+      });
+    expect(dataOf(property("p"), '{"p":{"q":"\\ud800"}}')).toEqual({ a: '{"q":"\\ud800"}' });
+    expect(failureOf(extract(), '{"p":"\\ud800"}').reason).toBe("InvalidValue");
+  });
+
+  it("that leads through more names than are worth it is refused", () => {
+    const nested = (depth: number): unknown =>
+      depth === 0
+        ? {}
+        : Object.fromEntries(
+            Array.from({ length: 4 }, (_, index) => ["a.".repeat(index) + "a", nested(depth - 1)]),
+          );
+    const many = {
+      data: Array.from({ length: 256 }, (_, index) => ({
+        secretKey: `k${index}`,
+        remoteRef: { key: "k", property: `${"a.".repeat(200)}${index}` },
+      })),
+    };
+    expect(failureOf(many, JSON.stringify(nested(7)))).toMatchObject({
+      reason: "TooLarge",
+      message: expect.stringContaining("takes too much work"),
+    });
+  });
 
   it.each(["a.0", "0", "a.length", "a.-1", "a.1e0"])(
     "%s isn't found in a list that has no such item",
@@ -147,14 +215,26 @@ describe("extract", () => {
   });
 
   it.each([
-    [{ key: "k" }, "{}", "the secret is an empty object"],
-    [{ key: "k", property: "p" }, '{"p":{}}', "the property is an empty object"],
+    [{ key: "k" }, "{}", "the secret is an object without values"],
+    [{ key: "k" }, '{"a":null}', "the secret is an object without values"],
+    [{ key: "k", property: "p" }, '{"p":{}}', "the property is an object without values"],
+    [{ key: "k", property: "p" }, '{"p":null}', 'holds null at property "p"'],
     [{ key: "k", property: "q" }, "{}", 'has no property "q"'],
   ])("of %j from %s says where nothing is", (from, payload, words) => {
     expect(failureOf(extract({ extract: from }), payload)).toMatchObject({
       reason: "PropertyNotFound",
       message: expect.stringContaining(words),
     });
+  });
+
+  it("leaves out members that are null, and keeps the order of all others", () => {
+    expect(dataOf(extract(), '{"b":"x","a":null,"10":1.50,"2":"y"}')).toEqual({
+      b: "x",
+      "10": "1.50",
+      "2": "y",
+    });
+    const rewrite = [{ regexp: { source: "^[0-9]+$", target: "same" } }];
+    expect(failureOf(extract({ rewrite }), '{"b":"x","10":1,"2":"y"}').message).toContain('"same"');
   });
 
   it("names a member only if a Secret's key could have the name: others may hold anything", () => {
@@ -336,8 +416,57 @@ describe("decodingStrategy", () => {
     ["Auto", "aGVsbG8=", "hello"],
     ["Auto", "PDw_Pz8-Pg", "<<???>>"],
     ["Auto", "not base64!", "not base64!"],
+    ["Base64", "aGVs\nbG8=\n", "hello"],
+    ["Base64", "aGVs\r\nbG8=\r\n", "hello"],
+    ["Base64", "  aGVs\n  bG8=\n", "hello"],
+    ["Base64URL", "PDw_\nPz8-Pg==", "<<???>>"],
+    ["Auto", "aGVs\nbG8=", "hello"],
+    ["Auto", "password", "password"],
+    ["Auto", "12345678", "12345678"],
+    ["Auto", "correct horse", "correct horse"],
+    ["Auto", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
+    [
+      "Auto",
+      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ],
+    ["Auto", "", ""],
   ])("%s turns %s into %s", (strategy, text, expected) => {
     expect(decoded(strategy, text)).toBe(expected);
+  });
+
+  it.each([
+    ["is padded", "3q2+7w==", Buffer.from("deadbeef", "hex")],
+    [
+      "is long and of both cases and digits",
+      Buffer.alloc(48, "\u00e9\u0000Az09", "latin1").toString("base64"),
+      Buffer.alloc(48, "\u00e9\u0000Az09", "latin1"),
+    ],
+  ])("Auto decodes bytes when their Base64 %s", (_case, text, bytes) => {
+    const now = observed(
+      {},
+      { data: [{ secretKey: "a", remoteRef: { key: "k", decodingStrategy: "Auto" } }] },
+    );
+    const content = buildContent(now.spec, fetched(now, found(text)));
+    expect(content.kind === "data" && content.data.get("a")?.reveal()).toEqual(bytes);
+  });
+
+  it("Base64 decodes what base64 and openssl wrap, to the byte", () => {
+    const bytes = Buffer.from(Array.from({ length: 300 }, (_, index) => index % 256));
+    for (const [width, end] of [
+      [76, "\n"],
+      [64, "\n"],
+      [76, "\r\n"],
+    ] as const)
+      for (const strategy of ["Base64", "Auto"]) {
+        const wrapped = bytes.toString("base64").replaceAll(new RegExp(`(.{${width}})`, "g"), `$1${end}`);
+        const now = observed(
+          {},
+          { data: [{ secretKey: "a", remoteRef: { key: "k", decodingStrategy: strategy } }] },
+        );
+        const content = buildContent(now.spec, fetched(now, found(wrapped)));
+        expect(content.kind === "data" && content.data.get("a")?.reveal()).toEqual(bytes);
+      }
   });
 
   it("Auto takes no text for Base64 that only another alphabet makes so", () => {

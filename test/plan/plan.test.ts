@@ -66,7 +66,13 @@ describe("a first sync", () => {
     expect(step).not.toHaveProperty("createOnly");
     expect(step.data.get("password")?.reveal().toString()).toBe("one");
     expect(made.verdict).toMatchObject({ reason: "Synced" });
-    const change = { kind: "created", at: before.now, trigger: "Created", keys: ["password"] };
+    const change = {
+      kind: "created",
+      at: before.now,
+      trigger: "Created",
+      keys: ["password"],
+      doubt: { absent: true },
+    };
     expect(made.change).toEqual(change);
     expect(made.record?.change).toEqual(change);
   });
@@ -316,6 +322,25 @@ describe("deletionPolicy", () => {
       '{"p":"x"}',
     );
     const made = plan(now, fetched(now, found('{"q":"x"}', "v2")));
+    expect(made.steps).toEqual([]);
+    expect(made.verdict.reason).toBe("PropertyNotFound");
+  });
+
+  it("Merge removes also the last key, once every secret is gone", () => {
+    for (const creationPolicy of ["Owner", "Orphan"]) {
+      const spec = { ...two, target: { deletionPolicy: "Merge", creationPolicy } };
+      const now = synced(observed({}, spec));
+      const made = plan(now, fetched(now, missing, missing));
+      expect([...applied(made).data.keys()]).toEqual([]);
+      expect(made.verdict.reason).toBe("Synced");
+      expect(made.change).toMatchObject({ kind: "updated", keys: ["a", "b"] });
+    }
+  });
+
+  it("Merge keeps the last key while its secret is there and only gives nothing", () => {
+    const data = ["a", "b"].map((key) => ({ secretKey: key, remoteRef: { key: "k", property: key } }));
+    const now = synced(observed({}, { data, target: { deletionPolicy: "Merge" } }), '{"a":"x","b":"y"}');
+    const made = plan(now, fetched(now, found("{}", "v2")));
     expect(made.steps).toEqual([]);
     expect(made.verdict.reason).toBe("PropertyNotFound");
   });

@@ -43,6 +43,7 @@ export function observed(parts: Partial<Observed> = {}, spec: Record<string, unk
     target: undefined,
     targetRefused: false,
     otherManagers: [],
+    driftSince: undefined,
     targetUnseen: false,
     winner: undefined,
     abandoned: undefined,
@@ -133,6 +134,7 @@ export function outcomeOf(now: Observed, values: FetchedValues, more: Partial<Ou
     fetched: values,
     restarted: [],
     restartProblem: undefined,
+    restartWaiting: undefined,
     ...more,
   };
 }

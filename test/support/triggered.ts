@@ -1,3 +1,4 @@
+import { DriftTimes } from "../../src/controller/drift.ts";
 import { Freshness } from "../../src/controller/freshness.ts";
 import { lanes, type Lane } from "../../src/controller/lanes.ts";
 import { namespaceOf } from "../../src/controller/sync-object.ts";
@@ -21,6 +22,7 @@ export function newTriggered(onError: (kind: string, error: unknown) => void) {
     clock,
     random: () => 0,
   });
-  connectTriggers(views, queue, new Freshness(clock), clock, 0);
-  return { clock, views, queue };
+  const drift = new DriftTimes(clock);
+  connectTriggers(views, queue, new Freshness(clock), clock, 0, drift);
+  return { clock, views, queue, drift };
 }

@@ -73,6 +73,7 @@ const observedOf = (spec: SecretSyncSpec): Observed => ({
   target: undefined,
   targetRefused: false,
   otherManagers: [],
+  driftSince: undefined,
   targetUnseen: true,
   winner: undefined,
   abandoned: undefined,

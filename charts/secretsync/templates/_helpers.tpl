@@ -68,6 +68,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 - apiGroups: [apps]
   resources: [deployments, statefulsets, daemonsets]
   verbs: [list, watch, patch]
+- apiGroups: [""]
+  resources: [pods]
+  # When containers were started, of a workload that may run with something older than its Secret holds.
+  verbs: [list]
 {{- end }}
 
 {{/* What is not in a namespace: who may read what depends on it. */}}

@@ -159,12 +159,13 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
     },
 
     async list(filter: ListFilter, next, signal): Promise<ListResult> {
+      const filters = filtersOf(filter);
       try {
         const answer = await client.send(
           new ListSecretsCommand({
             MaxResults: PAGE,
             ...(next ? { NextToken: next } : {}),
-            ...(filtersOf(filter).length > 0 ? { Filters: filtersOf(filter) } : {}),
+            ...(filters.length > 0 ? { Filters: filters } : {}),
           }),
           { abortSignal: signal },
         );
@@ -184,7 +185,10 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
         return { kind: "page", secrets, next: answer.NextToken };
       } catch (error) {
         const outcome = classify(error);
-        return outcome.kind === "failed" ? outcome : refused;
+        if (outcome.kind === "missing") return listingRefused("ProviderRefused");
+        // What single reads are told speaks of key and version, and of other rights.
+        const { reason } = outcome.failure;
+        return reason === "ProviderRefused" || reason === "AccessDenied" ? listingRefused(reason) : outcome;
       }
     },
 
@@ -208,9 +212,12 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
   }
 }
 
-const refused: Failed = {
-  kind: "failed",
-  failure: { reason: "ProviderRefused", scope: "request", message: "AWS refuses to list secrets" },
+const listingRefused = (reason: "ProviderRefused" | "AccessDenied"): Failed => {
+  const message =
+    reason === "AccessDenied"
+      ? "AWS denies access; allow secretsmanager:ListSecrets"
+      : "AWS refuses to list secrets by that path and these tags; correct them";
+  return { kind: "failed", failure: { reason, scope: "request", message } };
 };
 
 interface SecretAnswer {
@@ -262,14 +269,22 @@ function byPartialArn(values: ReadonlyMap<string, ReadResult>, key: string): Rea
   return undefined;
 }
 
-/** Both filters are prefix matches at AWS: https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_search-secret.html */
+/**
+ * Both filters are prefix matches at AWS, and of several values one must match; so leaving some out only makes the answer
+ * longer. https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_search-secret.html
+ */
 function filtersOf({ namePrefix, tags = {} }: ListFilter): Filter[] {
-  const filters: Filter[] = [];
-  if (namePrefix !== undefined) filters.push({ Key: "name", Values: [namePrefix] });
-  const names = Object.keys(tags);
-  if (names.length > 0) {
-    filters.push({ Key: "tag-key", Values: names });
-    filters.push({ Key: "tag-value", Values: Object.values(tags) });
-  }
-  return filters;
+  const wanted: readonly (readonly [Filter["Key"], readonly string[]])[] = [
+    ["name", namePrefix === undefined ? [] : [namePrefix]],
+    ["tag-key", Object.keys(tags)],
+    ["tag-value", Object.values(tags)],
+  ];
+  return wanted
+    .map(([Key, texts]) => ({ Key, Values: texts.filter(isFilterValue).slice(0, MOST_FILTER_VALUES) }))
+    .filter(({ Values }) => Values.length > 0);
 }
+
+/** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html; a "!" in front means: not. */
+const isFilterValue = (text: string): boolean =>
+  /^[a-zA-Z0-9 :_@/+=.-][a-zA-Z0-9 :_@/+=.!-]{0,511}$/.test(text);
+const MOST_FILTER_VALUES = 10;
