@@ -107,7 +107,7 @@ function noteOf(value: unknown): string | undefined {
 /** Each name is also found by, which takes more than the name. */
 const BYTES_OF_A_NAME = 400;
 /** Some ten Secrets. */
-const USUAL_BYTES = 4_096;
+const USUAL_BYTES = 5_120;
 
 function weightBeyondUsual(
   consumes: Workload["consumes"],

@@ -8,6 +8,8 @@ export interface Note {
   /** The mark on the pod template that the note speaks of; undefined where it had none. */
   readonly mark: string | undefined;
   readonly slots: Readonly<Record<string, Slot>>;
+  /** False where somebody removed it, or nothing was ever noted. */
+  readonly isThere: boolean;
 }
 
 export interface Slot {
@@ -28,31 +30,41 @@ const SLOT = /^([0-9a-f]+\.[0-9a-f]+)\.([0-9a-f]+)@([^!?]{0,32})(!?)(\??)$/;
 
 /** Whoever may write the workload may write anything there: what isn't ours is passed over, and noted anew. */
 export function parseNote(text: string | undefined): Note {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(text ?? "{}");
-  } catch {
-    parsed = {};
-  }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) parsed = {};
-  const { [MARK]: mark, ...rest } = parsed as Readonly<Record<string, unknown>>;
+  const written = objectIn(text);
+  const { [MARK]: mark, ...rest } = written ?? {};
   const slots = Object.entries(rest).flatMap(([name, written]) => {
     const [, scope, digest, at, restarted, waiting] =
       SLOT.exec(typeof written === "string" ? written : "") ?? [];
     if (scope === undefined || digest === undefined || at === undefined) return [];
     return [[name, { scope, digest, at, restarted: restarted === "!", waiting: waiting === "?" }] as const];
   });
-  return { mark: typeof mark === "string" ? mark : undefined, slots: Object.fromEntries(slots) };
+  return {
+    mark: typeof mark === "string" ? mark : undefined,
+    slots: Object.fromEntries(slots),
+    isThere: written !== undefined,
+  };
 }
 
-export function formatNote({ mark, slots }: Note): string {
+function objectIn(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const parsed = JSON.parse(text ?? "") as unknown;
+    const isObject = typeof parsed === "object" && parsed !== null && !Array.isArray(parsed);
+    return isObject ? (parsed as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Without slots it has nothing to say of a template. */
+export function formatNote({ mark, slots }: Pick<Note, "mark" | "slots">): string {
   const texts = Object.entries(slots)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, { scope, digest, at, restarted, waiting }]) => [
       name,
       `${scope}.${digest}@${at}${restarted ? "!" : ""}${waiting ? "?" : ""}`,
     ]);
-  return JSON.stringify(Object.fromEntries([...(mark === undefined ? [] : [[MARK, mark]]), ...texts]));
+  const marks = mark === undefined || texts.length === 0 ? [] : [[MARK, mark]];
+  return JSON.stringify(Object.fromEntries([...marks, ...texts]));
 }
 
 /** For a template whose pods are started with that, after the one that carries `former`. */

@@ -78,7 +78,7 @@ export function planRestart(
     restarted: false,
     waiting: lacking.length > 0,
   };
-  const isLost = !slot && (wasNoted || (workload.restartedFor !== undefined && isEmpty(note)));
+  const isLost = !slot && (wasNoted || (workload.restartedFor !== undefined && !note.isThere));
   const isPutBack = isLost || (slot !== undefined && note.mark !== workload.restartedFor);
   const isSame = slot?.scope === now.scope && slot.digest === now.digest;
   const isSeen = slot?.at === now.at;
@@ -110,8 +110,6 @@ export function planRestart(
   if (slot.scope !== now.scope) return isSeen ? noted : look(({ startedAt }) => startedAt < cameAt);
   return slot.waiting ? look(({ startedAt }) => startedAt < cameAt) : decide(true);
 }
-
-const isEmpty = ({ slots }: Note): boolean => Object.keys(slots).length === 0;
 
 const nothing: Decision = { kind: "nothing" };
 
