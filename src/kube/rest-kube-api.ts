@@ -49,7 +49,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       signal,
     );
     const text = await readAll(response, extra.mostBytes);
-    if ((response.statusCode ?? 0) >= 300) throw toError(response, text);
+    if ((response.statusCode ?? 0) >= 300) throw toError(response, text, holdsValues(path));
     if (extra.mostBytes === undefined) return parse(text, parseBounded) as T;
     const parsed = parse(text, parsePage);
     if (!parsed) throw new AnswerTooLargeError("can be parsed at once");
@@ -102,7 +102,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
         },
         signal,
       );
-      if ((response.statusCode ?? 0) >= 300) throw toError(response, await readAll(response));
+      if ((response.statusCode ?? 0) >= 300) throw toError(response, await readAll(response), false);
       onOpen?.();
       try {
         for await (const line of lines(response)) {
@@ -219,7 +219,10 @@ interface Status {
   };
 }
 
-function toError(response: IncomingMessage, text: string): ApiError {
+const holdsValues = (path: string): boolean => /\/secrets\b/.test(path);
+
+/** `quotesValues`: what the apiserver says may quote values of the object. */
+function toError(response: IncomingMessage, text: string, quotesValues: boolean): ApiError {
   let status: Status = {};
   try {
     status = JSON.parse(text) as Status;
@@ -230,8 +233,7 @@ function toError(response: IncomingMessage, text: string): ApiError {
   return statusError({
     code: response.statusCode ?? 0,
     reason: status.reason ?? "",
-    // An invalid object's message quotes its fields, and those may be secret.
-    message: describe(response.statusCode ?? 0, status),
+    message: describe(response.statusCode ?? 0, status, quotesValues),
     details: {
       ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
       ...(status.details?.causes ? { causes: status.details.causes } : {}),
@@ -251,13 +253,21 @@ const conflictsOf = (details: Status["details"]): readonly FieldConflict[] =>
       manager: /^conflict with "([^"]{1,128})"/.exec(message)?.[1] ?? "somebody else",
     }));
 
-function describe(code: number, { reason, message, details }: Status): string {
+const LONGEST_WORDS = 300;
+
+function describe(code: number, { reason, message, details }: Status, quotesValues: boolean): string {
   if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;
+  const words = (text: string | undefined) => (text ? `: ${text.slice(0, LONGEST_WORDS)}` : "");
   // Its own words may quote the object, but its name is what an admin needs.
-  const policy = /ValidatingAdmissionPolicy '([^']+)'/.exec(message ?? "")?.[1];
-  if (policy !== undefined) return `the ValidatingAdmissionPolicy ${policy} denies it`;
-  const fields = (details?.causes ?? []).map(
-    (cause) => `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`,
-  );
+  const [, policy, said] =
+    /ValidatingAdmissionPolicy '([^']+)'(?:.* denied request: (.*))?/s.exec(message ?? "") ?? [];
+  if (policy !== undefined)
+    return `the ValidatingAdmissionPolicy ${policy} denies it${quotesValues ? "" : words(said)}`;
+  const fields = (details?.causes ?? []).map((cause) => {
+    const where = `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`;
+    // An invalid object's message quotes the field, and those of data may be secret.
+    const isHarmless = !quotesValues || /^(metadata|type|immutable)\b/.test(cause.field ?? "");
+    return isHarmless ? `${where}${words(cause.message)}` : where;
+  });
   return `the apiserver refused the object: ${fields.join(", ") || (reason ?? "invalid")}`;
 }

@@ -11,7 +11,7 @@ type Rule = (observed: Observed) => Failure | undefined;
 export function ownershipProblem(observed: Observed): Failure | undefined {
   const rules = merges(observed)
     ? [nameIsHarmless, typeIsHarmless, targetExists, mergersAreFew]
-    : [nameIsHarmless, noBetterClaim, secretIsOurs, nobodyElseControls];
+    : [nameIsHarmless, noBetterClaim, nobodyElseControls, secretIsOurs];
   return rules.map((rule) => rule(observed)).find((failure) => failure !== undefined);
 }
 
@@ -73,11 +73,12 @@ const mergersAreFew: Rule = (observed) => {
 
 /** The apiserver takes one controller only; one that isn't us would write the Secret too. */
 const nobodyElseControls: Rule = (observed) => {
-  const { target, spec } = observed;
+  const { target, spec, metadata } = observed;
   if (target?.controlledBy === undefined || spec.target.creationPolicy !== "Owner") return undefined;
+  const { name, namespace, controlledBy } = target;
   return {
     reason: "TargetConflict",
-    message: `spec.target: Secret ${target.name} is controlled by ${quoted(target.controlledBy)}; have that give it up and remove its ownerReference from the Secret, or use creationPolicy Orphan`,
+    message: `spec.target: Secret ${name} is controlled by ${quoted(controlledBy)}; have that write it no more, and hand it over with: kubectl annotate secret ${name} -n ${namespace} ${annotation.owner}=${metadata.name} && kubectl patch secret ${name} -n ${namespace} --type=json -p='[{"op":"remove","path":"/metadata/ownerReferences"}]'`,
   };
 };
 

@@ -64,6 +64,26 @@ describe("an object that the apiserver refuses", () => {
     expect((await errorOf(applied())).message).toBe("the ValidatingAdmissionPolicy no-secrets denies it");
   });
 
+  it("for what can't hold a value is told in the apiserver's words", async () => {
+    const causes = [
+      { field: "metadata.ownerReferences", reason: "FieldValueInvalid", message: "Only one may control" },
+      { field: "type", reason: "FieldValueInvalid", message: "field is immutable" },
+      { field: "data[a]", reason: "FieldValueInvalid", message: CANARY },
+    ];
+    answers(422, { reason: "Invalid", details: { causes } });
+    expect((await errorOf(applied())).message).toBe(
+      "the apiserver refused the object: metadata.ownerReferences (FieldValueInvalid): Only one may control, type (FieldValueInvalid): field is immutable, data[a] (FieldValueInvalid)",
+    );
+    const message =
+      "ValidatingAdmissionPolicy 'frozen' with binding 'b' denied request: no changes on Fridays";
+    answers(422, { reason: "Invalid", message });
+    const workload = { metadata: { name: "w", namespace: "shop" } };
+    const restarted = api.apply(resources.Deployment, workload, { fieldManager: "m", force: true }, signal);
+    expect((await errorOf(restarted)).message).toBe(
+      "the ValidatingAdmissionPolicy frozen denies it: no changes on Fridays",
+    );
+  });
+
   it("for want of a right is told in the apiserver's words", async () => {
     answers(403, { reason: "Forbidden", message: 'secrets "db" is forbidden' });
     expect((await errorOf(applied())).message).toBe('secrets "db" is forbidden');

@@ -16,7 +16,7 @@ afterEach(() => arena.clear(), 180_000);
 afterAll(() => arena.close(), 60_000);
 
 const refusedOf = async (name: string, reason: string) =>
-  (await arena.inEvil.untilReason(name, reason, 60_000)).message;
+  (await arena.inEvil.untilReason(name, reason, 150_000)).message;
 
 /** What the attacker is told, where that is a matter of a bound. */
 const verdicts: Readonly<Record<string, () => Promise<void>>> = {
@@ -71,6 +71,6 @@ describe("while a tenant attacks, the victim is served", () => {
       expect(await arena.leader()).toBe(leader);
       expect(arena.memoryPeak() ?? 0).toBeLessThan(MEMORY_LIMIT);
     },
-    240_000,
+    360_000,
   );
 });
