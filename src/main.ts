@@ -82,6 +82,7 @@ async function start(options: Options): Promise<void> {
         "default",
       identity,
       loadAws: () => import("./providers/aws/secrets-manager.ts"),
+      proxyEnv: process.env,
       memoryBytes: process.constrainedMemory(),
       metricsTls: readTls(options["metrics-tls-dir"]),
     });

@@ -48,6 +48,8 @@ import { newMetrics } from "./telemetry/metrics.ts";
 import { newCallObserver } from "./telemetry/provider-calls.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
 
+type ProxyEnv = Readonly<Record<string, string | undefined>>;
+
 /** The composition root: builds every object and connects them. No decisions here. */
 export interface Parts {
   readonly options: Options;
@@ -67,10 +69,13 @@ export interface Parts {
       target: AwsTarget & {
         readonly maxConcurrent: number;
         readonly lookup: LookupFunction;
+        readonly proxyEnv?: ProxyEnv | undefined;
         readonly admitAnswer: () => Admit;
       },
     ): SecretReader;
   }>;
+  /** The environment's proxies; absent: none. */
+  readonly proxyEnv?: ProxyEnv | undefined;
   /** Bytes that the container may have; undefined or absurdly large where nothing bounds it. */
   readonly memoryBytes?: number | undefined;
   readonly metricsTls?: Tls | undefined;
@@ -179,6 +184,7 @@ export function wire(parts: Parts): Operator {
       ...target,
       maxConcurrent: MOST_CONNECTIONS,
       lookup,
+      proxyEnv: parts.proxyEnv,
       admitAnswer: () => intake.answer(share),
     });
     const caller = new Caller({

@@ -175,7 +175,13 @@ const IMMUTABLE = /\b(type \(FieldValue(Invalid|Forbidden)\)|(data|immutable) \(
 function failureOf(step: Step, error: ApiError): Failure {
   const where = `spec.target: Secret ${step.name}`;
   const isUpdate = step.kind === "applySecret" && step.uid !== undefined;
-  if (error.status === 422 && isUpdate && IMMUTABLE.test(error.message)) return immutableProblem(step.name);
+  if (error.status === 422 && isUpdate && IMMUTABLE.test(error.message)) {
+    const others = error.message
+      .replace(/^[^:]*: /, "")
+      .split(/, (?=\S+ \([A-Z])/)
+      .filter((cause) => !IMMUTABLE.test(cause));
+    return immutableProblem(step.name, others);
+  }
   if (error.status === 403) {
     return {
       reason: "WriteFailed",

@@ -38,16 +38,21 @@ const PEACE_MS = 5 * 60_000;
 export class RewriteDamper {
   readonly #clock: Clock;
   /** By uid of the workload, then by name of the Secret. */
-  readonly #written = new Map<string, Map<string, { at: string; count: number; until: number }>>();
+  readonly #written = new Map<string, Map<string, Written>>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** `at`: of the change of the content that would be written. Milliseconds that the write must wait. */
-  waitMs(uid: string, secretName: string, at: string): number {
+  /** `at`: of the change of the content that would be written. undefined: it may be written now. */
+  pause(
+    uid: string,
+    secretName: string,
+    at: string,
+  ): { readonly waitMs: number; readonly writtenAt: number } | undefined {
     const last = this.#written.get(uid)?.get(secretName);
-    return last?.at === at ? Math.max(0, last.until - this.#clock.monotonic()) : 0;
+    const waitMs = last?.at === at ? last.until - this.#clock.monotonic() : 0;
+    return last && waitMs > 0 ? { waitMs, writtenAt: last.writtenAt } : undefined;
   }
 
   /** Whether something was written of that Secret. */
@@ -57,14 +62,14 @@ export class RewriteDamper {
 
   wrote(uid: string, secretName: string, at: string, restart: boolean): void {
     const now = this.#clock.monotonic();
-    const secrets = this.#written.get(uid) ?? new Map<string, { at: string; count: number; until: number }>();
+    const secrets = this.#written.get(uid) ?? new Map<string, Written>();
     const last = secrets.get(secretName);
     const count = last?.at === at && now - last.until < PEACE_MS ? last.count + 1 : 1;
     const [atOnce, firstMs, longestMs] = restart
       ? [RESTARTS_AT_ONCE, 5_000, 10 * 60_000]
       : [AT_ONCE, 1_000, LONGEST_MS];
     const waitMs = count < atOnce ? 0 : Math.min(firstMs * 2 ** (count - atOnce), longestMs);
-    secrets.set(secretName, { at, count, until: now + waitMs });
+    secrets.set(secretName, { at, count, until: now + waitMs, writtenAt: this.#clock.now() });
     this.#written.set(uid, secrets);
   }
 
@@ -73,6 +78,16 @@ export class RewriteDamper {
     if (secretName === undefined) this.#written.delete(uid);
     else this.#written.get(uid)?.delete(secretName);
   }
+}
+
+interface Written {
+  /** Of the change of the content. */
+  readonly at: string;
+  readonly count: number;
+  /** Monotonic. */
+  readonly until: number;
+  /** Milliseconds since 1970. */
+  readonly writtenAt: number;
 }
 
 /** The restart itself, and one for whoever took it back once. */

@@ -74,7 +74,7 @@ export type Next =
   /** Monotonic, so that the time of the writes that follow doesn't move it. */
   | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
   | { readonly kind: "never"; readonly result: ReconcileResult }
-  | { readonly kind: "backoff"; readonly atLeastMs: number };
+  | { readonly kind: "backoff"; readonly atLeastMs: number; readonly atMostMs?: number };
 
 export function newReconciler(options: ReconcilerOptions) {
   const {
@@ -204,7 +204,11 @@ export function newReconciler(options: ReconcilerOptions) {
     if (isFailure(reason)) {
       const result = isStalled(reason) ? "stalled" : "retry";
       freshness.failed(key, STALLED_MS, waitingReasons.has(reason) ? clients : undefined);
-      if (result === "retry") return { kind: "backoff", atLeastMs: retryAfterMs };
+      if (result === "retry") {
+        // What fails is looked at as often as what doesn't, within reason.
+        const atMostMs = Math.max(OFTEN_MS, refreshMs(observed) ?? STALLED_MS);
+        return { kind: "backoff", atLeastMs: retryAfterMs, atMostMs };
+      }
       // Only a change of the sources may come before: whatever else mends it wakes the object.
       const waitMs = lookSoon ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
       return { kind: "at", at: now + waitMs, result };
@@ -241,6 +245,9 @@ export function newReconciler(options: ReconcilerOptions) {
     if (restartWaiting) log.warn({ secretsync: key, detail: restartWaiting }, "restart waits");
   }
 }
+
+/** No failing object needs to be tried again more often. */
+const OFTEN_MS = 30_000;
 
 const partOf = (observed: Observed): Part => ({
   secretName: targetName(observed),

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { FIELD_MANAGER } from "../api/group.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
-import type { KubeApi, KubeObject } from "../kube/kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { Change } from "../plan/digest.ts";
 import type { Observed } from "../plan/observed.ts";
@@ -35,6 +35,8 @@ export function newStatusWriter(
     try {
       written = await api.apply(resources.secretSync, applied, { ...options, subresource: "status" }, signal);
     } catch (error) {
+      // It was deleted meanwhile, which the watch is about to tell.
+      if (error instanceof ApiError && error.status === 404) return;
       health.failed("status", error, "status not written", { secretsync: object.key });
       throw error;
     }

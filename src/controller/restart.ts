@@ -34,6 +34,8 @@ export interface Restarts {
 
 const TRIES = 5;
 const WATCH_LAG_MS = 50;
+/** Times in managedFields are of whole seconds. */
+const SECOND = 1_000;
 /** Of a page of pods. */
 const PODS = 50;
 const MOST_BYTES_OF_PODS = 4 * 1024 * 1024;
@@ -43,7 +45,7 @@ type Outcome =
   | { readonly kind: "unchanged" | "noted" | "restarted" }
   | { readonly kind: "held"; readonly keys: readonly string[] }
   /** Somebody takes back what is written; it is written again in so many milliseconds. */
-  | { readonly kind: "damped"; readonly waitMs: number; readonly by: string | undefined };
+  | { readonly kind: "damped"; readonly waitMs: number; readonly by?: string | undefined };
 
 export function newRestarter(options: {
   readonly api: KubeApi;
@@ -159,8 +161,15 @@ export function newRestarter(options: {
       if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
       const { write } = decision;
       if (write.restart && !mayRestart) return unchanged;
-      const waitMs = damper.waitMs(workload.uid, part.secretName, record.change?.at ?? "");
-      if (waitMs > 0) return { kind: "damped", waitMs, by: workload.changedBy };
+      const pause = damper.pause(workload.uid, part.secretName, record.change?.at ?? "");
+      if (pause) {
+        const { manager, at } = workload.changedBy ?? { manager: undefined, at: 0 };
+        return {
+          kind: "damped",
+          waitMs: pause.waitMs,
+          by: at >= pause.writtenAt - SECOND ? manager : undefined,
+        };
+      }
       try {
         const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };
         const written = await api.apply<WorkloadObject>(type, toObject(write), options, signal);

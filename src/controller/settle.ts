@@ -37,7 +37,7 @@ export function newSettler(options: {
         metrics.reconciles.inc({ result: next.result });
         return;
       case "backoff":
-        queue.retry(key, "failing", next.atLeastMs);
+        queue.retry(key, "failing", next.atLeastMs, next.atMostMs);
         metrics.reconciles.inc({ result: "retry" });
     }
   };

@@ -26,8 +26,8 @@ export interface Workload {
   readonly selector: string | undefined;
   /** Why pods of an earlier template stay, as long as some do. */
   readonly waitsFor: "OnDelete" | "Partition" | "Paused" | undefined;
-  /** The field manager that changed it last, beside the operator. */
-  readonly changedBy: string | undefined;
+  /** The field manager that set anything in it last, beside the operator. Who only removes leaves no trace. */
+  readonly changedBy: { readonly manager: string; readonly at: number } | undefined;
   /** It consumes more Secrets than are kept of it. */
   readonly isCut: boolean;
   /** The operator's own annotations, as they are; undefined for what it can't have written. */
@@ -297,17 +297,17 @@ function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] 
 }
 
 /** Who changed anything but the status last. */
-function lastManager(managedFields: unknown): string | undefined {
-  let latest: { readonly time: string; readonly manager: string } | undefined;
+function lastManager(managedFields: unknown): Workload["changedBy"] {
+  let latest: { readonly manager: string; readonly at: number } | undefined;
   for (const entry of listOf(managedFields).slice(0, MOST_MANAGERS)) {
     const { manager, time, subresource } = recordOf(entry);
     const name = textOf(manager, 128);
-    const at = textOf(time, 32);
-    if (name === undefined || at === undefined || subresource !== undefined) continue;
-    if (name === RESTART_FIELD_MANAGER || (latest && at < latest.time)) continue;
-    latest = { time: at, manager: name };
+    const at = Date.parse(textOf(time, 32) ?? "");
+    if (name === undefined || Number.isNaN(at) || subresource !== undefined) continue;
+    if (name === RESTART_FIELD_MANAGER || (latest && at < latest.at)) continue;
+    latest = { manager: name, at };
   }
-  return latest?.manager;
+  return latest;
 }
 
 const MOST_MANAGERS = 64;

@@ -102,13 +102,11 @@ export class WorkQueue<Lane extends string> {
   }
 
   /** The key failed: due again after a wait that doubles with each failure. Returns the wait in milliseconds. */
-  retry(key: string, lane: Lane, atLeastMs = 0): number {
+  retry(key: string, lane: Lane, atLeastMs = 0, atMostMs = Infinity): number {
     const entry = this.#entry(key);
     entry.failures++;
-    const delay = Math.max(
-      atLeastMs,
-      backoffDelay(this.#options.backoff, entry.failures, this.#options.random),
-    );
+    const backoff = backoffDelay(this.#options.backoff, entry.failures, this.#options.random);
+    const delay = Math.max(atLeastMs, Math.min(backoff, atMostMs));
     this.addAfter(key, delay, lane);
     return delay;
   }

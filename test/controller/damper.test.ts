@@ -1,5 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
-import { Damper } from "../../src/controller/damper.ts";
+import { Damper, RewriteDamper } from "../../src/controller/damper.ts";
+import { DriftTimes } from "../../src/controller/drift.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 
 describe("repairs", () => {
@@ -24,5 +25,69 @@ describe("repairs", () => {
     for (let repair = 0; repair < 8; repair++) damper.waitMs("k");
     damper.forget("k");
     expect(damper.waitMs("k")).toBe(0);
+  });
+});
+
+describe("writes into a workload that somebody takes back", () => {
+  const waits = async (restart: boolean, times: number) => {
+    const clock = new FakeClock();
+    const damper = new RewriteDamper(clock);
+    const all: number[] = [];
+    for (let write = 0; write < times; write++) {
+      const { waitMs = 0 } = damper.pause("w", "db", "t1") ?? {};
+      all.push(waitMs);
+      await clock.advance(waitMs);
+      damper.wrote("w", "db", "t1", restart);
+    }
+    return { clock, damper, all };
+  };
+
+  it("come at once at first, those that start pods once more only, and then later and later", async () => {
+    expect((await waits(false, 8)).all).toEqual([0, 0, 0, 0, 0, 1_000, 2_000, 4_000]);
+    expect((await waits(true, 11)).all).toEqual([
+      0, 0, 5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 320_000, 600_000, 600_000,
+    ]);
+  });
+
+  it("come at once for another change, another Secret, another workload, and after some peace", async () => {
+    const { clock, damper } = await waits(true, 4);
+    expect(damper.pause("w", "db", "t1")?.writtenAt).toBe(clock.now());
+    expect(damper.pause("w", "db", "t2")).toBeUndefined();
+    expect(damper.pause("w", "tls", "t1")).toBeUndefined();
+    expect(damper.pause("v", "db", "t1")).toBeUndefined();
+    await clock.advance(20_000 + 5 * 60_000);
+    damper.wrote("w", "db", "t1", true);
+    expect(damper.pause("w", "db", "t1")).toBeUndefined();
+  });
+
+  it("are known until the Secret or the workload is forgotten", async () => {
+    const { damper } = await waits(true, 1);
+    damper.wrote("w", "tls", "t1", false);
+    damper.forget("w", "db");
+    expect([damper.knows("w", "db"), damper.knows("w", "tls")]).toEqual([false, true]);
+    damper.forget("w");
+    expect(damper.knows("w", "tls")).toBe(false);
+  });
+});
+
+describe("the time since when a Secret isn't as it was left", () => {
+  it("is the first that was seen, until the operator writes it again", async () => {
+    const clock = new FakeClock();
+    const drift = new DriftTimes(clock);
+    expect(drift.since("shop/db")).toBeUndefined();
+    drift.note("shop/db");
+    const first = new Date(clock.now()).toISOString();
+    await clock.advance(5_000);
+    drift.note("shop/db");
+    expect(drift.since("shop/db")).toBe(first);
+    drift.forget("shop/db");
+    expect(drift.since("shop/db")).toBeUndefined();
+  });
+
+  it("is kept of ten thousand", () => {
+    const drift = new DriftTimes(new FakeClock());
+    for (let index = 0; index <= 10_000; index++) drift.note(`shop/${index}`);
+    expect(drift.since("shop/0")).toBeUndefined();
+    expect(drift.since("shop/1")).toBeDefined();
   });
 });

@@ -125,6 +125,35 @@ describe("faults of AWS", () => {
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "ProviderRefused" } });
   });
 
+  it("finds by tags that AWS takes no filter for ask for what fits, and leave the rest to the finder", async () => {
+    const name = unique("tagged");
+    const tags = {
+      "!not": "!this",
+      größe: "ä,b;c",
+      ...Object.fromEntries(Array.from({ length: 12 }, (_, index) => [`t${index}`, `v${index}`])),
+    };
+    standIn.put(name, "x", tags);
+    const page = await under(
+      () => undefined,
+      (reader) => reader.list({ tags }, undefined, never),
+    );
+    expect(page).toMatchObject({
+      kind: "page",
+      secrets: expect.arrayContaining([expect.objectContaining({ name, tags })]),
+    });
+  });
+
+  it.each([
+    ["InvalidParameterException", "ProviderRefused", "refuses to list secrets by that path and these tags"],
+    ["AccessDeniedException", "AccessDenied", "allow secretsmanager:ListSecrets"],
+  ])("a listing that is refused by %s is told as a listing", async (type, reason, words) => {
+    const result = await under(
+      () => error(400, type),
+      (reader) => reader.list({}, undefined, never),
+    );
+    expect(result).toMatchObject({ failure: { reason, message: expect.stringContaining(words) } });
+  });
+
   it.each([
     ["a value", { VersionId: "v1" }],
     ["a version", { SecretString: "x" }],
@@ -315,5 +344,48 @@ describe("an identity from the node's agent", () => {
     expect(result.kind).toBe("found");
     expect(asked).toEqual(["pod-token"]);
     expect(standIn.identities.get("AKIAPOD session")).toBe(1);
+  });
+});
+
+describe("a proxy", () => {
+  const through = (endpoint: string, proxyEnv: Record<string, string>) =>
+    openSecretsManager({
+      region: TEST_REGION,
+      endpoint,
+      credentials: TEST_CREDENTIALS,
+      maxConcurrent: 1,
+      admitAnswer,
+      proxyEnv,
+    });
+
+  it("of the environment leads to AWS, unless the host is one of NO_PROXY", async () => {
+    const key = unique("proxied");
+    standIn.put(key, "value");
+    const reader = through("http://aws.invalid", { HTTP_PROXY: standInEndpoint });
+    expect(await reader.read({ key }, never)).toMatchObject({ kind: "found" });
+    reader.close();
+    const direct = through("http://aws.invalid", { HTTP_PROXY: standInEndpoint, NO_PROXY: "aws.invalid" });
+    expect(await direct.read({ key }, never)).toMatchObject({ failure: { reason: "ProviderUnreachable" } });
+    direct.close();
+  });
+
+  it("that refuses is told with its answer, and never with its address, which may hold a password", async () => {
+    const proxy = createServer();
+    proxy.on("connect", (_request, socket) =>
+      socket.end("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"),
+    );
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const reader = through("https://aws.invalid", { HTTPS_PROXY: `http://user:canary@127.0.0.1:${port}` });
+    const result = await reader.read({ key: "k" }, never);
+    reader.close();
+    proxy.close();
+    expect(result).toMatchObject({
+      failure: {
+        reason: "ProviderUnreachable",
+        message: expect.stringContaining("answers HTTP/1.1 407 Proxy Authentication Required"),
+      },
+    });
+    expect(JSON.stringify(result)).not.toContain("canary");
   });
 });

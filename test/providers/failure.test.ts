@@ -46,6 +46,18 @@ describe("an answer of AWS", () => {
     expect(failureOf(error("Unknown", status))).toMatchObject({ reason });
   });
 
+  it.each([
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    "CERT_HAS_EXPIRED",
+    "ERR_TLS_CERT_ALTNAME_INVALID",
+  ])("that never came, as %s tells, is told as a matter of certificates", (code) => {
+    expect(failureOf({ name: "Error", code, message: "unable" })).toMatchObject({
+      reason: "ProviderUnreachable",
+      message: expect.stringContaining(`isn't trusted (${code})`),
+    });
+  });
+
   it("that the SDK couldn't parse counts by the status of the raw response", () => {
     expect(failureOf({ name: "SyntaxError", $response: { statusCode: 502 } })).toMatchObject({
       message: "AWS answers with server errors",

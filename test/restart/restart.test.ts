@@ -541,7 +541,7 @@ describe("a workload", () => {
       optional: [],
       selector: "app=orders,tier in (a,b),!old",
       waitsFor: "OnDelete",
-      changedBy: "kubectl-edit",
+      changedBy: { manager: "kubectl-edit", at: Date.parse("2026-05-02T00:00:00Z") },
       consumed: "{}",
       restartedFor: "abc",
       isOutline: false,

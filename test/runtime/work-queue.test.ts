@@ -150,6 +150,11 @@ describe("the queue", () => {
     expect(queue.retry("k", "bulk")).toBe(1000);
   });
 
+  it("waits no longer than is asked for, but for the provider", () => {
+    expect([1, 2, 3].map(() => queue.retry("k", "bulk", 0, 3_000))).toEqual([1000, 2000, 3000]);
+    expect(queue.retry("k", "bulk", 5_000, 3_000)).toBe(5_000);
+  });
+
   it("waits at least as long as a provider asks for", () => {
     expect(queue.retry("k", "bulk", 30_000)).toBe(30_000);
   });

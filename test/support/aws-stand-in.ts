@@ -328,6 +328,9 @@ export class AwsStandIn {
     const most = Number(input["MaxResults"] ?? 100);
     const from = Number(input["NextToken"] ?? 0);
     const filters = filtersOf(input);
+    for (const { Values } of filters)
+      if (Values.length === 0 || Values.length > 10 || !Values.every((value) => FILTER_VALUE.test(value)))
+        throw new AwsError("InvalidParameterException", "the filter is invalid");
     const matches = [...this.#secrets.values()].filter(
       (secret) => !secret.deletedAt && filters.every((filter) => passes(secret, filter)),
     );
@@ -368,10 +371,17 @@ const filtersOf = (input: Record<string, unknown>) => (input["Filters"] ?? []) a
 const prefixesOf = (input: Record<string, unknown>) =>
   filtersOf(input).flatMap(({ Key, Values }) => (Key === "name" ? Values : []));
 
-/** Prefixes, as the real one: looser than what callers want. */
+/** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html */
+const FILTER_VALUE = /^!?[a-zA-Z0-9 :_@/+=.!-]{0,511}$/;
+
+/** Prefixes, as the real one: looser than what callers want. A "!" in front means: not. */
 function passes(secret: Secret, { Key, Values }: Filter): boolean {
   const starts = (texts: readonly string[]) =>
-    texts.some((text) => Values.some((value) => text.startsWith(value)));
+    Values.some((value) =>
+      value.startsWith("!")
+        ? !texts.some((text) => text.startsWith(value.slice(1)))
+        : texts.some((text) => text.startsWith(value)),
+    );
   if (Key === "name") return starts([secret.name]);
   if (Key === "tag-key") return starts(Object.keys(secret.tags));
   return Key === "tag-value" ? starts(Object.values(secret.tags)) : true;

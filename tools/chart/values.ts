@@ -203,6 +203,19 @@ export const chartValues = z.strictObject({
     .default([])
     .meta({ description: "More flags; docs/reference/flags.md lists them." }),
   extraEnv: listOf(variable, "More environment variables, for example AWS_REGION."),
+  proxy: group("The HTTP proxy that leads to AWS. The apiserver is asked without it.", {
+    httpsProxy: text("Of https:// addresses, for example http://proxy.example.com:3128."),
+    httpProxy: text("Of http:// addresses."),
+    noProxy: text("Hosts that are asked without it, with commas between: .internal,10.0.0.5."),
+  }),
+  caBundle: group(
+    "Certificates of authorities that are trusted beside the usual ones, as of a proxy that looks in.",
+    {
+      configMapName: text("ConfigMap of the release's namespace that holds them; or secretName."),
+      secretName: text("Secret that holds them."),
+      key: text("Key in it, with PEM text.", "ca.crt"),
+    },
+  ),
   extraVolumes: listOf(named, "More volumes of the pod."),
   extraVolumeMounts: listOf(mount, "More mounts of the container."),
   extraObjects: rawList(
@@ -308,10 +321,14 @@ export const chartValues = z.strictObject({
     "NetworkPolicy: nothing comes in but scrapes and probes; DNS and these ports go out.",
     {
       enabled: flag("Create it.", true),
-      egressPorts: z
+      egressPorts: z.array(z.int().min(1).max(65535)).default([443, 6443]).meta({
+        description:
+          "TCP ports of the apiserver and of AWS. Add that of a proxy, and 4318 for traces to an OpenTelemetry collector.",
+      }),
+      dnsPorts: z
         .array(z.int().min(1).max(65535))
-        .default([443, 6443])
-        .meta({ description: "TCP ports of the apiserver and of AWS." }),
+        .default([53])
+        .meta({ description: "Ports of the cluster's DNS pods, UDP and TCP. OpenShift: [53, 5353]." }),
       egressTo: rawList("Peers that these ports lead to, such as an ipBlock for each. Empty: anywhere."),
       ingressFrom: rawList(
         "Peers that may scrape metrics, such as the namespace of Prometheus. Empty: every pod.",

@@ -10,6 +10,8 @@ export type AwsFailure =
 interface AwsError {
   readonly name?: string;
   readonly message?: string;
+  /** Of Node, for connections. */
+  readonly code?: string;
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
 }
@@ -123,7 +125,7 @@ const unreachable = (message: string): ProviderFailure => ({
 });
 
 export function classify(error: unknown): AwsFailure {
-  const { name = "", message = "", $metadata, $response } = error as AwsError;
+  const { name = "", message = "", code = "", $metadata, $response } = error as AwsError;
   const status = $metadata?.httpStatusCode ?? $response?.statusCode ?? 0;
   if (name === "ResourceNotFoundException") return { kind: "missing" };
   // A secret in its recovery window is gone for every reader.
@@ -139,6 +141,8 @@ export function classify(error: unknown): AwsFailure {
     return { kind: "failed", failure: retryAfterMs === undefined ? failure : { ...failure, retryAfterMs } };
   };
   if (known) return failed(known);
+  const connection = connectionProblem(`${code} ${message}`);
+  if (connection !== undefined) return failed(unreachable(connection));
   if (status === 429) return failed(failures["ThrottlingException"] as ProviderFailure);
   if (status >= 500) return failed(unreachable("AWS answers with server errors"));
   if (status >= 400) return failed(failures["InvalidRequestException"] as ProviderFailure);
@@ -147,6 +151,18 @@ export function classify(error: unknown): AwsFailure {
       unreachable("AWS answers with something that is not its protocol; check endpoint and proxies"),
     );
   return failed(unreachable("AWS does not answer; check the network, the region and the endpoint"));
+}
+
+/** What came before any answer of AWS. Addresses of proxies may hold passwords, so they aren't quoted. */
+function connectionProblem(text: string): string | undefined {
+  if (text.includes("ERR_PROXY_TUNNEL")) {
+    const [answer = "an error"] = /HTTP\/\d\.\d \d{3}[ \w]{0,40}/.exec(text) ?? [];
+    return `the proxy doesn't connect to AWS and answers ${answer}; check HTTPS_PROXY, NO_PROXY and what the proxy allows`;
+  }
+  const [code] = /\b(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)[A-Z_]+/.exec(text) ?? [];
+  if (code !== undefined)
+    return `the certificate that AWS or a proxy shows isn't trusted (${code}); give the operator its authority by the chart's caBundle, or NODE_EXTRA_CA_CERTS`;
+  return undefined;
 }
 
 /** Seconds, as AWS sends them; https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */

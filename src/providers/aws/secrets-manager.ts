@@ -37,9 +37,14 @@ export interface AwsConnection {
   /** Connections; each call at once needs its own. */
   readonly maxConcurrent: number;
   readonly lookup?: LookupFunction | undefined;
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the environment has them. */
+  readonly proxyEnv?: ProxyEnv | undefined;
   /** For the pieces of one answer. */
   readonly admitAnswer: () => Admit;
 }
+
+/** https://nodejs.org/api/http.html#built-in-proxy-support */
+export type ProxyEnv = Readonly<Record<string, string | undefined>>;
 
 const CURRENT = "AWSCURRENT";
 /** Quotas of BatchGetSecretValue and ListSecrets. */
@@ -47,8 +52,13 @@ const BATCH = 20;
 const PAGE = 100;
 
 export function openSecretsManager(connection: AwsConnection): SecretReader {
-  const { region, credentials, endpoint, maxConcurrent, lookup, admitAnswer } = connection;
-  const agent = { maxSockets: maxConcurrent, ...(lookup ? { lookup } : {}) };
+  const { region, credentials, endpoint, maxConcurrent, lookup, proxyEnv, admitAnswer } = connection;
+  const agent = {
+    keepAlive: true,
+    maxSockets: maxConcurrent,
+    ...(lookup ? { lookup } : {}),
+    ...(proxyEnv ? { proxyEnv } : {}),
+  };
   const config: SecretsManagerClientConfig = {
     region,
     // Retries are the fetch layer's: it knows who else is calling.
