@@ -26,7 +26,7 @@ export interface Slot {
 
 /** No Secret has such a name. */
 const MARK = "/mark";
-const SLOT = /^([0-9a-f]+\.[0-9a-f]+)\.([0-9a-f]+)@([^!?]{0,32})(!?)(\??)$/;
+const SLOT = /^([0-9a-f]+\.[0-9a-f]+)\.([0-9a-f]+)#([^!?]{0,32})(!?)(\??)$/;
 
 /** Whoever may write the workload may write anything there: what isn't ours is passed over, and noted anew. */
 export function parseNote(text: string | undefined): Note {
@@ -61,7 +61,7 @@ export function formatNote({ mark, slots }: Pick<Note, "mark" | "slots">): strin
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, { scope, digest, at, restarted, waiting }]) => [
       name,
-      `${scope}.${digest}@${at}${restarted ? "!" : ""}${waiting ? "?" : ""}`,
+      `${scope}.${digest}#${at}${restarted ? "!" : ""}${waiting ? "?" : ""}`,
     ]);
   const marks = mark === undefined || texts.length === 0 ? [] : [[MARK, mark]];
   return JSON.stringify(Object.fromEntries([...marks, ...texts]));

@@ -159,6 +159,24 @@ async function mainJob(kind: "ClusterSecretProvider" | "SecretProvider", namespa
   for (const workload of ["Deployment", "StatefulSet", "DaemonSet"] as const)
     await until(`the ${workload} restarts`, () => restarts(workload));
 
+  // Who puts a template back has the operator look at the pods.
+  const note = async () =>
+    (await api.get<KubeObject>(resources.Deployment, name, namespace, signal))?.metadata.annotations?.[
+      "secretsync.dev/consumed"
+    ];
+  const noted = await note();
+  const annotation = "/spec/template/metadata/annotations/secretsync.dev~1restarted-for";
+  await run(
+    "patch",
+    "deployment",
+    name,
+    "-n",
+    namespace,
+    "--type=json",
+    `-p=[{"op":"remove","path":"${annotation}"}]`,
+  );
+  await until("it is noted anew", async () => (await note()) !== noted);
+
   const before = await getSecret(name);
   await api.delete(resources.secret, name, namespace, { uid: before?.metadata.uid ?? "" }, signal);
   await until("the Secret is back", async () => {
@@ -550,7 +568,9 @@ withImage("rights", () => {
         (error: Error) => error.message.includes("this Secret is kept by SecretSync"),
       ),
     );
-    await expect(sync(name, spec(name, { refreshInterval: "5s" }))).rejects.toThrow(/\.refresh denies it$/);
+    await expect(sync(name, spec(name, { refreshInterval: "5s" }))).rejects.toThrow(
+      /\.refresh denies it: spec\.refreshInterval: must be 0s/,
+    );
     await sync(name, spec(name, { refreshInterval: "30s" }));
     // Kubernetes' own controllers are no "everybody": the owner's deletion takes the Secret along.
     await run("delete", "secretsyncs.secretsync.dev", name, "-n", shop);

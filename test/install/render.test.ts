@@ -1,8 +1,10 @@
-import { beforeAll, describe, expect, it } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { execFile } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { promisify } from "node:util";
-import { parseAllDocuments } from "yaml";
+import { parseAllDocuments, stringify } from "yaml";
 import { ensureTools, toolPath } from "../cluster/tools.ts";
 import { chart, newRelease, type Helm } from "../support/chart.ts";
 import { runWith } from "../support/kubectl.ts";
@@ -28,8 +30,8 @@ async function render(helm: Helm, ...args: string[]): Promise<readonly Rendered[
 }
 
 /** spec.template.spec.containers.0.image, as a path; a dot in a name is written as %. */
-const at = (object: unknown, path: string): unknown =>
-  path
+const at = (object: unknown, where: string): unknown =>
+  where
     .split(".")
     .reduce<unknown>(
       (node, name) => (node as Record<string, unknown> | undefined)?.[name.replaceAll("%", ".")],
@@ -60,6 +62,24 @@ const cases: readonly (readonly [values: Value, kind: string, path: string, expe
     [{ commonLabels: { team: "a" } }, "Service", "metadata.labels.team", "a"],
     [{ commonLabels: { team: "a" } }, "Deployment", "spec.template.metadata.labels.team", "a"],
     [{ commonLabels: { team: "a" } }, "Deployment", "spec.selector.matchLabels.team", undefined],
+    [
+      { commonLabels: { "app.kubernetes.io/part-of": "platform" } },
+      "Deployment",
+      "metadata.labels.app%kubernetes%io/part-of",
+      "platform",
+    ],
+    [
+      { commonLabels: { team: "a" }, podLabels: { team: "b" } },
+      "Deployment",
+      "spec.template.metadata.labels.team",
+      "b",
+    ],
+    [
+      { commonLabels: { team: "a" }, serviceMonitor: { enabled: true, labels: { team: "b" } } },
+      "ServiceMonitor",
+      "metadata.labels.team",
+      "b",
+    ],
     [{ crds: { enabled: false } }, "CustomResourceDefinition", "metadata.name", undefined],
     [{}, "CustomResourceDefinition", "metadata.annotations.helm%sh/resource-policy", "keep"],
     [
@@ -373,6 +393,40 @@ describe.each(helms)("rendered by %s, a value", (helm) => {
     await expect(
       newRelease(helm, "rel", "sys").call("template", "rel", chart, "--set", value),
     ).rejects.toThrow(name);
+  });
+});
+
+describe.each(helms)("as an optional part of another chart, by %s", (helm) => {
+  const folder = mkdtempSync(path.join(tmpdir(), "umbrella-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const parent = {
+    apiVersion: "v2",
+    name: "umbrella",
+    version: "1.0.0",
+    dependencies: [
+      {
+        name: "secretsync",
+        version: ">=0.0.0-0",
+        repository: `file://${path.resolve(chart)}`,
+        condition: "secretsync.enabled",
+        tags: ["secrets"],
+      },
+    ],
+  };
+  beforeAll(async () => {
+    writeFileSync(path.join(folder, "Chart.yaml"), stringify(parent));
+    await promisify(execFile)(toolPath(helm), ["dependency", "update", folder]);
+  }, 60_000);
+
+  it.each([
+    ["secretsync.enabled=true", true],
+    ["secretsync.enabled=false", false],
+    ["tags.secrets=false", false],
+    ["tags.secrets=true,global.registry=x,secretsync.replicaCount=1", true],
+  ])("%s: is there: %s", async (value, isThere) => {
+    const command = ["template", "rel", folder, "--set", value];
+    const { stdout } = await promisify(execFile)(toolPath(helm), command, { maxBuffer: 1 << 26 });
+    expect(stdout.includes("kind: Deployment")).toBe(isThere);
   });
 });
 

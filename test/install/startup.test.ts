@@ -125,6 +125,7 @@ describe("the operator isn't ready, says why, and gets ready by itself,", () => 
     ["apps", "deployments", ["list", "watch", "patch"]],
     ["apps", "statefulsets", ["list", "watch", "patch"]],
     ["apps", "daemonsets", ["list", "watch", "patch"]],
+    ["", "pods", ["list"]],
     ["coordination.k8s.io", "leases", ["get", "create", "patch"]],
   ];
   const roleWithout = (namespace: string, verb?: string, resource?: string) => ({
@@ -170,13 +171,20 @@ describe("the operator isn't ready, says why, and gets ready by itself,", () => 
         "--role=operator",
         `--serviceaccount=${namespace}:operator`,
       );
-      // Something to write a status of.
-      await apply({
-        apiVersion: "secretsync.dev/v1alpha1",
-        kind: "SecretSync",
-        metadata: { name: "sync", namespace },
-        spec: { providerRef: { name: "none" }, data: [{ secretKey: "a", remoteRef: { key: "k" } }] },
-      });
+      /** Something to write a status of; each time, since an operator of other tests may write it first. */
+      let hours = 0;
+      const edit = () =>
+        apply({
+          apiVersion: "secretsync.dev/v1alpha1",
+          kind: "SecretSync",
+          metadata: { name: "sync", namespace },
+          spec: {
+            providerRef: { name: "none" },
+            refreshInterval: `${++hours}h`,
+            data: [{ secretKey: "a", remoteRef: { key: "k" } }],
+          },
+        });
+      await edit();
       const operator = await startOperator({
         kubeconfig: await accountKubeconfig(namespace, "operator"),
         logFile: logFile(unique("rights")),
@@ -190,13 +198,23 @@ describe("the operator isn't ready, says why, and gets ready by itself,", () => 
       const said = new RegExp(`cannot ${verb} resource "${resource}"`);
       const told = () =>
         operator.logs().filter(({ level, detail }) => level === "warn" && said.test(String(detail)));
-      await until("it says so", () => told().length > 0, { timeoutMs: 60_000 });
+      const untilSaid = async () => {
+        if (told().length > 0) return true;
+        await edit();
+        return false;
+      };
+      await until("it says so", untilSaid, { timeoutMs: 60_000, everyMs: 2_000 });
       const readyz = async () => (await fetch(`${operator.probesUrl}/readyz`)).text();
       await until("readiness says so", async () => said.test(await readyz()));
       expect(await readiness(operator)).toBe(503);
       // Once, however often it is tried again.
       const tries = () => operator.logs().filter(({ detail }) => said.test(String(detail))).length;
-      await until("it was tried again", () => tries() > 1, { timeoutMs: 20_000 });
+      const untilTriedAgain = async () => {
+        if (tries() > 1) return true;
+        await edit();
+        return false;
+      };
+      await until("it was tried again", untilTriedAgain, { timeoutMs: 30_000, everyMs: 2_000 });
       expect(told()).toHaveLength(1);
       await apply(roleWithout(namespace));
       await until("it is ready", async () => (await readiness(operator)) === 200, { timeoutMs: 60_000 });

@@ -126,7 +126,10 @@ describe("an operator that is killed at a write of a rotation", () => {
     const before = proxy.writes.length;
     await rotate();
     undisturbed = await end();
-    expect(proxy.writes.slice(before).map(nameOf)).toEqual(writes);
+    // The Deployment's own controller may write between our look and our patch, which then is tried again.
+    const names = proxy.writes.slice(before).map(nameOf);
+    const once = names.filter((name, index) => name !== "PATCH deployments" || name !== names[index - 1]);
+    expect(once).toEqual(writes);
     await operator.stop();
     await proxy.stop();
   }, 60_000);

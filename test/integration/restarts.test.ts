@@ -1,19 +1,16 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
-import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import type { KubeApi } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
-import type { WorkloadObject } from "../../src/restart/consumption.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { run } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
 import type { OperatorProcess } from "../support/operator.ts";
-import { newAdmin, newTenant, request, restartedFor, signal, unique } from "../support/suite.ts";
+import { consumed, newWorkload, putBack } from "../support/played-pods.ts";
+import { newAdmin, newTenant, request, signal, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
-/**
- * Restarts follow what pods run with. Pods here are real objects that no node runs: the test plays the kubelet, so that it says
- * when containers were started.
- */
+/** Restarts follow what pods run with. */
 
 const aws = new AwsStandIn();
 let transport: Transport;
@@ -35,105 +32,8 @@ afterAll(async () => {
   transport.close();
 });
 
-const consumed = (object: WorkloadObject): string | undefined =>
-  object.metadata.annotations?.["secretsync.dev/consumed"];
-
-/** One that reads the Secret's keys, with one pod. */
-async function workload(
-  secretName: string,
-  {
-    keys = ["password"],
-    optional = false,
-    kind = "Deployment",
-    spec = {},
-  }: {
-    keys?: readonly string[] | "all";
-    optional?: boolean;
-    kind?: "Deployment" | "StatefulSet";
-    spec?: Record<string, unknown>;
-  } = {},
-) {
-  const name = unique("w");
-  const { namespace } = ns;
-  const type = resources[kind];
-  const container = (of: readonly string[] | "all") => ({
-    name: "c",
-    image: "example.invalid/none",
-    ...(of === "all"
-      ? { envFrom: [{ secretRef: { name: secretName, optional } }] }
-      : {
-          env: of.map((key) => ({
-            name: key.toUpperCase(),
-            valueFrom: { secretKeyRef: { name: secretName, key, optional } },
-          })),
-        }),
-  });
-  const object = (of: readonly string[] | "all") => ({
-    metadata: { name, namespace },
-    spec: {
-      replicas: 1,
-      ...(kind === "StatefulSet" ? { serviceName: name } : {}),
-      selector: { matchLabels: { app: name } },
-      template: {
-        metadata: { labels: { app: name } },
-        spec: { schedulerName: "nobody", containers: [container(of)] },
-      },
-      ...spec,
-    },
-  });
-  const apply = (of: readonly string[] | "all") =>
-    api.apply(type, object(of) as KubeObject, { fieldManager: "user", force: true }, signal);
-  await apply(keys);
-  const pods = async () =>
-    (await api.list(resources.pod, { namespace, labelSelector: `app=${name}`, limit: 100 }, signal)).items ??
-    [];
-  const get = async () => (await api.get<WorkloadObject>(type, name, namespace, signal)) as WorkloadObject;
-  return {
-    name,
-    get,
-    apply,
-    pods,
-    told: `${kind}/${name}`,
-    mark: async () => restartedFor(await get()),
-    /** Its controller's pods, each of which runs from now on if it didn't yet. */
-    async start(): Promise<void> {
-      const found = await until("there is a pod", async () => {
-        const all = await pods();
-        return all.length > 0 && all;
-      });
-      const running = { startedAt: new Date().toISOString().replace(/\.\d+/, "") };
-      const conditions = [{ type: "Ready", status: "True" }];
-      for (const pod of found) {
-        const { status } = pod as { status?: { phase?: string } };
-        if (status?.phase === "Running") continue;
-        const containerStatuses = [
-          { name: "c", ready: true, restartCount: 0, image: "", imageID: "", state: { running } },
-        ];
-        await api.apply(
-          resources.pod,
-          {
-            metadata: { name: pod.metadata.name, namespace },
-            status: { phase: "Running", conditions, containerStatuses },
-          } as KubeObject,
-          { fieldManager: "kubelet", force: true, subresource: "status" },
-          signal,
-        );
-      }
-      // Times of containers have whole seconds, and a second is what clocks may differ.
-      await new Promise((resolve) => setTimeout(resolve, 2_100));
-    },
-    untilNoted: (before?: string) =>
-      until("it is noted", async () => {
-        const now = consumed(await get());
-        return now !== undefined && now !== "{}" && now !== before && now;
-      }),
-    untilRestarted: (before?: string) =>
-      until("it restarts", async () => {
-        const mark = restartedFor(await get());
-        return mark !== before && mark;
-      }),
-  };
-}
+const workload = (secretName: string, more: Parameters<typeof newWorkload>[3] = {}) =>
+  newWorkload(api, ns.namespace, secretName, more);
 
 async function synced(more: Record<string, unknown> = {}) {
   const name = unique("s");
@@ -149,22 +49,6 @@ const rotate = async (name: string, value: string, more: Record<string, unknown>
   await ns.untilValue(name, "password", canary(value));
 };
 
-/** Also with annotations of the user's own, which tell who did it. */
-const putBack = (name: string, annotations?: Record<string, string>) =>
-  run(
-    "patch",
-    "deployment",
-    name,
-    "-n",
-    ns.namespace,
-    "--type=json",
-    `-p=${JSON.stringify([
-      annotations
-        ? { op: "replace", path: "/spec/template/metadata/annotations", value: annotations }
-        : { op: "remove", path: "/spec/template/metadata/annotations" },
-    ])}`,
-  );
-
 const restartedOf = async (name: string) =>
   (await ns.getSync(name))?.status?.conditions?.find(({ type }) => type === "Restarted");
 
@@ -176,9 +60,9 @@ describe("a restart", () => {
     await reader.start();
     await rotate(name, "two");
     const first = await reader.untilRestarted();
-    await putBack(reader.name);
+    await putBack(ns.namespace, reader.name);
     await reader.untilRestarted();
-    await putBack(reader.name, { "example.com/of": unique("git") });
+    await putBack(ns.namespace, reader.name, { "example.com/of": unique("git") });
     const told = await until("it is told", async () => {
       const condition = await restartedOf(name);
       return condition?.status === "False" && condition.message;
@@ -207,7 +91,7 @@ describe("a restart", () => {
           { uid: pod.metadata.uid ?? "" },
           signal,
         );
-    await putBack(reader.name);
+    await putBack(ns.namespace, reader.name);
     await reader.untilNoted(after);
     expect(await reader.mark()).toBeUndefined();
   }, 60_000);
@@ -282,7 +166,7 @@ describe("a restart", () => {
     await ns.sync(name, ns.spec(name, { suspend: true }));
     await ns.untilReason(name, "Suspended");
     const secret = { metadata: { name, namespace: ns.namespace }, data: { password: "ZWRpdGVk" } };
-    await api.apply(resources.secret, secret as KubeObject, { fieldManager: "editor", force: true }, signal);
+    await api.apply(resources.secret, secret, { fieldManager: "editor", force: true }, signal);
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     await reader.start();
     await ns.sync(name, ns.spec(name));

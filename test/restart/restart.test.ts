@@ -490,7 +490,7 @@ describe("a workload", () => {
     const part = { secretName: "db" };
     const write = planRestart(adopted, part, policy(), { ...rest, change: undefined });
     expect(write?.restart).toBe(true);
-    expect(write?.consumed).toMatch(/@"/);
+    expect(write?.consumed).toMatch(/#"/);
   });
 
   it("is what the apiserver says", () => {

@@ -49,7 +49,8 @@ export function valueRows(): readonly (readonly [
       if (property.properties)
         return rows(property.properties, fallback as Record<string, unknown>, `${here}.`);
       const type = property.enum?.join(" \\| ") ?? property.type ?? "";
-      return [[`\`${here}\``, type, `\`${JSON.stringify(fallback)}\``, property.description ?? ""] as const];
+      const shown = fallback === undefined ? "" : `\`${JSON.stringify(fallback)}\``;
+      return [[`\`${here}\``, type, shown, property.description ?? ""] as const];
     });
   return rows((valuesSchema() as Property).properties ?? {}, chartValues.parse({}), "");
 }

@@ -111,6 +111,10 @@ const monitor = (kind: string) =>
 
 export const chartValues = z.strictObject({
   global: raw("Values of a parent chart; not used here."),
+  // Without a value of its own, since that would outdo a parent's tags.
+  enabled: z.boolean().optional().meta({
+    description: "For the condition of a parent chart that has this one as a dependency; not used here.",
+  }),
   nameOverride: name("Name of the chart in names and labels."),
   fullnameOverride: name("Name of everything that is installed. Default: the release's name."),
   commonLabels: strings("Labels of everything that is installed."),

@@ -29,18 +29,20 @@ app.kubernetes.io/component: operator
 {{- end }}
 
 {{- define "secretsync.labels" -}}
-{{ include "secretsync.baseLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/part-of: secretsync
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- include "secretsync.labelsWith" (list . dict) }}
+{{- end }}
+
+{{/* Labels of a thing that has more of them: each name once, the user's before ours. */}}
+{{- define "secretsync.labelsWith" -}}
+{{- $more := index . 1 }}
+{{- with index . 0 }}
 {{- range $key, $_ := merge (dict) .Values.commonLabels .Values.podLabels }}
 {{- if has $key (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component") }}
 {{- fail (printf "commonLabels, podLabels: %s is what the chart selects its pods by; use another label" $key) }}
 {{- end }}
 {{- end }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- $ours := dict "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/part-of" "secretsync" "app.kubernetes.io/managed-by" .Release.Service "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version) }}
+{{- toYaml (merge (dict) $more .Values.commonLabels (include "secretsync.baseLabels" . | fromYaml) $ours) }}
 {{- end }}
 {{- end }}
 
