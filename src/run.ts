@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import type { Watch } from "./controller/watches.ts";
+import { FAILING_MS, problemsOfNamespaces, toldFailing, type Watch } from "./controller/watches.ts";
 import type { Options } from "./options.ts";
 import { sleep, type Clock } from "./runtime/clock.ts";
 import type { LeaderElector } from "./runtime/leader-election.ts";
@@ -23,7 +23,10 @@ export interface OperatorParts {
   readonly scrapeGuard: Guard | undefined;
   /** Present: metrics are served over TLS. */
   readonly metricsTls: Tls | undefined;
-  readonly health: { readonly problems: readonly string[] };
+  readonly health: {
+    readonly problems: readonly string[];
+    problemsOf(namespace: string): readonly string[];
+  };
   readonly reflectors: readonly Watch[];
   readonly queue: { close(): void; stillMs(): number };
   /** Absent: this replica works alone. */
@@ -36,8 +39,6 @@ export interface OperatorParts {
 
 /** Longer than any watch may be silent, bookmarks being due each minute. */
 const STUCK_MS = 10 * 60_000;
-/** A watch that has failed for so long will hardly come back by itself. */
-const FAILING_MS = 2 * 60_000;
 const DRAIN_MS = 20_000;
 const PREPARE_AGAIN_MS = 2_000;
 
@@ -54,13 +55,21 @@ export function newOperator(parts: OperatorParts): Operator {
   const unready = () => {
     const { problems } = parts.health;
     if (problems.length > 0) return problems.join("\n");
-    const failing = reflectors.filter((reflector) => reflector.failingMs() > FAILING_MS);
-    if (failing.length > 0)
-      return failing
-        .map(({ name }) => `the watch of ${name} has failed for minutes; the log tells why`)
-        .join("\n");
+    const namespaces = [...problemsOfNamespaces(reflectors, parts.health).values()];
+    // One of several may come later.
+    if (namespaces.length > 0 && namespaces.every(({ length }) => length > 0)) return lacking().join("\n");
+    const failing = reflectors.filter(
+      (reflector) => reflector.scope === undefined && reflector.failingMs() > FAILING_MS,
+    );
+    if (failing.length > 0) return failing.map(toldFailing).join("\n");
     return synced ? undefined : "the caches are not filled yet";
   };
+
+  /** The namespaces of --watch-namespaces that aren't served, and why. */
+  const lacking = () =>
+    [...problemsOfNamespaces(reflectors, parts.health)]
+      .filter(([, problems]) => problems.length > 0)
+      .map(([namespace, problems]) => `namespace ${namespace} isn't served: ${problems.join("; ")}`);
 
   return {
     async run(signal) {
@@ -75,7 +84,7 @@ export function newOperator(parts: OperatorParts): Operator {
         {
           "/metrics": scrapeGuard ? guarded(metrics, scrapeGuard) : metrics,
           "/healthz": probe(alive),
-          "/readyz": probe(unready),
+          "/readyz": probe(unready, lacking),
         },
         metricsTls,
       );
@@ -84,7 +93,10 @@ export function newOperator(parts: OperatorParts): Operator {
       const lost = new AbortController();
       const ending = AbortSignal.any([signal, lost.signal]);
       const running = reflectors.map((reflector) => reflector.run(stop.signal));
-      const caches = Promise.all(reflectors.map((reflector) => reflector.synced)).then(() => (synced = true));
+      // Of a namespace of several it is enough to have tried.
+      const caches = Promise.all(
+        reflectors.map(({ scope, synced: filled, firstTry }) => (scope === undefined ? filled : firstTry)),
+      ).then(() => (synced = true));
       let release: () => Promise<void> = () => Promise.resolve();
       try {
         if (elector) {

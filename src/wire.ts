@@ -26,7 +26,7 @@ import { objectSamples } from "./controller/samples.ts";
 import { newSettler } from "./controller/settle.ts";
 import { connectTriggers } from "./controller/triggers.ts";
 import { newViews } from "./controller/views.ts";
-import { newWatches, watchedKinds } from "./controller/watches.ts";
+import { newWatches, problemsOfNamespaces, watchedKinds } from "./controller/watches.ts";
 import { Caller } from "./fetch/caller.ts";
 import { ClientPool } from "./fetch/client-pool.ts";
 import { KeptBytes } from "./fetch/kept-bytes.ts";
@@ -157,9 +157,9 @@ export function wire(parts: Parts): Operator {
   });
   const drift = new DriftTimes(clock);
   connectTriggers(views, queue, freshness, clock, leastRefreshMs, drift);
-  const onWatchError = (kind: string, error: unknown, retryInMs: number) => {
+  const onWatchError = (kind: string, scope: string | undefined, error: unknown, retryInMs: number) => {
     metrics.watchErrors.inc({ kind });
-    const fields = { kind, retryInMs: Math.round(retryInMs), needsCrd: true };
+    const fields = { kind, scope, retryInMs: Math.round(retryInMs), needsCrd: true };
     health.failed(`watch ${kind}`, error, "watch failed", fields);
   };
   const onList = (kind: string, items: number) => {
@@ -273,6 +273,10 @@ export function wire(parts: Parts): Operator {
     queueDepth: () => queue.depth(),
     queueOldestSeconds: () => (leads() ? queue.oldestReadyMs() / 1000 : 0),
     queueStillSeconds: () => (leads() ? queue.stillMs() / 1000 : 0),
+    servedNamespaces: () =>
+      [...problemsOfNamespaces(reflectors, health)].map(
+        ([name, { length }]) => [name, length === 0] as const,
+      ),
     watchSilence: () => reflectors.map((reflector) => [reflector.name, reflector.silentMs() / 1000] as const),
     isLeader: leads,
     now: () => clock.now() / 1000,
@@ -286,7 +290,7 @@ export function wire(parts: Parts): Operator {
     views,
     onError: onWatchError,
     onList,
-    onWatch: (kind) => health.works(`watch ${kind}`),
+    onWatch: (kind, scope) => health.works(`watch ${kind}`, scope),
     onOdd: (kind, key, error) => odd(kind, error, key),
     onCut: (kind, key) => cut(`${kind} ${key}`, `${MOST_SECRETS} Secrets`),
   });

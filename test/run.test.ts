@@ -26,6 +26,7 @@ async function start(more: Partial<OperatorParts> = {}) {
     stillMs: 0,
     failingMs: 0,
     problems: [] as string[],
+    problemsOf: {} as Record<string, readonly string[]>,
     closed: false,
     working: false,
   };
@@ -46,11 +47,15 @@ async function start(more: Partial<OperatorParts> = {}) {
       get problems() {
         return state.problems;
       },
+      problemsOf: (namespace) => state.problemsOf[namespace] ?? [],
     },
     reflectors: [
       {
         name: "Secret",
+        scope: undefined,
         synced: synced.promise,
+        firstTry: synced.promise.then(() => true),
+        isSynced: true,
         silentMs: () => state.silentMs,
         failingMs: () => state.failingMs,
         run: (signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
@@ -80,6 +85,34 @@ async function start(more: Partial<OperatorParts> = {}) {
 }
 
 describe("readiness", () => {
+  it("isn't lost for one of several namespaces, which are told when asked for", async () => {
+    const watchOf = (scope: string, isSynced: boolean) => ({
+      name: `Secret in ${scope}`,
+      scope,
+      synced: isSynced ? Promise.resolve() : new Promise<void>(() => undefined),
+      firstTry: Promise.resolve(isSynced),
+      isSynced,
+      silentMs: () => 0,
+      failingMs: () => 0,
+      run: () => Promise.resolve(),
+    });
+    const watches = [watchOf("shop", true), watchOf("gone", false)];
+    const { probe, state } = await start({ reflectors: watches });
+    await until("it works", () => state.working);
+    expect(await probe("/readyz")).toBe("200 ok");
+    expect(await probe("/readyz?verbose")).toBe(
+      "200 ok\nnamespace gone isn't served: its caches are not filled yet",
+    );
+    state.problemsOf["gone"] = ["may not list secrets"];
+    expect(await probe("/readyz?verbose=1")).toBe(
+      "200 ok\nnamespace gone isn't served: may not list secrets",
+    );
+    state.problemsOf["shop"] = ["may not patch"];
+    expect(await probe("/readyz")).toBe(
+      "503 namespace shop isn't served: may not patch\nnamespace gone isn't served: may not list secrets",
+    );
+  });
+
   it("waits for the caches, and tells what an admin must mend until it is mended", async () => {
     const { probe, state, synced } = await start();
     expect(await probe("/readyz")).toBe("503 the caches are not filled yet");

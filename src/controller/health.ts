@@ -8,6 +8,8 @@ import type { Logger } from "../telemetry/logger.ts";
 export class Health {
   readonly #log: Logger;
   readonly #problems = new Map<string, string>();
+  /** By namespace, of what is about one namespace of several. */
+  readonly #ofNamespaces = new Map<string, Map<string, string>>();
 
   constructor(log: Logger) {
     this.#log = log;
@@ -17,8 +19,19 @@ export class Health {
     return [...this.#problems.values()];
   }
 
-  works(part: string): void {
-    this.#problems.delete(part);
+  problemsOf(namespace: string): readonly string[] {
+    return [...(this.#ofNamespaces.get(namespace)?.values() ?? [])];
+  }
+
+  works(part: string, namespace?: string): void {
+    this.#of(namespace).delete(part);
+  }
+
+  #of(namespace: string | undefined): Map<string, string> {
+    if (namespace === undefined) return this.#problems;
+    const problems = this.#ofNamespaces.get(namespace) ?? new Map<string, string>();
+    this.#ofNamespaces.set(namespace, problems);
+    return problems;
   }
 
   /** Something that will be tried again failed. `needsCrd`: not found means that the kind isn't there. */
@@ -26,11 +39,16 @@ export class Health {
     part: string,
     error: unknown,
     message: string,
-    { needsCrd = false, ...fields }: { needsCrd?: boolean; [field: string]: unknown } = {},
+    {
+      needsCrd = false,
+      scope,
+      ...fields
+    }: { needsCrd?: boolean; scope?: string | undefined; [field: string]: unknown } = {},
   ): void {
     const problem = problemOf(error, needsCrd);
-    const isNews = problem === undefined || this.#problems.get(part) !== problem;
-    if (problem !== undefined) this.#problems.set(part, problem);
+    const problems = this.#of(scope);
+    const isNews = problem === undefined || problems.get(part) !== problem;
+    if (problem !== undefined) problems.set(part, problem);
     const detail = problem === undefined ? { err: error } : { detail: problem };
     if (isNews) this.#log.warn({ ...fields, ...detail }, message);
     else this.#log.debug({ ...fields, ...detail }, message);

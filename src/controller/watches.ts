@@ -22,9 +22,10 @@ export interface WatchOptions {
   /** Whether ClusterSecretProviders are served; else nothing outside of namespaces is read. */
   readonly clusterProviders: boolean;
   readonly watchIdleMs?: number;
-  readonly onError: (kind: string, error: unknown, retryInMs: number) => void;
+  /** `scope`: the namespace, where namespaces are watched one by one. */
+  readonly onError: (kind: string, scope: string | undefined, error: unknown, retryInMs: number) => void;
   readonly onList: (kind: string, items: number) => void;
-  readonly onWatch: (kind: string) => void;
+  readonly onWatch: (kind: string, scope: string | undefined) => void;
   /** An object that can't be read; it is passed over. `key`: namespace/name. */
   readonly onOdd: (kind: string, key: string, error: unknown) => void;
   /** A workload that consumes more Secrets than are kept of it. */
@@ -32,7 +33,13 @@ export interface WatchOptions {
 }
 
 /** What a reflector is to those who only run and watch it. */
-export type Watch = Pick<Reflector<Stored>, "name" | "synced" | "silentMs" | "failingMs" | "run">;
+export interface Watch extends Pick<
+  Reflector<Stored>,
+  "name" | "synced" | "firstTry" | "isSynced" | "silentMs" | "failingMs" | "run"
+> {
+  /** The namespace that it is about; undefined for all of the cluster. */
+  readonly scope: string | undefined;
+}
 
 export const watchedKinds: readonly string[] = [
   resources.secretSync.kind,
@@ -62,7 +69,7 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
     collection: Collection<T> = collectionOf(api, type, selection, project, oddOf(type.kind)),
   ): Watch => {
     const { namespace } = selection;
-    return new Reflector<T>({
+    const reflector = new Reflector<T>({
       name: namespace === undefined ? type.kind : `${type.kind} in ${namespace}`,
       collection,
       store,
@@ -70,10 +77,11 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       clock,
       random,
       ...(options.watchIdleMs === undefined ? {} : { idleMs: options.watchIdleMs }),
-      onError: (error, retryInMs) => options.onError(type.kind, error, retryInMs),
+      onError: (error, retryInMs) => options.onError(type.kind, namespace, error, retryInMs),
       onList: (items) => options.onList(type.kind, items),
-      onWatch: () => options.onWatch(type.kind),
+      onWatch: () => options.onWatch(type.kind, namespace),
     });
+    return Object.assign(reflector, { scope: namespace });
   };
   const each = <T extends Stored>(
     type: ResourceType,
@@ -100,7 +108,7 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
     );
   };
 
-  return [
+  const others = [
     ...each(resources.secretProvider, views.providers, projectProvider),
     ...(clusterProviders
       ? [one(resources.clusterSecretProvider, views.clusterProviders, projectProvider), namespaceLabels()]
@@ -116,6 +124,72 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
         return workload;
       }),
     ),
-    ...each(resources.secretSync, views.syncs, projectSync),
   ];
+  const syncs = each(resources.secretSync, views.syncs, projectSync);
+  // A namespace is served as soon as everything of it is there, and a missing one holds up no other.
+  return namespaces.length === 0
+    ? [...others, ...syncs]
+    : [
+        ...others,
+        ...syncs.map((watch) =>
+          after(
+            watch,
+            others.filter(({ scope }) => scope === watch.scope),
+          ),
+        ),
+      ];
 }
+
+/** Of the namespaces that are watched one by one, what keeps each from being served; empty for nothing. */
+export function problemsOfNamespaces(
+  watches: readonly Watch[],
+  health: { problemsOf(namespace: string): readonly string[] },
+): ReadonlyMap<string, readonly string[]> {
+  const scopes = new Set(watches.map(({ scope }) => scope).filter((scope) => scope !== undefined));
+  return new Map(
+    [...scopes].map((scope) => {
+      const problems = health.problemsOf(scope);
+      if (problems.length > 0) return [scope, problems];
+      const own = watches.filter((watch) => watch.scope === scope);
+      const failing = own.filter((watch) => watch.failingMs() > FAILING_MS);
+      if (failing.length > 0) return [scope, failing.map(toldFailing)];
+      return [scope, own.every(({ isSynced }) => isSynced) ? [] : ["its caches are not filled yet"]];
+    }),
+  );
+}
+
+/** A watch that has failed for so long will hardly come back by itself. */
+export const FAILING_MS = 2 * 60_000;
+export const toldFailing = ({ name }: Watch): string =>
+  `the watch of ${name} has failed for minutes; the log tells why`;
+
+/** The watch, run once the others have filled their caches. */
+function after(watch: Watch, others: readonly Watch[]): Watch {
+  let runs = false;
+  return {
+    name: watch.name,
+    scope: watch.scope,
+    synced: watch.synced,
+    firstTry: Promise.all(others.map(({ firstTry }) => firstTry)).then((all) =>
+      all.every(Boolean) ? watch.firstTry : false,
+    ),
+    get isSynced() {
+      return watch.isSynced;
+    },
+    // As long as it waits, the others tell how they do.
+    silentMs: () => (runs ? watch.silentMs() : 0),
+    failingMs: () => watch.failingMs(),
+    async run(signal) {
+      await Promise.race([Promise.all(others.map(({ synced }) => synced)), aborted(signal)]);
+      if (signal.aborted) return;
+      runs = true;
+      await watch.run(signal);
+    },
+  };
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });

@@ -1,5 +1,5 @@
 import { recordOf, textOf } from "../api/loose.ts";
-import type { KubeApi, KubeObject, ResourceType, Selection } from "./kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject, type ResourceType, type Selection } from "./kube-api.ts";
 
 /** Told of an object that can't be projected: it is passed over, as if it weren't there. */
 export type OnOddObject = (object: KubeObject, error: unknown) => void;
@@ -80,10 +80,14 @@ export function namedObjects<T>(
   project: (object: KubeObject) => T,
   pause: (signal: AbortSignal) => Promise<void>,
 ) {
+  /** One that may not be read counts as not there: it is the others' no trouble. */
+  const get = (name: string, signal: AbortSignal) =>
+    api.get(type, name, undefined, signal, { metadataOnly: true }).catch((error: unknown) => {
+      if (error instanceof ApiError && error.status === 403) return undefined;
+      throw error;
+    });
   const read = async (signal: AbortSignal): Promise<readonly T[]> => {
-    const found = await Promise.all(
-      names.map((name) => api.get(type, name, undefined, signal, { metadataOnly: true })),
-    );
+    const found = await Promise.all(names.map((name) => get(name, signal)));
     return found.filter((object) => object !== undefined).map(project);
   };
   return {

@@ -78,17 +78,27 @@ export class Reflector<T extends Stored> {
   /** Monotonic time of the first failure since all was well. */
   #failingSince: number | undefined;
   #markSynced: () => void = () => undefined;
+  #markTried: (synced: boolean) => void = () => undefined;
+  #isSynced = false;
   /** Resolves when the first list is in the store. */
   readonly synced: Promise<void>;
+  /** How the first try ended: with the list in the store, or not. */
+  readonly firstTry: Promise<boolean>;
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
     this.#lastSign = options.clock.monotonic();
     this.synced = new Promise((resolve) => (this.#markSynced = resolve));
+    this.firstTry = new Promise((resolve) => (this.#markTried = resolve));
   }
 
   get name(): string {
     return this.#options.name;
+  }
+
+  /** Whether the first list is in the store. */
+  get isSynced(): boolean {
+    return this.#isSynced;
   }
 
   /** Milliseconds since the reflector last did anything: an answer, an event, a bookmark or a failed try. */
@@ -113,6 +123,7 @@ export class Reflector<T extends Stored> {
         this.#sign();
         this.#failures++;
         this.#failingSince ??= clock.monotonic();
+        this.#markTried(false);
         const delay = backoffDelay(BACKOFF, this.#failures, random);
         onError(error, delay);
         await sleep(clock, delay, signal);
@@ -156,7 +167,9 @@ export class Reflector<T extends Stored> {
     store.retain(listed, inScope);
     this.#version = version;
     onList?.(listed.size);
+    this.#isSynced = true;
     this.#markSynced();
+    this.#markTried(true);
   }
 
   async #watch(signal: AbortSignal): Promise<void> {

@@ -11,12 +11,13 @@ export interface Route {
 }
 export type Routes = Readonly<Record<string, Route>>;
 
-/** 200 "ok", or 503 with what is wrong. */
-export const probe = (check: Check): Route => ({
-  handle(_request, response) {
+/** 200 "ok", or 503 with what is wrong; with ?verbose also `details`, which are no reason for it. */
+export const probe = (check: Check, details: () => readonly string[] = () => []): Route => ({
+  handle(request, response) {
     const problem = check();
+    const more = /\?(?:.*&)?verbose\b/.test(request.url ?? "") ? details() : [];
     response.writeHead(problem === undefined ? 200 : 503, { "content-type": "text/plain" });
-    response.end(`${problem ?? "ok"}\n`);
+    response.end(`${[problem ?? "ok", ...more].join("\n")}\n`);
   },
 });
 

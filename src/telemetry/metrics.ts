@@ -37,6 +37,8 @@ export interface MetricSources {
   readonly queueStillSeconds: () => number;
   /** Seconds since each watch last gave a sign of life, by kind. */
   readonly watchSilence: () => Iterable<readonly [kind: string, seconds: number]>;
+  /** Whether each namespace that is watched by its name has its caches filled. */
+  readonly servedNamespaces: () => Iterable<readonly [namespace: string, served: boolean]>;
   readonly isLeader: () => boolean;
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -172,6 +174,17 @@ export function newMetrics(options: {
     collect() {
       this.reset();
       for (const [kind, seconds] of sources?.watchSilence() ?? []) this.set({ kind }, seconds);
+    },
+  });
+  new Gauge({
+    name: "secretsync_namespace_served",
+    help: "1 for each of --watch-namespaces that is served; 0 while it, or the operator's Role in it, isn't there.",
+    labelNames: ["namespace"],
+    registers,
+    collect() {
+      this.reset();
+      for (const [namespace, served] of sources?.servedNamespaces() ?? [])
+        this.set({ namespace }, served ? 1 : 0);
     },
   });
   new Gauge({

@@ -224,6 +224,66 @@ describe("the operator isn't ready, says why, and gets ready by itself,", () => 
     100_000,
   );
 
+  it("for a namespace of several that isn't there yet, and serves the others meanwhile", async () => {
+    await withCrds();
+    const [here, later] = [unique("here"), unique("later")];
+    await run("create", "namespace", here);
+    await run("create", "serviceaccount", "operator", "-n", here);
+    const allow = async (namespace: string) => {
+      const { ok, output } = await runWith(stringify(roleWithout(namespace)), "apply", "-f", "-");
+      if (!ok) throw new Error(output);
+      const account = `--serviceaccount=${here}:operator`;
+      await run("create", "rolebinding", "operator", "-n", namespace, "--role=operator", account);
+    };
+    const make = (namespace: string) =>
+      runWith(
+        stringify({
+          apiVersion: "secretsync.dev/v1alpha1",
+          kind: "SecretSync",
+          metadata: { name: "sync", namespace },
+          spec: { providerRef: { name: "none" }, data: [{ secretKey: "a", remoteRef: { key: "k" } }] },
+        }),
+        "apply",
+        "-f",
+        "-",
+      );
+    const untilServed = (namespace: string) =>
+      until(
+        `${namespace} is served`,
+        async () => {
+          const path = "jsonpath={.status.conditions[0].reason}";
+          return (await run("get", "ssync", "sync", "-n", namespace, "-o", path)) === "ProviderNotFound";
+        },
+        { timeoutMs: 90_000 },
+      );
+    await allow(here);
+    await make(here);
+    const operator = await startOperator({
+      kubeconfig: await accountKubeconfig(here, "operator"),
+      logFile: logFile(unique("several")),
+      args: [
+        "--cluster-providers=false",
+        `--watch-namespaces=${here},${later}`,
+        `--operator-namespace=${here}`,
+      ],
+    });
+    await untilServed(here);
+    const told = await (await fetch(`${operator.probesUrl}/readyz?verbose`)).text();
+    expect(told).toMatch(new RegExp(`^ok\\nnamespace ${later} isn't served: .*cannot list resource`));
+    expect(await operator.metric("secretsync_namespace_served", { namespace: here })).toBe(1);
+    expect(await operator.metric("secretsync_namespace_served", { namespace: later })).toBe(0);
+    await run("create", "namespace", later);
+    await allow(later);
+    await make(later);
+    await untilServed(later);
+    await until(
+      "nothing is amiss",
+      async () => (await (await fetch(`${operator.probesUrl}/readyz?verbose`)).text()) === "ok\n",
+    );
+    await operator.stop();
+    await run("delete", "namespace", here, later, "--wait=false");
+  }, 200_000);
+
   it("without an apiserver", async () => {
     await withCrds();
     const proxy = new ApiProxy(kubeconfig);

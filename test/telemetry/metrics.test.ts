@@ -31,6 +31,10 @@ function newTestMetrics(samples: readonly ObjectSample[] = [], perObject = true)
     queueDepth: () => new Map([["new", 3]]),
     queueOldestSeconds: () => 4,
     queueStillSeconds: () => 5,
+    servedNamespaces: () => [
+      ["shop", true],
+      ["gone", false],
+    ],
     watchSilence: () => [["Secret", 6]],
     isLeader: () => true,
     now: () => 1_700_001_000,
@@ -76,6 +80,8 @@ describe("metrics", () => {
     expect(sumOf(text, "secretsync_queue_oldest_seconds", {})).toBe(4);
     expect(sumOf(text, "secretsync_queue_still_seconds", {})).toBe(5);
     expect(sumOf(text, "secretsync_watch_silence_seconds", { kind: "Secret" })).toBe(6);
+    expect(sumOf(text, "secretsync_namespace_served", { namespace: "shop" })).toBe(1);
+    expect(sumOf(text, "secretsync_namespace_served", { namespace: "gone" })).toBe(0);
     expect(text).toContain('secretsync_build_info{version="1.2.3"} 1');
     // An object that is gone takes its series along.
     samples.pop();
