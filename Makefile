@@ -17,7 +17,7 @@ node_modules/.installed: package.json package-lock.json
 	npm rebuild --ignore-scripts=false --loglevel=error node
 	@touch $@
 
-dist/operator.mjs: node_modules/.installed package.json $(shell find src tools/build.ts -name '*.ts')
+dist/operator.mjs: node_modules/.installed package.json $(shell find src tools/build.ts tools/shipped.ts tools/stubs -name '*.ts')
 	node tools/build.ts
 
 build: dist/operator.mjs ## Bundle the operator to dist/operator.mjs
@@ -61,9 +61,7 @@ format: node_modules/.installed ## Format everything
 image: dist/operator.mjs ## Build the image: by Docker, Podman or Buildah, else packed to dist/image.tar
 	@node tools/image/build.ts
 
-sbom: ## Write dist/sbom.cdx.json: what is in the operator, as CycloneDX
-	@mkdir -p dist
-	npm sbom --package-lock-only --omit=dev --sbom-format=cyclonedx --sbom-type=application > dist/sbom.cdx.json
+sbom: dist/operator.mjs ## Write dist/sbom.cdx.json and dist/THIRD-PARTY-LICENSES: what is in the operator
 
 bench: dist/operator.mjs ## Measure the operator on a real control plane against its goals
 	@node tools/bench/main.ts

@@ -1,8 +1,12 @@
-/** Bundles the operator into one file that needs nothing but Node: dist/operator.mjs, with its source map. */
-import { readFileSync } from "node:fs";
+/**
+ * Bundles the operator into one file that needs nothing but Node: dist/operator.mjs, with its source map; and beside it what is
+ * in it: sbom.cdx.json and THIRD-PARTY-LICENSES.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import path from "node:path";
 import { build, type Plugin } from "esbuild";
+import { cycloneDx, shippedPackages, thirdPartyLicenses } from "./shipped.ts";
 
 const { version } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
 const stub = (name: string) => path.resolve(import.meta.dirname, "stubs", name);
@@ -12,6 +16,7 @@ const withoutUnusedClient: Plugin = {
   name: "without-unused-client",
   setup({ onResolve }) {
     onResolve({ filter: /^undici$/ }, () => ({ path: stub("undici.ts") }));
+    onResolve({ filter: /^debug$/ }, () => ({ path: stub("debug.ts") }));
     onResolve({ filter: /^\.\/gen\/index\.js$/ }, () => ({ path: stub("client-node-models.ts") }));
   },
 };
@@ -32,7 +37,7 @@ const lazyBuiltins: Plugin = {
   },
 };
 
-await build({
+const { metafile } = await build({
   entryPoints: ["src/main.ts"],
   outfile: "dist/operator.mjs",
   bundle: true,
@@ -40,9 +45,14 @@ await build({
   target: "node22.19",
   format: "esm",
   sourcemap: true,
+  metafile: true,
   minifySyntax: true,
   minifyWhitespace: true,
   legalComments: "none",
   define: { SECRETSYNC_VERSION: JSON.stringify(version) },
   plugins: [withoutUnusedClient, lazyBuiltins],
 });
+
+const packages = shippedPackages(metafile);
+writeFileSync("dist/sbom.cdx.json", `${JSON.stringify(cycloneDx(version, packages), null, 2)}\n`);
+writeFileSync("dist/THIRD-PARTY-LICENSES", thirdPartyLicenses(packages));

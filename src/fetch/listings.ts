@@ -31,7 +31,8 @@ export type Listing =
 export const EVERYTHING: ListFilter = {};
 /** Of 100 secrets at AWS. Beyond, asking for each key alone is the better way. */
 const MOST_PAGES = 500;
-const KEEP_MS = 10_000;
+/** A refresh of ten thousand objects takes about that long; who comes to it late, since it was still worked on, shares it too. */
+const KEEP_MS = 20_000;
 /** Bytes of one listing, about. */
 const MOST_BYTES = 40 * 1024 * 1024;
 /** Of one share, under way at once: each is many calls, and memory. */

@@ -8,7 +8,7 @@ const SPARE_ENTRIES = 8;
 export class DueTimes<Lane> {
   readonly #clock: Clock;
   readonly #togetherMs: number;
-  readonly #onDue: (key: string, lane: Lane) => void;
+  readonly #onDue: (key: string, lane: Lane, at: number) => void;
   readonly #times = new Map<string, { readonly at: number; readonly lane: Lane }>();
   /** Also holds entries whose time was changed or cleared; these count no more. */
   readonly #heap = new DelayHeap();
@@ -18,7 +18,8 @@ export class DueTimes<Lane> {
     readonly clock: Clock;
     /** Keys whose times lie so close together become due together. */
     readonly togetherMs: number;
-    readonly onDue: (key: string, lane: Lane) => void;
+    /** `at`: the time that the key waited for; it may be long ago, or a moment ahead. */
+    readonly onDue: (key: string, lane: Lane, at: number) => void;
   }) {
     this.#clock = options.clock;
     this.#togetherMs = options.togetherMs;
@@ -76,7 +77,7 @@ export class DueTimes<Lane> {
       const due = this.#times.get(next.key);
       if (due?.at !== next.at) continue;
       this.#times.delete(next.key);
-      this.#onDue(next.key, due.lane);
+      this.#onDue(next.key, due.lane, due.at);
     }
     this.#schedule();
   }

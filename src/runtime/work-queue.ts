@@ -71,17 +71,25 @@ export class WorkQueue<Lane extends string> {
     this.#orders = lanes
       .slice(this.#rank(options.bulkFrom))
       .flatMap((bulk) => [lanes, lanes, lanes, beginningWith(bulk)]);
-    this.#due = new DueTimes({ ...options, onDue: (key, lane) => this.add(key, lane) });
+    this.#due = new DueTimes({ ...options, onDue: (key, lane, at) => this.#makeReady(key, lane, at) });
   }
 
   /** The key is due now. */
   add(key: string, lane: Lane): void {
+    this.#makeReady(key, lane, Infinity);
+  }
+
+  /**
+   * `dueAt`: whoever comes late, since it was still worked on, is due since its time all the same: so one look at a provider
+   * serves it together with those that were in time.
+   */
+  #makeReady(key: string, lane: Lane, dueAt: number): void {
     if (this.#closed) return;
     const entry = this.#entry(key);
     this.#due.delete(key);
     const before = entry.readyLane;
     if (before !== undefined && this.#rank(before) <= this.#rank(lane)) return;
-    if (before === undefined) entry.readySince = this.#options.clock.monotonic();
+    if (before === undefined) entry.readySince = Math.min(dueAt, this.#options.clock.monotonic());
     else this.#leave(before, key);
     entry.readyLane = lane;
     if (!entry.working) {

@@ -1,7 +1,12 @@
 import { context, diag, DiagLogLevel, SpanKind, SpanStatusCode, trace } from "@opentelemetry/api";
 import { AsyncLocalStorageContextManager } from "@opentelemetry/context-async-hooks";
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
-import { detectResources, envDetector, resourceFromAttributes } from "@opentelemetry/resources";
+import {
+  detectResources,
+  resourceAttributesEnvDetector,
+  resourceFromAttributes,
+  serviceNameEnvDetector,
+} from "@opentelemetry/resources";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import type { Logger } from "./logger.ts";
 import type { Tracing } from "./tracing.ts";
@@ -25,7 +30,9 @@ export function newOtlpTracing(options: { version: string; identity: string; log
     "service.instance.id": identity,
   };
   const provider = new TracerProvider({
-    resource: resourceFromAttributes(own).merge(detectResources({ detectors: [envDetector] })),
+    resource: resourceFromAttributes(own).merge(
+      detectResources({ detectors: [resourceAttributesEnvDetector, serviceNameEnvDetector] }),
+    ),
     spanProcessors: [new BatchSpanProcessor({ exporter: new OTLPTraceExporter() })],
   });
   const tracer = provider.getTracer("secretsync", version);

@@ -1,7 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { text } from "node:stream/consumers";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
+import { stringify } from "yaml";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
@@ -20,7 +25,7 @@ import {
   type Helm,
 } from "../support/chart.ts";
 import { installCrds } from "../support/crds.ts";
-import { run } from "../support/kubectl.ts";
+import { run, runWith } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
 import {
   awsEndpoint,
@@ -53,8 +58,91 @@ beforeAll(async () => {
 afterAll(() => {
   transport.close();
   // But for what tests asked in an operator's name.
-  expect(refusals.filter(({ uri }) => !uri.includes("fieldManager=test"))).toEqual([]);
+  expect(refusals.filter(({ uri }) => !/fieldManager=test|\/deployments\/fenced/.test(uri))).toEqual([]);
 });
+
+/** Applies to a Deployment as the operator does, or as it never should. */
+const patchFenced =
+  (operator: KubeApi, namespace: string) =>
+  (
+    spec: Record<string, unknown>,
+    annotations: Record<string, string> = {},
+    fieldManager = "secretsync-restart",
+  ) =>
+    operator.apply(
+      resources.Deployment,
+      { metadata: { name: "fenced", namespace, annotations }, spec } as KubeObject,
+      { fieldManager, force: true },
+      signal,
+    );
+
+interface Reviewed {
+  readonly metadata: { annotations?: Record<string, string> };
+  readonly spec: { readonly template: { readonly metadata: { annotations?: Record<string, string> } } };
+}
+
+/** Changes every Deployment of the namespace when it is updated, as tools do that add a team or a sidecar. */
+async function startWebhook(namespace: string) {
+  const folder = mkdtempSync(path.join(tmpdir(), "webhook-"));
+  const [cert, key] = [path.join(folder, "tls.crt"), path.join(folder, "tls.key")];
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"];
+  const how = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-out", cert, "-keyout", key];
+  execFileSync("openssl", [...how, ...subject], { stdio: "ignore" });
+  const add = (at: string, { annotations }: { annotations?: Record<string, string> }) => ({
+    op: "add",
+    path: `${at}/metadata/annotations`,
+    value: { ...annotations, webhook: "was here" },
+  });
+  const server = createServer({ cert: readFileSync(cert), key: readFileSync(key) }, (asked, response) => {
+    let asText = "";
+    asked.on("data", (chunk: Buffer) => (asText += chunk.toString()));
+    asked.on("end", () => {
+      const { request: review } = JSON.parse(asText) as { request: { uid: string; object: Reviewed } };
+      const { metadata, spec } = review.object;
+      const changes = [add("", metadata), add("/spec/template", spec.template.metadata)];
+      const patch = Buffer.from(JSON.stringify(changes)).toString("base64");
+      const answer = { uid: review.uid, allowed: true, patchType: "JSONPatch", patch };
+      response.setHeader("content-type", "application/json");
+      response.end(
+        JSON.stringify({ apiVersion: "admission.k8s.io/v1", kind: "AdmissionReview", response: answer }),
+      );
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const name = unique("webhook");
+  const { port } = server.address() as AddressInfo;
+  const object = {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    kind: "MutatingWebhookConfiguration",
+    metadata: { name },
+    webhooks: [
+      {
+        name: "adds.example.com",
+        admissionReviewVersions: ["v1"],
+        sideEffects: "None",
+        failurePolicy: "Ignore",
+        namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+        rules: [
+          { apiGroups: ["apps"], apiVersions: ["v1"], operations: ["UPDATE"], resources: ["deployments"] },
+        ],
+        clientConfig: {
+          url: `https://127.0.0.1:${port}/`,
+          caBundle: readFileSync(cert).toString("base64"),
+        },
+      },
+    ],
+  };
+  const { ok, output } = await runWith(stringify(object), "apply", "-f", "-");
+  if (!ok) throw new Error(output);
+  return {
+    async stop(): Promise<void> {
+      await run("delete", "mutatingwebhookconfiguration", name);
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
 
 const restricted = {
   allowPrivilegeEscalation: false,
@@ -315,6 +403,11 @@ withImage.each(["helm", "helm4"] as const satisfies readonly Helm[])("installed 
 });
 
 withImage("rights", () => {
+  let cleanUp: () => Promise<void> = () => Promise.resolve();
+  afterEach(async () => {
+    await cleanUp();
+    cleanUp = () => Promise.resolve();
+  });
   afterAll(deleteCrds);
   beforeAll(async () => {
     await installCrds(run);
@@ -479,14 +572,8 @@ withImage("rights", () => {
       await expect(
         operator.api.create(resources.secret, { metadata: { namespace: shop, ...metadata } }, signal),
       ).rejects.toThrow("denies it");
-    await consumer("Deployment", shop, "web", 0);
-    const patch = (spec: Record<string, unknown>, annotations: Record<string, string> = {}) =>
-      operator.api.apply(
-        resources.Deployment,
-        { metadata: { name: "web", namespace: shop, annotations }, spec } as KubeObject,
-        { fieldManager: "test", force: true },
-        signal,
-      );
+    await consumer("Deployment", shop, "fenced", 0);
+    const patch = patchFenced(operator.api, shop);
     const foreign = unique("theirs");
     await run("create", "secret", "generic", foreign, "-n", shop, "--from-literal=theirs=x");
     const write = (data: Record<string, string>, digests = Object.keys(data)) => {
@@ -509,8 +596,25 @@ withImage("rights", () => {
     await expect(
       operator.api.apply(resources.secret, digestKey, { fieldManager: "test", force: true }, signal),
     ).rejects.toThrow(/\.secrets denies it$/);
-    await patch({}, { "secretsync.dev/consumed": "{}" });
+    const note = { "secretsync.dev/consumed": "{}" };
+    const mark = { template: { metadata: { annotations: { "secretsync.dev/restarted-for": "x" } } } };
+    await patch(mark, note);
+    await expect(patch(mark, note, "test")).rejects.toThrow("denies it");
     await expect(patch({}, { note: "not the operator's" })).rejects.toThrow("denies it");
+    // Nor by another kind of patch, nor by one that spoils the apiserver's own notes.
+    for (const more of [{}, { metadata: { managedFields: [{}] } }]) {
+      const answer = await operator.transport.send(
+        {
+          method: "PATCH",
+          path: `/apis/apps/v1/namespaces/${shop}/deployments/fenced?fieldManager=secretsync-restart`,
+          headers: { "content-type": "application/merge-patch+json" },
+          body: JSON.stringify({ spec: { replicas: 3 }, ...more }),
+          lane: 1,
+        },
+        signal,
+      );
+      expect(await text(answer)).toContain("denied request: the operator may only");
+    }
     for (const spec of [
       { paused: true },
       { template: { metadata: { annotations: { "sidecar.istio.io/inject": "true" } } } },
@@ -523,6 +627,42 @@ withImage("rights", () => {
     operator.transport.close();
     await release.uninstall();
   }, 200_000);
+
+  withAudit(
+    "don't end a restart that a webhook of somebody else adds to",
+    async () => {
+      const system = await restrictedNamespace("system");
+      const release = newRelease("helm", unique("secretsync"), system);
+      await release.install(testValues({ crds: { enabled: false }, replicaCount: 1 }));
+      const shop = await restrictedNamespace("shop");
+      await consumer("Deployment", shop, "fenced", 0);
+      const webhook = await startWebhook(shop);
+    cleanUp = () => webhook.stop();
+      const operator = await asOperator(release);
+      const patch = patchFenced(operator.api, shop);
+      const mark = { template: { metadata: { annotations: { "secretsync.dev/restarted-for": "x" } } } };
+      await until("the policy is enforced", () =>
+        patch({ paused: true }).then(
+          () => false,
+          (error: Error) => error.message.includes("denies it"),
+        ),
+      );
+      await patch(mark, { "secretsync.dev/consumed": "{}" });
+      const restarted = await run("get", "deployment", "fenced", "-n", shop, "-o", "json");
+      const { metadata, spec } = JSON.parse(restarted) as KubeObject & {
+        spec: { template: { metadata: { annotations: unknown }; spec: { priorityClassName?: string } } };
+      };
+      expect(metadata.annotations).toMatchObject({ webhook: "was here" });
+      expect(spec.template.metadata.annotations).toEqual({
+        "secretsync.dev/restarted-for": "x",
+        webhook: "was here",
+      });
+      await expect(patch({ ...mark, replicas: 3 })).rejects.toThrow("denies it");
+        operator.transport.close();
+      await release.uninstall();
+    },
+    200_000,
+  );
 
   it("of users: views read no Secrets, and the optional policies hold for everybody", async () => {
     const system = await restrictedNamespace("system");

@@ -218,14 +218,23 @@ describe("S9: whoever has taken the operator over", () => {
       } as KubeObject,
       signal,
     );
-    const patch = (spec: Spec) =>
+    const patch = (spec: Spec, fieldManager = "secretsync-restart") =>
       arena.asOperator.apply(
         resources.Deployment,
         { metadata: { name, namespace: arena.shop }, spec } as KubeObject,
-        { fieldManager: "taken-over", force: true },
+        { fieldManager, force: true },
         signal,
       );
-    await patch({ template: { metadata: { annotations: { "secretsync.dev/restarted-for": "x" } } } });
+    const mark = { annotations: { "secretsync.dev/restarted-for": "x" } };
+    await patch({ template: { metadata: mark } });
+    await denied(patch({ template: { metadata: mark } }, "taken-over"));
+    for (const spec of [
+      { replicas: 3 },
+      { paused: true },
+      { template: { metadata: mark, spec: { containers: [{ name: "c", image: "evil" }] } } },
+      { template: { metadata: mark, spec: { serviceAccountName: "admin" } } },
+    ])
+      await denied(patch(spec));
     for (const meta of [
       { finalizers: ["example.com/x"] },
       { ownerReferences: [{ apiVersion: "v1", kind: "Pod", name: "x", uid: "x" }] },

@@ -126,6 +126,18 @@ describe("the queue", () => {
     expect(queue.readyCount).toBe(3);
   });
 
+  it("is due since its time, also when that had passed before it was known", async () => {
+    const now = clock.monotonic();
+    queue.add("first", "normal");
+    await queue.take();
+    await clock.advance(60_000);
+    queue.addAt("late", now + 1_000, "normal");
+    await clock.advance(1);
+    expect((await queue.take())?.dueSince).toBe(now + 1_000);
+    queue.add("now", "normal");
+    expect((await queue.take())?.dueSince).toBe(clock.monotonic());
+  });
+
   it("lets an immediate add replace a delay", async () => {
     queue.addAfter("k", 5000, "bulk");
     queue.add("k", "urgent");

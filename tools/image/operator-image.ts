@@ -25,6 +25,11 @@ export function packOperatorImage(): PackedImage {
   const files: ImageFile[] = [
     ...librariesOf(node),
     { path: "nodejs/bin/node", mode: 0o755, content: readFileSync(node) },
+    ...(["LICENSE", "dist/THIRD-PARTY-LICENSES"] as const).map((file) => ({
+      path: `licenses/${path.basename(file)}`,
+      mode: 0o644,
+      content: readFileSync(path.join(root, file)),
+    })),
     { path: "operator.mjs", mode: 0o644, content: readFileSync(path.join(root, "dist/operator.mjs")) },
     { path: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, content: readFileSync(certificates) },
     {
