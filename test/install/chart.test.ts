@@ -637,7 +637,7 @@ withImage("rights", () => {
       const shop = await restrictedNamespace("shop");
       await consumer("Deployment", shop, "fenced", 0);
       const webhook = await startWebhook(shop);
-    cleanUp = () => webhook.stop();
+      cleanUp = () => webhook.stop();
       const operator = await asOperator(release);
       const patch = patchFenced(operator.api, shop);
       const mark = { template: { metadata: { annotations: { "secretsync.dev/restarted-for": "x" } } } };
@@ -658,7 +658,7 @@ withImage("rights", () => {
         webhook: "was here",
       });
       await expect(patch({ ...mark, replicas: 3 })).rejects.toThrow("denies it");
-        operator.transport.close();
+      operator.transport.close();
       await release.uninstall();
     },
     200_000,
