@@ -39,7 +39,7 @@ import type { DigestKey } from "./plan/digest.ts";
 import { MOST_SECRETS } from "./restart/consumption.ts";
 import type { Admit } from "./providers/answer-body.ts";
 import { newLookup } from "./providers/lookup.ts";
-import type { SecretReader } from "./providers/provider.ts";
+import type { ProxyEnv, SecretReader } from "./providers/provider.ts";
 import type { Options } from "./options.ts";
 import { newOperator, type Operator } from "./run.ts";
 import type { Tls } from "./telemetry/http-server.ts";
@@ -47,8 +47,6 @@ import type { Logger } from "./telemetry/logger.ts";
 import { newMetrics } from "./telemetry/metrics.ts";
 import { newCallObserver } from "./telemetry/provider-calls.ts";
 import type { Tracing } from "./telemetry/tracing.ts";
-
-type ProxyEnv = Readonly<Record<string, string | undefined>>;
 
 /** The composition root: builds every object and connects them. No decisions here. */
 export interface Parts {

@@ -1,15 +1,16 @@
 import { annotation, RESTART_FIELD_MANAGER } from "../api/group.ts";
 import type { SecretSyncSpec, WorkloadKind } from "../api/secret-sync.ts";
-import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
+import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { ContentRecord } from "../plan/digest.ts";
 import { quoted } from "../plan/text.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
 import {
+  isNoted,
   planRestart,
-  recordedSecrets,
+  slotOf,
   wasRestartedFor,
-  type Decision,
+  type Look,
   type Part,
   type WorkloadWrite,
 } from "../restart/plan-restart.ts";
@@ -156,28 +157,33 @@ export function newRestarter(options: {
     { mayRestart, touch }: { readonly mayRestart: boolean; readonly touch: boolean },
   ): Promise<Outcome> {
     const type = resources[seen.kind];
+    const slot = slotOf(part);
+    const at = record.change?.at ?? "";
     for (let workload = seen, tries = 1; ; tries++) {
-      const decision = await decide(workload, part, policy, record, touch, signal);
+      const look: Look = { touch, wasNoted: damper.knows(workload.uid, slot) };
+      let decision = planRestart(workload, part, policy, record, look);
+      if (decision.kind === "nothing") return unchanged;
+      // Before the pods are looked at, too: who takes things back all the time shall not have them listed all the time.
+      const pause = damper.pause(workload.uid, slot, at);
+      if (pause) {
+        const { manager, at: changedAt = 0 } = workload.changedBy ?? {};
+        const by = changedAt >= pause.writtenAt - SECOND ? manager : undefined;
+        return { kind: "damped", waitMs: pause.waitMs, by };
+      }
+      if (decision.kind === "look") {
+        const readers = await readersOf(workload, part.secretName, signal);
+        decision = planRestart(workload, part, policy, record, { ...look, readers });
+      }
       if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
       const { write } = decision;
       if (write.restart && !mayRestart) return unchanged;
-      const pause = damper.pause(workload.uid, part.secretName, record.change?.at ?? "");
-      if (pause) {
-        const { manager, at } = workload.changedBy ?? { manager: undefined, at: 0 };
-        return {
-          kind: "damped",
-          waitMs: pause.waitMs,
-          by: at >= pause.writtenAt - SECOND ? manager : undefined,
-        };
-      }
       try {
         const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };
         const written = await api.apply<WorkloadObject>(type, toObject(write), options, signal);
         onWrite(seen.kind);
         const now = projectWorkload(seen.kind, written);
-        if (recordedSecrets(now).includes(part.secretName))
-          damper.wrote(workload.uid, part.secretName, record.change?.at ?? "", write.restart);
-        else damper.forget(workload.uid, part.secretName);
+        if (isNoted(now, part)) damper.wrote(workload.uid, slot, at, write.restart);
+        else damper.forget(workload.uid, slot);
         views.workloads[seen.kind].set(now, "own");
         return { kind: write.restart ? "restarted" : "noted" };
       } catch (error) {
@@ -193,21 +199,6 @@ export function newRestarter(options: {
     }
   }
 
-  async function decide(
-    workload: Workload,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
-    record: ContentRecord,
-    touch: boolean,
-    signal: AbortSignal,
-  ): Promise<Decision> {
-    const known = { touch, wasNoted: damper.knows(workload.uid, part.secretName) };
-    const decision = planRestart(workload, part, policy, record, known);
-    if (decision.kind !== "look") return decision;
-    const readers = await readersOf(workload, part.secretName, signal);
-    return planRestart(workload, part, policy, record, { ...known, readers });
-  }
-
   /** Containers that run and read the Secret. */
   async function readersOf(
     workload: Workload,
@@ -217,18 +208,22 @@ export function newRestarter(options: {
     const { namespace, selector: labelSelector } = workload;
     if (labelSelector === undefined) return "unknown";
     const readers: Reader[] = [];
+    const selection = { namespace, labelSelector, mostBytes: MOST_BYTES_OF_PODS };
     let next: string | undefined;
-    do {
-      const page = { limit: PODS, mostBytes: MOST_BYTES_OF_PODS, ...(next ? { continue: next } : {}) };
-      const { items, metadata } = await api.list<KubeObject>(
-        resources.pod,
-        { namespace, labelSelector, ...page },
-        signal,
-      );
-      for (const pod of items ?? []) readers.push(...readersIn(pod, workload, secretName));
-      next = metadata.continue;
-    } while (next);
-    return readers;
+    for (let limit = PODS; ;) {
+      try {
+        const page = { ...selection, limit, ...(next ? { continue: next } : {}) };
+        const { items, metadata } = await api.list<KubeObject>(resources.pod, page, signal);
+        for (const pod of items ?? []) readers.push(...readersIn(pod, workload, secretName));
+        if (!metadata.continue) return readers;
+        next = metadata.continue;
+      } catch (error) {
+        if (!(error instanceof AnswerTooLargeError)) throw error;
+        // One pod alone that can't be held.
+        if (limit === 1) return "unknown";
+        limit = Math.ceil(limit / 4);
+      }
+    }
   }
 }
 

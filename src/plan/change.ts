@@ -74,12 +74,6 @@ export function changedKeys(before: KeyDigests, after: KeyDigests): readonly str
     .map((name) => (name === ALL_KEYS ? MANY_KEYS : name));
 }
 
-/** All there are, where digests can't be compared. */
-export const allKeys = (before: KeyDigests, after: KeyDigests): readonly string[] =>
-  [...new Set([...Object.keys(before), ...Object.keys(after)])]
-    .sort()
-    .map((name) => (name === ALL_KEYS ? MANY_KEYS : name));
-
 export const removedKeys = (before: KeyDigests, after: KeyDigests): readonly string[] =>
   Object.hasOwn(after, ALL_KEYS) || Object.hasOwn(before, ALL_KEYS)
     ? []

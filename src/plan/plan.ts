@@ -3,7 +3,7 @@ import { reasons, type Failure, type Reason } from "../api/reasons.ts";
 import { parseDuration } from "../api/duration.ts";
 import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
-import { allKeys, changedKeys, changeOf, removedKeys } from "./change.ts";
+import { changedKeys, changeOf, removedKeys } from "./change.ts";
 import { cleanUp, deletionOf, leftKeys } from "./clean-up.ts";
 import { buildContent, type Content } from "./content.ts";
 import {
@@ -180,8 +180,8 @@ function changedKeysOf(
   digests: KeyDigests,
   version: string,
 ): readonly string[] {
-  if (!before || before.key === digestKey.id) return changedKeys(before?.digests ?? {}, digests);
-  return before.version === version && version !== "withheld" ? [] : allKeys(before.digests, digests);
+  const isSame = before !== undefined && before.key !== digestKey.id && before.version === version;
+  return isSame && version !== "withheld" ? [] : changedKeys(before?.digests ?? {}, digests);
 }
 
 const mergeProblem = (observed: Observed, keys: number): Failure | undefined =>

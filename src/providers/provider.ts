@@ -65,6 +65,9 @@ export interface ListFilter {
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }
 
+/** HTTPS_PROXY, HTTP_PROXY and NO_PROXY: https://nodejs.org/api/http.html#built-in-proxy-support */
+export type ProxyEnv = Readonly<Record<string, string | undefined>>;
+
 /** Reads secrets as one identity. */
 export interface SecretReader {
   /** The stage that a plain key means. */

@@ -15,8 +15,9 @@ import type { Reader } from "./pods.ts";
  *   another content                 → restart
  *   the note can't tell             → look at the pods: who was started before the content came restarts, else note it
  *
- * The note can't tell when somebody removed it, when it speaks of another template, when other keys are consumed or the digest key is another one and the
- * content changed since, when the pods waited for a key, or when the Secret was gone or spoiled for a while.
+ * The note can't tell when somebody removed it, when it speaks of another template, when other keys are consumed or the digest
+ * key is another one and the content changed since, when the pods waited for a key, or when the Secret was gone or spoiled for
+ * a while.
  */
 export type Decision =
   | { readonly kind: "nothing" }
@@ -29,8 +30,6 @@ export type Decision =
 export interface WorkloadWrite {
   readonly workload: Workload;
   readonly restart: boolean;
-  /** Somebody else made it due again: the template was put back, or the note removed. */
-  readonly again: boolean;
   /** New values of the operator's annotations. */
   readonly consumed: string;
   readonly restartedFor: string | undefined;
@@ -82,11 +81,14 @@ export function planRestart(
   const isPutBack = isLost || (slot !== undefined && note.mark !== workload.restartedFor);
   const isSame = slot?.scope === now.scope && slot.digest === now.digest;
   const isSeen = slot?.at === now.at;
-  const noted = { kind: "write", write: writeOf(workload, note, name, now, { again: isPutBack }) } as const;
+  const noted = {
+    kind: "write",
+    write: writeOf(workload, note, name, now, { restart: false, isPutBack }),
+  } as const;
   const decide = (isDue: boolean): Decision => {
     if (!isDue) return noted;
     if (lacking.length > 0) return { kind: "held", keys: lacking };
-    return { kind: "write", write: writeOf(workload, note, name, now, { restart: true, again: isPutBack }) };
+    return { kind: "write", write: writeOf(workload, note, name, now, { restart: true, isPutBack }) };
   };
   const look = (isStale: (reader: Reader) => boolean): Decision =>
     readers ? decide(readers === "unknown" || readers.some(isStale)) : { kind: "look" };
@@ -118,13 +120,13 @@ function writeOf(
   note: Note,
   name: string,
   slot: Slot,
-  { restart = false, again = false }: { readonly restart?: boolean; readonly again?: boolean },
+  { restart, isPutBack }: { readonly restart: boolean; readonly isPutBack: boolean },
 ): WorkloadWrite {
   // Of another template, the note of the other Secrets says nothing.
-  const others = again && !restart ? unknownOf(note.slots) : note.slots;
+  const others = isPutBack && !restart ? unknownOf(note.slots) : note.slots;
   const slots = { ...others, [name]: { ...slot, restarted: restart && slot.at !== "" } };
   const mark = restart ? newMark(slots, workload.restartedFor) : workload.restartedFor;
-  return { workload, restart, again, consumed: formatNote({ mark, slots }), restartedFor: mark };
+  return { workload, restart, consumed: formatNote({ mark, slots }), restartedFor: mark };
 }
 
 const unknownOf = (slots: Note["slots"]): Note["slots"] =>
@@ -139,7 +141,7 @@ function forget(workload: Workload, note: Note, name: string): Decision {
   const { [name]: _dropped, ...slots } = note.slots;
   const { restartedFor } = workload;
   const consumed = formatNote({ ...note, slots });
-  return { kind: "write", write: { workload, restart: false, again: false, consumed, restartedFor } };
+  return { kind: "write", write: { workload, restart: false, consumed, restartedFor } };
 }
 
 /** Whether pods of the present template run because the workload was restarted for that change. */
@@ -150,7 +152,8 @@ export function wasRestartedFor(workload: Workload, part: Part, change: Change |
   return change !== undefined && mark === workload.restartedFor && slot?.at === change.at && slot.restarted;
 }
 
-const slotOf = ({ secretName, mergedBy }: Part): string =>
+/** Where the note on a workload speaks of the part. */
+export const slotOf = ({ secretName, mergedBy }: Part): string =>
   mergedBy === undefined ? secretName : `${secretName}/${mergedBy}`;
 
 /**
@@ -194,6 +197,9 @@ function coveredKeys(
     }
   }
 }
+
+export const isNoted = (workload: Workload, part: Part): boolean =>
+  Object.hasOwn(parseNote(workload.consumed).slots, slotOf(part));
 
 /** Names of the Secrets that something is noted of. */
 export const recordedSecrets = (workload: Workload): readonly string[] =>

@@ -12,6 +12,7 @@ import type {
   Failed,
   ListFilter,
   ListResult,
+  ProxyEnv,
   ReadResult,
   RemoteRef,
   SecretReader,
@@ -43,9 +44,6 @@ export interface AwsConnection {
   readonly admitAnswer: () => Admit;
 }
 
-/** https://nodejs.org/api/http.html#built-in-proxy-support */
-export type ProxyEnv = Readonly<Record<string, string | undefined>>;
-
 const CURRENT = "AWSCURRENT";
 /** Quotas of BatchGetSecretValue and ListSecrets. */
 const BATCH = 20;
@@ -54,7 +52,6 @@ const PAGE = 100;
 export function openSecretsManager(connection: AwsConnection): SecretReader {
   const { region, credentials, endpoint, maxConcurrent, lookup, proxyEnv, admitAnswer } = connection;
   const agent = {
-    keepAlive: true,
     maxSockets: maxConcurrent,
     ...(lookup ? { lookup } : {}),
     ...(proxyEnv ? { proxyEnv } : {}),
