@@ -61,8 +61,10 @@ function doubtOf(observed: Observed, before: ContentRecord | undefined): Doubt |
     return { absent: true, ...(driftSince === undefined ? {} : { since: driftSince }) };
   const isSpoiled = before ? isEdited(observed, before) : wasWritten(observed);
   if (!isSpoiled) return undefined;
-  // Of a Secret that others write too, the times of their writes tell nothing of our keys.
-  const since = driftSince ?? (merges(observed) ? undefined : target.editedAt);
+  // Of a Secret that others write too, the times of their writes tell nothing of our keys. What we saw, we saw later.
+  const [since] = [driftSince, merges(observed) ? undefined : target.editedAt]
+    .filter((time) => time !== undefined)
+    .sort();
   return { absent: false, ...(since === undefined ? {} : { since }) };
 }
 

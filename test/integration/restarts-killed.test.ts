@@ -118,7 +118,6 @@ const scenarios: readonly Scenario[] = [
     async meanwhile({ namespace }, key, reader) {
       const secret = { metadata: { name: key, namespace }, data: { password: "ZWRpdGVk" } };
       await api.apply(resources.secret, secret, { fieldManager: "editor", force: true }, signal);
-      await new Promise((resolve) => setTimeout(resolve, 1_100));
       await reader.start();
     },
     value: "one",

@@ -167,7 +167,6 @@ describe("a restart", () => {
     await ns.untilReason(name, "Suspended");
     const secret = { metadata: { name, namespace: ns.namespace }, data: { password: "ZWRpdGVk" } };
     await api.apply(resources.secret, secret, { fieldManager: "editor", force: true }, signal);
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
     await reader.start();
     await ns.sync(name, ns.spec(name));
     await ns.untilValue(name, "password", canary("one"));

@@ -445,6 +445,64 @@ describe("the target", () => {
   );
 });
 
+describe("another digest key", () => {
+  const rekeyed = (versionId: string) => {
+    const now = { ...synced(observed()), digestKey: otherDigestKey };
+    return plan(now, fetched(now, found("one", versionId)));
+  };
+
+  it("is no change of the content as long as the versions are the same", () => {
+    expect(rekeyed("v1").change).toBeUndefined();
+    expect(rekeyed("v1").record?.change?.kind).toBe("created");
+  });
+
+  it("hides no change: what can't be compared isn't equal", () => {
+    expect(rekeyed("v2").change).toMatchObject({ kind: "updated", keys: ["password"] });
+  });
+});
+
+describe("what pods may have been started with", () => {
+  const seen = "2026-04-30T00:00:05.000Z";
+  const edited = "2026-04-30T00:00:03.000Z";
+  const drifted = (more: Partial<Observed> = {}, editedAt?: string): Observed => {
+    const now = synced(observed());
+    return { ...now, target: { ...now.target!, owned: { secretsync: "other" }, editedAt }, ...more };
+  };
+  const doubt = (now: Observed) => {
+    const { change } = plan(now, fetched(now, found("one")));
+    return change?.kind === "deleted" ? undefined : change?.doubt;
+  };
+
+  it("is nothing before the first write, and since then what the Secret holds", () => {
+    expect(doubt(observed())).toEqual({ absent: true });
+    expect(doubt(synced(observed()))).toBeUndefined();
+  });
+
+  it("is nothing from when the Secret was seen to be gone", () => {
+    expect(doubt({ ...synced(observed()), target: undefined, driftSince: seen })).toEqual({
+      absent: true,
+      since: seen,
+    });
+  });
+
+  it("is what somebody wrote into it: from when that was seen, or earlier, as managedFields tell", () => {
+    expect(doubt(drifted())).toEqual({ absent: false });
+    expect(doubt(drifted({ driftSince: seen }))).toEqual({ absent: false, since: seen });
+    expect(doubt(drifted({}, edited))).toEqual({ absent: false, since: edited });
+    expect(doubt(drifted({ driftSince: seen }, edited))).toEqual({ absent: false, since: edited });
+    expect(doubt(drifted({ driftSince: edited }, seen))).toEqual({ absent: false, since: edited });
+  });
+
+  it("is that also when a new spec is what brings the repair", () => {
+    const now = drifted({ driftSince: seen });
+    const resumed = { ...now, metadata: { ...now.metadata, generation: 2 } };
+    expect(plan(resumed, fetched(resumed, found("one"))).change).toMatchObject({
+      kind: "repaired",
+      doubt: { absent: false, since: seen },
+    });
+  });
+});
+
 describe("a target that", () => {
   it("something else controls is refused to an owner, with the ways out, and no other", () => {
     const target = { ...synced(observed()).target!, controlledBy: "ExternalSecret/orders" };

@@ -92,8 +92,6 @@ export async function newWorkload(
           signal,
         );
       }
-      // Times of containers have whole seconds, and a second is what clocks may differ.
-      await new Promise((resolve) => setTimeout(resolve, 2_100));
     },
     untilNoted: (before?: string) =>
       until("it is noted", async () => {
