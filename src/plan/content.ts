@@ -4,7 +4,10 @@ import type { DataEntry, DataFromEntry } from "../api/secret-sync-sources.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { ReadResult } from "../providers/provider.ts";
 import { SecretValue } from "../providers/secret-value.ts";
-import { decode, newRewriter, Payloads, type PayloadProblem, type Result } from "./payload.ts";
+import { decode } from "./decode.ts";
+import { Payloads } from "./payload.ts";
+import type { PayloadProblem, Result } from "./result.ts";
+import { newRewriter } from "./rewrite.ts";
 import {
   describeSource,
   providerName,

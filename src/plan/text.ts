@@ -9,3 +9,12 @@ export const shortened = (text: string, most = 256): string =>
 export const printable = (text: string): string => text.replaceAll(/[^ -~…]/g, escapeUnit);
 
 const escapeUnit = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+/** undefined for what is no UTF-8. */
+export function utf8(bytes: Buffer): string | undefined {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "@jest/globals";
 import type { SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
 import { newEventRecorder } from "../../src/controller/events.ts";
-import { notesOf } from "../../src/controller/report.ts";
+import { newStatusWriter, notesOf } from "../../src/controller/report.ts";
+import { projectSync } from "../../src/controller/sync-object.ts";
+import { newViews } from "../../src/controller/views.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
 import { planUnchanged } from "../../src/plan/plan.ts";
 import { report, type Outcome } from "../../src/plan/report.ts";
@@ -24,7 +26,62 @@ function reconciled(now: Observed, result = found("one"), more: Partial<Outcome>
   return { told, next: { ...now, status, target, now: LATER } };
 }
 
+describe("a status", () => {
+  const write = async (status: number) => {
+    const failures: string[] = [];
+    const views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
+    const api = { apply: () => Promise.reject(new ApiError(status, "", "no")) } as unknown as KubeApi;
+    const writeStatus = newStatusWriter(api, views, () => undefined, {
+      failed: (part: string) => void failures.push(part),
+      works: () => undefined,
+    });
+    const object = projectSync({ metadata: { name: "a", namespace: "shop", uid: "u" } });
+    const written = writeStatus(object, { provider: "aws" }, new AbortController().signal);
+    return written.then(
+      () => ({ ended: "well", failures }),
+      () => ({ ended: "badly", failures }),
+    );
+  };
+
+  it("of an object that was deleted meanwhile is nobody's failure; any other refusal is one", async () => {
+    expect(await write(404)).toEqual({ ended: "well", failures: [] });
+    expect(await write(403)).toEqual({ ended: "badly", failures: ["status"] });
+  });
+});
+
 describe("events", () => {
+  it("tell which keys are gone, and once what waits, and for whom", () => {
+    const { next } = reconciled(observed());
+    const removed = {
+      ...next.target!.records["secretsync.dev/digests"]!.change!,
+      keys: ["a", "b"],
+      removed: ["b"],
+    };
+    const outcome = outcomeOf(next, fetched(next, found("one")), {
+      restartWaiting: "Deployment/a keeps its pods",
+    });
+    const record = { ...outcome.record!, change: { ...removed, kind: "updated" as const, at: LATER } };
+    const told = (now: Observed) => {
+      const status = report(now, { ...outcome, record });
+      return {
+        status,
+        notes: notesOf(now, { ...outcome, record }, status).map(
+          ({ reason, message }) => `${reason}: ${message}`,
+        ),
+      };
+    };
+    const first = told(next);
+    expect(first.notes).toEqual([
+      "Synced: changed a; removed b",
+      "RestartWaiting: Deployment/a keeps its pods",
+    ]);
+    expect(first.status.conditions).toContainEqual(
+      expect.objectContaining({ type: "Restarted", status: "False", reason: "RestartWaiting" }),
+    );
+    expect(first.status.history?.[0]?.outcome).toBe("RestartWaiting");
+    expect(told({ ...next, status: first.status }).notes).toEqual([]);
+  });
+
   it("tell no first sync and no unchanged refresh", () => {
     const first = reconciled(observed());
     expect(first.told).toEqual([]);

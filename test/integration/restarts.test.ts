@@ -72,6 +72,23 @@ describe("a restart", () => {
     await until("it is done again", async () => (await reader.mark()) !== undefined, { timeoutMs: 30_000 });
   }, 90_000);
 
+  it("is none of a note that somebody removes all the time, and that is told", async () => {
+    const name = await synced();
+    const reader = await workload(name);
+    await reader.untilNoted();
+    const told = await until(
+      "it is told",
+      async () => {
+        await run("annotate", "deployment", reader.name, "-n", ns.namespace, "secretsync.dev/consumed-");
+        const condition = await restartedOf(name);
+        return condition?.status === "False" && condition.message;
+      },
+      { timeoutMs: 60_000 },
+    );
+    expect(told).toMatch(/takes back what the operator writes into it/);
+    expect(await reader.mark()).toBeUndefined();
+  }, 90_000);
+
   it("isn't made of a rollback: the pods of the old template start with the new content", async () => {
     const name = await synced();
     const reader = await workload(name);

@@ -623,7 +623,17 @@ describe("the target", () => {
       async () => (await ns.getSecret(name))?.metadata.labels?.["team"] === undefined,
     );
     await ns.sync(name, spec(name, { target: { type: "example.com/other" } }));
-    await ns.untilReason(name, "TargetImmutable");
+    expect((await ns.untilReason(name, "TargetImmutable")).message).toContain(
+      "delete it to have it written anew",
+    );
+    // Who deleted it for a type that it can't have either would lose it.
+    await ns.sync(name, spec(name, { target: { type: "kubernetes.io/tls" } }));
+    const { message } = await until("all causes are told", async () => {
+      const told = await ns.untilReason(name, "TargetImmutable");
+      return told.message.includes("tls.crt") && told;
+    });
+    expect(message).toContain("keep it, as the new one would be refused as well");
+    expect(message).not.toContain("delete it");
   });
 
   it("that is renamed moves", async () => {
