@@ -4,7 +4,7 @@ import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "..
 import { resources } from "../kube/resources.ts";
 import type { ContentRecord } from "../plan/digest.ts";
 import { quoted } from "../plan/text.ts";
-import { projectWorkload, type Workload, type WorkloadObject } from "../restart/consumption.ts";
+import { projectWorkload, type Workload, type WorkloadObject } from "../restart/workload.ts";
 import {
   isNoted,
   planRestart,

@@ -3,7 +3,7 @@ import type { Clock } from "../runtime/clock.ts";
 import { Damper } from "./damper.ts";
 import type { DriftTimes } from "./drift.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
-import type { Workload } from "../restart/consumption.ts";
+import type { Workload } from "../restart/workload.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";

@@ -3,7 +3,7 @@ import { providersNamed } from "../api/secret-sync-bounds.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
 import { outlineOfTarget, type LiveTarget } from "../plan/live-target.ts";
 import { recordedSecrets } from "../restart/plan-restart.ts";
-import { outlineOfWorkload, type Workload } from "../restart/consumption.ts";
+import { outlineOfWorkload, type Workload } from "../restart/workload.ts";
 import { MemoryBudget } from "../runtime/memory-budget.ts";
 import { Index, Store, type Stored } from "../runtime/store.ts";
 import { Claims } from "./claims.ts";

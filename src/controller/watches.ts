@@ -4,7 +4,7 @@ import { collectionOf, namedObjects, type OnOddObject } from "../kube/collection
 import type { KubeApi, KubeObject, ResourceType, Selection } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { projectSecret } from "../plan/live-target.ts";
-import { projectWorkload } from "../restart/consumption.ts";
+import { projectWorkload } from "../restart/workload.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Reflector, type Collection } from "../runtime/reflector.ts";
 import type { Store, Stored } from "../runtime/store.ts";

@@ -1,6 +1,7 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import { ALL_KEYS, digestOfKeys, fingerprint, type Change, type ContentRecord } from "../plan/digest.ts";
-import type { ConsumedKeys, Workload } from "./consumption.ts";
+import type { ConsumedKeys } from "./consumption.ts";
+import type { Workload } from "./workload.ts";
 import { formatNote, newMark, parseNote, type Note, type Slot } from "./note.ts";
 import type { Reader } from "./pods.ts";
 

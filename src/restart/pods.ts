@@ -1,7 +1,8 @@
 import { annotation } from "../api/group.ts";
 import { listOf, recordOf, textOf } from "../api/loose.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
-import { consumptionOf, readersOf, type Workload } from "./consumption.ts";
+import { consumptionOf, readersOf } from "./consumption.ts";
+import { type Workload } from "./workload.ts";
 
 /** What of a Secret the pods of a workload can have read. Containers read their environment when they start, and never again. */
 

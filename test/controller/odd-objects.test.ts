@@ -6,7 +6,7 @@ import { projectSync } from "../../src/controller/sync-object.ts";
 import { projectNamespace, projectProvider } from "../../src/controller/views.ts";
 import { newOddObjects } from "../../src/controller/odd-objects.ts";
 import { projectSecret } from "../../src/plan/live-target.ts";
-import { projectWorkload } from "../../src/restart/consumption.ts";
+import { projectWorkload } from "../../src/restart/workload.ts";
 import { parseSync } from "../../src/api/secret-sync-bounds.ts";
 import { newTriggered } from "../support/triggered.ts";
 

@@ -3,7 +3,7 @@ import { newRestarter } from "../../src/controller/restart.ts";
 import { newViews, type Views } from "../../src/controller/views.ts";
 import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
 import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
-import { projectWorkload, type WorkloadObject } from "../../src/restart/consumption.ts";
+import { projectWorkload, type WorkloadObject } from "../../src/restart/workload.ts";
 import type { Part } from "../../src/restart/plan-restart.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { digestKey, specOf, value } from "../support/gen.ts";

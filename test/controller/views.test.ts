@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { newViews, workloadsOf } from "../../src/controller/views.ts";
-import { projectWorkload } from "../../src/restart/consumption.ts";
+import { projectWorkload } from "../../src/restart/workload.ts";
 
 const consumer = (namespace: string, name: string, secrets: readonly string[], consumed = "{}") =>
   projectWorkload("Deployment", {

@@ -3,7 +3,8 @@ import * as fc from "fast-check";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { digestContent, type Change, type ContentRecord } from "../../src/plan/digest.ts";
 import type { WorkloadKind } from "../../src/api/secret-sync.ts";
-import { consumptionOf, projectWorkload, type Workload } from "../../src/restart/consumption.ts";
+import { consumptionOf } from "../../src/restart/consumption.ts";
+import { projectWorkload, type Workload } from "../../src/restart/workload.ts";
 import {
   planRestart as decide,
   recordedSecrets,

@@ -1,0 +1,177 @@
+import { annotation, RESTART_FIELD_MANAGER } from "../api/group.ts";
+import { listOf, recordOf, textOf, weightOf } from "../api/loose.ts";
+import type { WorkloadKind } from "../api/secret-sync.ts";
+import type { KubeObject } from "../kube/kube-api.ts";
+import { consumptionOf, MOST_SECRETS, type ConsumedKeys } from "./consumption.ts";
+
+/** What the operator keeps of a Deployment, StatefulSet or DaemonSet. */
+export interface Workload {
+  /** namespace/name; each kind has a store of its own. */
+  readonly key: string;
+  readonly kind: WorkloadKind;
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
+  readonly deleting: boolean;
+  readonly consumes: Readonly<Record<string, ConsumedKeys>>;
+  /** Of the Secrets that its pods can't start without: the keys that they can't start without. */
+  readonly requires: Readonly<Record<string, readonly string[]>>;
+  /** The Secrets that some container can be started without. */
+  readonly optional: readonly string[];
+  /** Its pods, as a label selector; undefined for one that the operator doesn't ask with. */
+  readonly selector: string | undefined;
+  /** Why pods of an earlier template stay, as long as some do. */
+  readonly waitsFor: "OnDelete" | "Partition" | "Paused" | undefined;
+  /** The field manager that set anything in it last, beside the operator. Who only removes leaves no trace. */
+  readonly changedBy: { readonly manager: string; readonly at: number } | undefined;
+  /** It consumes more Secrets than are kept of it. */
+  readonly isCut: boolean;
+  /** The operator's own annotations, as they are; undefined for what it can't have written. */
+  readonly consumed: string | undefined;
+  readonly restartedFor: string | undefined;
+  /** Nothing is kept of what it consumes: workloads of its namespace name too many Secrets. It is left alone. */
+  readonly isOutline: boolean;
+  /** Bytes, about, of the names that an outline does without; 0 with as few of them as usual. */
+  readonly weight: number;
+}
+
+export interface WorkloadObject extends KubeObject {
+  readonly spec?: {
+    readonly template?: {
+      readonly metadata?: { readonly annotations?: Readonly<Record<string, string>> };
+      readonly spec?: unknown;
+    };
+  };
+}
+
+/** Bytes of our own notes, and digests in one; a longer text is none of ours. */
+const LONGEST_NOTE = 16 * 1024;
+const MOST_SLOTS = 2 * MOST_SECRETS;
+
+export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workload {
+  const { metadata, spec } = object as WorkloadObject;
+  const template = recordOf(recordOf(spec)["template"]);
+  const { consumes, requires, optional, isCut } = consumptionOf(template["spec"]);
+  const consumed = noteOf(recordOf(metadata.annotations)[annotation.consumed]);
+  return {
+    key: `${metadata.namespace}/${metadata.name}`,
+    kind,
+    name: metadata.name,
+    namespace: metadata.namespace ?? "",
+    uid: metadata.uid ?? "",
+    resourceVersion: metadata.resourceVersion ?? "",
+    deleting: typeof metadata.deletionTimestamp === "string",
+    consumes,
+    requires,
+    optional,
+    selector: selectorOf(recordOf(spec)["selector"]),
+    waitsFor: waitsFor(kind, object),
+    changedBy: lastManager(metadata.managedFields),
+    isCut,
+    consumed,
+    restartedFor: textOf(
+      recordOf(recordOf(template["metadata"])["annotations"])[annotation.restartedFor],
+      LONGEST_NOTE,
+    ),
+    isOutline: false,
+    weight: weightBeyondUsual(consumes, requires, consumed),
+  };
+}
+
+/** What is left of a workload when those of its namespace name too many Secrets. */
+export const outlineOfWorkload = (workload: Workload): Workload => ({
+  ...workload,
+  consumes: {},
+  requires: {},
+  optional: [],
+  consumed: undefined,
+  restartedFor: undefined,
+  isOutline: true,
+  weight: 0,
+});
+
+/** Our note on a workload, if it can be one. */
+function noteOf(value: unknown): string | undefined {
+  const text = textOf(value, LONGEST_NOTE);
+  return text === undefined || slotsOf(text) > MOST_SLOTS ? undefined : text;
+}
+
+/** Each name is also found by, which takes more than the name. */
+const BYTES_OF_A_NAME = 400;
+/** Some ten Secrets. */
+const USUAL_BYTES = 5_120;
+
+function weightBeyondUsual(
+  consumes: Workload["consumes"],
+  requires: Workload["requires"],
+  consumed: string | undefined,
+): number {
+  const names = Object.keys(consumes).length + slotsOf(consumed);
+  return Math.max(0, weightOf([consumes, requires, consumed]) + names * BYTES_OF_A_NAME - USUAL_BYTES);
+}
+
+const slotsOf = (text: string | undefined): number => (text?.split('":').length ?? 1) - 1;
+
+/** Characters; a longer selector isn't kept, and its pods aren't asked for. */
+const LONGEST_SELECTOR = 1_024;
+
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors */
+function selectorOf(selector: unknown): string | undefined {
+  const { matchLabels, matchExpressions } = recordOf(selector);
+  const equal = Object.entries(recordOf(matchLabels)).map(([name, value]) => `${name}=${String(value)}`);
+  const set = listOf(matchExpressions).map((expression) => {
+    const { key, operator, values } = recordOf(expression);
+    const list = `(${listOf(values).map(String).join(",")})`;
+    switch (operator) {
+      case "In":
+        return `${String(key)} in ${list}`;
+      case "NotIn":
+        return `${String(key)} notin ${list}`;
+      case "Exists":
+        return String(key);
+      default:
+        return `!${String(key)}`;
+    }
+  });
+  const text = [...equal, ...set].join(",");
+  return text === "" || text.length > LONGEST_SELECTOR ? undefined : text;
+}
+
+/**
+ * Whether the controller replaces pods only when somebody acts, and has not replaced all.
+ * https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
+ */
+function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] {
+  const { spec, status } = object as { spec?: unknown; status?: unknown };
+  const { paused, updateStrategy } = recordOf(spec);
+  const { type, rollingUpdate } = recordOf(updateStrategy);
+  const partition = Number(recordOf(rollingUpdate)["partition"] ?? 0);
+  const cause =
+    kind === "Deployment"
+      ? paused === true && "Paused"
+      : (type === "OnDelete" && "OnDelete") || (kind === "StatefulSet" && partition > 0 && "Partition");
+  if (!cause) return undefined;
+  const { observedGeneration, replicas, updatedReplicas, desiredNumberScheduled, updatedNumberScheduled } =
+    recordOf(status);
+  const [wanted, updated] =
+    kind === "DaemonSet" ? [desiredNumberScheduled, updatedNumberScheduled] : [replicas, updatedReplicas];
+  const isSeen = observedGeneration === object.metadata.generation;
+  return isSeen && Number(updated ?? 0) >= Number(wanted ?? 0) ? undefined : cause;
+}
+
+/** Who changed anything but the status last. */
+function lastManager(managedFields: unknown): Workload["changedBy"] {
+  let latest: { readonly manager: string; readonly at: number } | undefined;
+  for (const entry of listOf(managedFields).slice(0, MOST_MANAGERS)) {
+    const { manager, time, subresource } = recordOf(entry);
+    const name = textOf(manager, 128);
+    const at = Date.parse(textOf(time, 32) ?? "");
+    if (name === undefined || Number.isNaN(at) || subresource !== undefined) continue;
+    if (name === RESTART_FIELD_MANAGER || (latest && at < latest.at)) continue;
+    latest = { manager: name, at };
+  }
+  return latest;
+}
+
+const MOST_MANAGERS = 64;
