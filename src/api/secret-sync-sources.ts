@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { mapOf, objectName, regularExpression, secretKey } from "./fields.ts";
-import { form, withRules } from "./rule.ts";
+import { form, matches, withRules } from "./rule.ts";
 
 /** What a SecretSync reads: spec.data and spec.dataFrom. */
 
@@ -83,19 +83,41 @@ export const dataEntry = withRules(
   },
 );
 
+/**
+ * Targets that name a group which can't be there: $1_x, a number where the pattern has no parenthesis, a name where it names no
+ * group. CEL may not do more work than that; what else is wrong the operator tells by InvalidSpec. $$ is a dollar sign.
+ */
+const BEFORE = String.raw`(?:^|[^$])(?:\$\$)*`;
+const NUMBER_AND_TEXT = new RegExp(String.raw`${BEFORE}\$[0-9]+[A-Za-z_]`);
+const NUMBER = new RegExp(String.raw`${BEFORE}\$\{?[1-9]`);
+const NAME = new RegExp(String.raw`${BEFORE}\$(?:[A-Za-z_]|\{[A-Za-z_0-9]*[A-Za-z_])`);
+
+const groupsMayExist = {
+  cel: `!${matches("self.target", NUMBER_AND_TEXT)} && (self.source.contains('(') || !${matches("self.target", NUMBER)}) && (self.source.contains('(?P<') || self.source.contains('(?<') || !${matches("self.target", NAME)})`,
+  check: ({ source, target }: { readonly source: string; readonly target: string }) =>
+    !NUMBER_AND_TEXT.test(target) &&
+    (source.includes("(") || !NUMBER.test(target)) &&
+    (/\(\?P?</.test(source) || !NAME.test(target)),
+  message:
+    "the target names a group that the pattern doesn't have; write ${1}_x where text follows a group, and $$ for a dollar sign",
+};
+
 const rewrite = z
   .array(
     z
       .object({
-        regexp: z
-          .object({
-            source: regularExpression("RE2 pattern that is searched in each name."),
-            target: z.string().max(512).meta({
-              description:
-                "Replacement of every match, as in Go: $1, ${1} and ${name} are its groups, $$ is a dollar sign. A name is as long as it can be: write ${1}_x where text follows.",
-            }),
-          })
-          .meta({ description: "Search and replace." }),
+        regexp: withRules(
+          z
+            .object({
+              source: regularExpression("RE2 pattern that is searched in each name."),
+              target: z.string().max(512).meta({
+                description:
+                  "Replacement of every match, as in Go: $1, ${1} and ${name} are its groups, $$ is a dollar sign. A name is as long as it can be: write ${1}_x where text follows.",
+              }),
+            })
+            .meta({ description: "Search and replace." }),
+          groupsMayExist,
+        ),
       })
       .meta({ description: "One step." }),
   )

@@ -54,6 +54,16 @@ export const validSyncs: Readonly<Record<string, Spec>> = {
     extract: { key: "k" },
     rewrite: [{ regexp: { source: "^(.*)$", target: "APP_$1" } }],
   }),
+  "rewrites by groups of every form": from({
+    extract: { key: "k" },
+    rewrite: [
+      ["[(](?P<user>a)\\((b)", "${user}-$2-$1"],
+      ["(?:x)(?i:y)(z)[[:alpha:](]", "$1$0"],
+      ["((a)(b))", "${3}_$$4x"],
+      ["a", "$${1}$$1_x$$name"],
+      ["a", "$&$<n>$"],
+    ].map(([source, target]) => ({ regexp: { source, target } })),
+  }),
   "find by path": from({ find: { path: "prod/" } }),
   "find by name": from({ find: { name: { regexp: "^prod/(a|b)$" } } }),
   "find by tags": from({ find: { tags: { team: "shop" } } }),
@@ -370,6 +380,19 @@ export const invalidManifests: readonly InvalidCase[] = [
     "a rewrite with a broken pattern",
     from({ extract: { key: "k" }, rewrite: [{ regexp: { source: "[", target: "" } }] }),
     regexp,
+  ),
+  ...[
+    ["(.*)", "$1_PROD"],
+    ["(.*)", "${name}"],
+    ["(a)", "$name"],
+    ["(a)", "$$$1x"],
+    ["a", "x$1"],
+  ].map(([source, target]) =>
+    bad(
+      `a rewrite of ${source} by ${target}`,
+      from({ extract: { key: "k" }, rewrite: [{ regexp: { source, target } }] }),
+      "names a group that the pattern doesn't have",
+    ),
   ),
   bad(
     "a rewrite without a target",
