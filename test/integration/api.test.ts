@@ -58,6 +58,24 @@ describe("an invalid manifest is refused", () => {
   });
 });
 
+describe("kubectl apply", () => {
+  // The gallery makes the namespace of the others.
+  const files = ["gallery.yaml", ...readdirSync("examples").filter((file) => file !== "gallery.yaml")];
+  beforeAll(() => run("apply", "-f", "examples/gallery.yaml"));
+  afterAll(() => run("delete", "namespace", "gallery", "shop", "--ignore-not-found", "--wait=false"));
+
+  it.each(files.filter((file) => file.endsWith(".yaml")))(
+    "of %s again leaves everything of ours unchanged",
+    async (file) => {
+      await run("apply", "-f", `examples/${file}`);
+      const said = (await run("apply", "-f", `examples/${file}`)).trim().split("\n");
+      const ours = said.filter((line) => line.includes("secretsync.dev"));
+      expect(ours.length).toBeGreaterThan(0);
+      for (const line of ours) expect(line).toMatch(/ unchanged$/);
+    },
+  );
+});
+
 describe("the CRDs", () => {
   it("fill in the defaults", async () => {
     const metadata = { name: "defaults", namespace: "default" };
