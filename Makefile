@@ -12,9 +12,10 @@ help: ## Show this help
 # The stamp is newer than the lock file once everything in it is installed.
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed: install Node.js from https://nodejs.org" >&2; exit 1; }
-	npm ci --no-audit --no-fund --loglevel=error
+	@echo "▸ install what the project is built with, this once: up to a minute"
+	@npm ci --no-audit --no-fund --loglevel=error
 	@# No package runs a script of its own but this one, which brings Node.
-	npm rebuild --ignore-scripts=false --loglevel=error node
+	@npm rebuild --ignore-scripts=false --loglevel=error node
 	@touch $@
 
 dist/operator.mjs: node_modules/.installed package.json $(shell find src tools/build.ts tools/shipped.ts tools/stubs -name '*.ts')
