@@ -46,6 +46,7 @@ test-install: dist/operator.mjs ## Run the tests that install the chart
 
 verify: node_modules/.installed ## Check format, lint, types, and that everything generated is up to date
 	prettier --check --log-level warn .
+	markdownlint-cli2 > /dev/null
 	oxlint --type-aware --deny-warnings src test tools
 	tsc --noEmit
 	@node tools/verify-generated.ts

@@ -77,7 +77,7 @@ function fieldRows(schema: JsonSchema, path: string): string[][] {
       const items = field["items"] as JsonSchema | undefined;
       const isList = items !== undefined;
       const type = field["enum"]
-        ? (field["enum"] as unknown[]).join(" \\| ")
+        ? (field["enum"] as unknown[]).join(" | ")
         : `${String(field["type"])}${isList ? ` of ${String(items["type"])}` : ""}`;
       const fallback =
         field["default"] === undefined

@@ -48,7 +48,7 @@ export function valueRows(): readonly (readonly [
       const fallback = defaults[name];
       if (property.properties)
         return rows(property.properties, fallback as Record<string, unknown>, `${here}.`);
-      const type = property.enum?.join(" \\| ") ?? property.type ?? "";
+      const type = property.enum?.join(" | ") ?? property.type ?? "";
       const shown = fallback === undefined ? "" : `\`${JSON.stringify(fallback)}\``;
       return [[`\`${here}\``, type, shown, property.description ?? ""] as const];
     });

@@ -208,7 +208,7 @@ export const chartValues = z.strictObject({
     .meta({ description: "More flags; docs/reference/flags.md lists them." }),
   extraEnv: listOf(variable, "More environment variables, for example AWS_REGION."),
   proxy: group("The HTTP proxy that leads to AWS. The apiserver is asked without it.", {
-    httpsProxy: text("Of https:// addresses, for example http://proxy.example.com:3128."),
+    httpsProxy: text("Of https:// addresses, for example `http://proxy.example.com:3128`."),
     httpProxy: text("Of http:// addresses."),
     noProxy: text("Hosts that are asked without it, with commas between: .internal,10.0.0.5."),
   }),
