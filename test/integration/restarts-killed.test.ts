@@ -125,8 +125,15 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** Of all templates that there were: one for each restart. */
-async function marksOf(namespace: string): Promise<readonly string[]> {
+/** Of all templates that there were: one for each restart. Their controller has to have seen the present one. */
+async function marksOf(namespace: string, reader: Reader): Promise<readonly string[]> {
+  await until("the Deployment controller has seen the template", async () => {
+    const { metadata, status } = (await reader.get()) as WorkloadObject & {
+      metadata: { generation?: number };
+      status?: { observedGeneration?: number };
+    };
+    return status?.observedGeneration === metadata.generation;
+  });
   const sets = { ...resources.Deployment, plural: "replicasets", kind: "ReplicaSet" };
   const { items } = await api.list<WorkloadObject>(sets, { namespace, limit: 100 }, signal);
   const marks = (items ?? []).map((set) => restartedFor(set)).filter((mark) => mark !== undefined);
@@ -172,7 +179,7 @@ describe("an operator that comes after", () => {
       const object = await tenant.getSync(key);
       await tenant.sync(key, object?.spec ?? {}, request());
       await tenant.untilHandled(key);
-      expect(await marksOf(tenant.namespace)).toEqual([mark]);
+      expect(await marksOf(tenant.namespace, reader)).toEqual([mark]);
       await third.stop();
       await proxy.stop();
     },
