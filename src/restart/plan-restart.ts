@@ -71,17 +71,18 @@ export function planRestart(
 
   const lacking = lackingKeys(workload, part, record);
   const { change } = record;
+  const at = change?.at ?? "";
+  const isLost = !slot && (wasNoted || (workload.restartedFor !== undefined && !note.isThere));
+  const isPutBack = isLost || (slot !== undefined && note.mark !== workload.restartedFor);
+  const isSeen = slot?.at === at;
   const now: Slot = {
     scope: `${record.key}.${fingerprint(keys).slice(0, 8)}`,
     digest: digestOfKeys(record.digests, keys),
-    at: change?.at ?? "",
-    restarted: false,
+    at,
+    restarted: isSeen && !isPutBack && slot.restarted,
     waiting: lacking.length > 0,
   };
-  const isLost = !slot && (wasNoted || (workload.restartedFor !== undefined && !note.isThere));
-  const isPutBack = isLost || (slot !== undefined && note.mark !== workload.restartedFor);
   const isSame = slot?.scope === now.scope && slot.digest === now.digest;
-  const isSeen = slot?.at === now.at;
   const noted = {
     kind: "write",
     write: writeOf(workload, note, name, now, { restart: false, isPutBack }),
@@ -89,7 +90,8 @@ export function planRestart(
   const decide = (isDue: boolean): Decision => {
     if (!isDue) return noted;
     if (lacking.length > 0) return { kind: "held", keys: lacking };
-    return { kind: "write", write: writeOf(workload, note, name, now, { restart: true, isPutBack }) };
+    const restarted = { ...now, restarted: at !== "" };
+    return { kind: "write", write: writeOf(workload, note, name, restarted, { restart: true, isPutBack }) };
   };
   const look = (isStale: (reader: Reader) => boolean): Decision =>
     readers ? decide(readers === "unknown" || readers.some(isStale)) : { kind: "look" };
@@ -109,7 +111,8 @@ export function planRestart(
     );
   }
   if (!slot) return noted;
-  if (isSame) return touch && !isSeen ? noted : nothing;
+  // A template may begin to need a key that isn't there without consuming other keys, as where a volume has all of them.
+  if (isSame) return (touch && !isSeen) || slot.waiting !== now.waiting ? noted : nothing;
   if (slot.scope !== now.scope) return isSeen ? noted : look(({ startedAt }) => startedAt < cameAt);
   return slot.waiting ? look(({ startedAt }) => startedAt < cameAt) : decide(true);
 }
@@ -125,7 +128,7 @@ function writeOf(
 ): WorkloadWrite {
   // Of another template, the note of the other Secrets says nothing.
   const others = isPutBack && !restart ? unknownOf(note.slots) : note.slots;
-  const slots = { ...others, [name]: { ...slot, restarted: restart && slot.at !== "" } };
+  const slots = { ...others, [name]: slot };
   const mark = restart ? newMark(slots, workload.restartedFor) : workload.restartedFor;
   return { workload, restart, consumed: formatNote({ mark, slots }), restartedFor: mark };
 }

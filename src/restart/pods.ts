@@ -2,7 +2,7 @@ import { annotation } from "../api/group.ts";
 import { listOf, recordOf, textOf } from "../api/loose.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
 import { consumptionOf, readersOf } from "./consumption.ts";
-import { type Workload } from "./workload.ts";
+import type { Workload } from "./workload.ts";
 
 /** What of a Secret the pods of a workload can have read. Containers read their environment when they start, and never again. */
 
@@ -23,8 +23,7 @@ export function readersIn(pod: KubeObject, workload: Workload, secretName: strin
   if (metadata.deletionTimestamp !== undefined) return [];
   const mark = textOf(recordOf(metadata.annotations)[annotation.restartedFor], 64);
   if (mark !== workload.restartedFor) return [];
-  const { consumes } = consumptionOf(spec);
-  if (JSON.stringify(consumes[secretName]) !== JSON.stringify(workload.consumes[secretName])) return [];
+  if (whatIsRead(consumptionOf(spec), secretName) !== whatIsRead(workload, secretName)) return [];
   // Of a workload that reads it in a way which the template doesn't show, each container may.
   const isHidden = !Object.hasOwn(workload.consumes, secretName);
   const readers = readersOf(spec, secretName);
@@ -36,3 +35,8 @@ export function readersIn(pod: KubeObject, workload: Workload, secretName: strin
     return reader && !Number.isNaN(startedAt) ? [{ startedAt, optional: reader.optional }] : [];
   });
 }
+
+const whatIsRead = (
+  { consumes, requires }: Pick<Workload, "consumes" | "requires">,
+  secretName: string,
+): string => JSON.stringify([consumes[secretName], requires[secretName]]);

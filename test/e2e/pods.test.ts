@@ -45,14 +45,18 @@ function workload(
   kind: "Deployment" | "StatefulSet" | "DaemonSet",
   name: string,
   secret: string,
+  { keys = ["password"], optional = false }: { keys?: readonly string[]; optional?: boolean } = {},
 ): KubeObject {
   const script =
-    'echo "env=$PASSWORD file=$(cat /secret/password)"; trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
+    'echo "env=$PASSWORD user=$USER file=$(cat /secret/password)"; trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
   const container = {
     name: "app",
     image: "busybox:1.37",
     command: ["sh", "-c", script],
-    env: [{ name: "PASSWORD", valueFrom: { secretKeyRef: { name: secret, key: "password" } } }],
+    env: keys.map((key) => ({
+      name: key.toUpperCase(),
+      valueFrom: { secretKeyRef: { name: secret, key, optional } },
+    })),
     volumeMounts: [{ name: "secret", mountPath: "/secret" }],
   };
   const template = {
@@ -60,7 +64,7 @@ function workload(
     spec: {
       terminationGracePeriodSeconds: 1,
       containers: [container],
-      volumes: [{ name: "secret", secret: { secretName: secret } }],
+      volumes: [{ name: "secret", secret: { secretName: secret, optional } }],
     },
   };
   const more = kind === "StatefulSet" ? { serviceName: name } : {};
@@ -72,12 +76,24 @@ function workload(
 
 const logsOf = (name: string) =>
   run("logs", "-n", namespace, "-l", `app=${name}`, "--tail=-1").catch(() => "");
+const untilLogged = (name: string, line: RegExp) =>
+  until(`a pod of ${name} prints ${line}`, async () => line.test(await logsOf(name)), {
+    timeoutMs: 60_000,
+    everyMs: 200,
+  });
 const untilSeen = (name: string, value: string) =>
-  until(
-    `the pods of ${name} see the value`,
-    async () => (await logsOf(name)).includes(`env=${value} file=${value}`),
-    { timeoutMs: 60_000, everyMs: 200 },
-  );
+  untilLogged(name, new RegExp(`env=${value} user=.* file=${value}`));
+const rolledOut = (name: string, kind = "deployment") =>
+  run("rollout", "status", "-n", namespace, `${kind}/${name}`, "--timeout=60s");
+const revisionsOf = async (name: string, kind = "deployment") =>
+  (await run("rollout", "history", "-n", namespace, `${kind}/${name}`)).trim().split("\n").length - 2;
+
+/** The operator has looked once more. */
+async function handled(name: string): Promise<void> {
+  const object = await ns.getSync(name);
+  await ns.sync(name, object?.spec ?? {}, request());
+  await ns.untilHandled(name);
+}
 
 withPods("pods", () => {
   it.each(["Deployment", "StatefulSet", "DaemonSet"] as const)(
@@ -89,15 +105,13 @@ withPods("pods", () => {
       await ns.untilReason(name, "Synced");
       await api.create(resources[kind], workload(kind, name, name), signal);
       await untilSeen(name, canary("one"));
-      const revisions = async () =>
-        (await run("rollout", "history", "-n", namespace, `${kind}/${name}`)).trim().split("\n").length - 2;
-      expect(await revisions()).toBe(1);
+      expect(await revisionsOf(name, kind)).toBe(1);
 
       await aws.rotate(name, canary("two"));
       await ns.sync(name, ns.spec(name), request());
       await untilSeen(name, canary("two"));
-      await run("rollout", "status", "-n", namespace, `${kind}/${name}`, "--timeout=60s");
-      expect(await revisions()).toBe(2);
+      await rolledOut(name, kind);
+      expect(await revisionsOf(name, kind)).toBe(2);
       expect(await ns.values(name)).toEqual({ password: canary("two") });
     },
     120_000,
@@ -109,12 +123,63 @@ withPods("pods", () => {
     await aws.create(name, canary("one"));
     await ns.sync(name, ns.spec(name));
     await untilSeen(name, canary("one"));
-    expect(
-      (await run("get", "replicasets", "-n", namespace, "-l", `app=${name}`, "-o", "name"))
-        .trim()
-        .split("\n"),
-    ).toHaveLength(1);
+    await handled(name);
+    expect(await revisionsOf(name)).toBe(1);
   }, 120_000);
+
+  it("that started without an optional Secret get it by one restart, and again after it was gone", async () => {
+    const name = unique("optional");
+    await api.create(resources.Deployment, workload("Deployment", name, name, { optional: true }), signal);
+    await untilLogged(name, /env= /);
+    await aws.create(name, canary("one"));
+    await ns.sync(name, ns.spec(name));
+    await untilSeen(name, canary("one"));
+    await rolledOut(name);
+    await handled(name);
+    expect(await revisionsOf(name)).toBe(2);
+
+    await run("delete", "ssync", "-n", namespace, name);
+    await run("wait", "-n", namespace, `secret/${name}`, "--for=delete", "--timeout=30s");
+    await run("delete", "pods", "-n", namespace, "-l", `app=${name}`);
+    await untilLogged(name, /env= /);
+    await ns.sync(name, ns.spec(name));
+    await untilSeen(name, canary("one"));
+    await rolledOut(name);
+    await handled(name);
+    expect(await revisionsOf(name)).toBe(3);
+  }, 180_000);
+
+  it("of a Deployment that needs a new key, applied together with it, start once", async () => {
+    const name = unique("together");
+    const keyed = (...keys: readonly string[]) =>
+      ns.spec(name, {
+        data: keys.map((secretKey) => ({ secretKey, remoteRef: { key: `${name}-${secretKey}` } })),
+      });
+    await aws.create(`${name}-password`, canary("one"));
+    await aws.create(`${name}-user`, canary("two"));
+    await ns.sync(name, keyed("password"));
+    await ns.untilReason(name, "Synced");
+    const apply = (keys: readonly string[]) =>
+      api.apply(
+        resources.Deployment,
+        workload("Deployment", name, name, { keys }),
+        { fieldManager: "user", force: true },
+        signal,
+      );
+    await apply(["password"]);
+    await untilLogged(name, new RegExp(`env=${canary("one")} user= `));
+
+    // The new pod waits for the key first, as it would where the operator is slower than the Deployment's controller.
+    await apply(["password", "user"]);
+    await until("a pod waits for the key", async () =>
+      (await run("get", "pods", "-n", namespace, "-l", `app=${name}`)).includes("CreateContainerConfigError"),
+    );
+    await ns.sync(name, keyed("password", "user"));
+    await untilLogged(name, new RegExp(`env=${canary("one")} user=${canary("two")} `));
+    await rolledOut(name);
+    await handled(name);
+    expect(await revisionsOf(name)).toBe(2);
+  }, 180_000);
 });
 
 describe("kubectl", () => {

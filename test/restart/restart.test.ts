@@ -380,6 +380,20 @@ describe("a workload", () => {
       expect(decided(waiting, came, startedAt("01:30"))).toBe("restarts");
     });
 
+    it("nor where it consumes all keys anyway, and is still told as restarted for the change before", () => {
+      const all = workload({ consumes: { db: "all" }, requires: { db: ["a"] } });
+      const rotated = written(written(all, at("00:30", { a: "0" })), at("01:00", { a: "1" }));
+      const needing = { ...rotated, requires: { db: ["a", "b"] } };
+      const before = at("01:00", { a: "1" });
+      expect(decided(needing, before)).toBe("is noted");
+      const waiting = written(needing, before);
+      expect(wasRestartedFor(waiting, part, before.change)).toBe(true);
+      expect(decided(waiting, before)).toBe("nothing");
+      expect(decided(waiting, at("02:00", { a: "1", b: "1" }), { readers: [] })).toBe("is noted");
+      // A template that no longer needs the key waits for nothing.
+      expect(decided({ ...waiting, requires: { db: ["a"] } }, before)).toBe("is noted");
+    });
+
     it("keeps its pods when the key is removed, and says which", () => {
       const adopted = written(both, at("01:00", { a: "1", b: "1" }));
       expect(decide(adopted, part, policy(), at("02:00", { a: "2" }))).toEqual({ kind: "held", keys: ["b"] });
@@ -688,7 +702,7 @@ describe("a workload whose pods stay", () => {
 });
 
 describe("who reads a Secret", () => {
-  const consumer = workload({ consumes: { db: "all" }, restartedFor: "m" });
+  const consumer = workload({ consumes: { db: "all" }, requires: { db: [] }, restartedFor: "m" });
   const pod = (
     more: { annotations?: Record<string, string>; deletionTimestamp?: string; containers?: unknown[] } = {},
   ) =>
@@ -735,6 +749,8 @@ describe("who reads a Secret", () => {
         "db",
       ),
     ).toEqual([]);
+    const needing = { ...consumer, requires: { db: ["k"] } };
+    expect(readersIn(pod(), needing, "db")).toEqual([]);
     const status = {
       containerStatuses: [{ name: "app", state: { waiting: { reason: "CreateContainerConfigError" } } }],
     };
