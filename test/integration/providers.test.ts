@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,7 +39,11 @@ async function under<T>(fault: FaultRule, ask: (reader: SecretReader) => Promise
 }
 
 /** What a reader of the stand-in finds that has no credentials but those of this environment. */
-async function readWithin(environment: Record<string, string>, key: string): Promise<ReadResult> {
+async function readWithin(
+  environment: Record<string, string>,
+  key: string,
+  proxyEnv?: Record<string, string>,
+): Promise<ReadResult> {
   const saved = { ...process.env };
   for (const name of ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"]) delete process.env[name];
   Object.assign(process.env, { AWS_EC2_METADATA_DISABLED: "true" }, environment);
@@ -48,6 +52,7 @@ async function readWithin(environment: Record<string, string>, key: string): Pro
     endpoint: standInEndpoint,
     maxConcurrent: 1,
     admitAnswer,
+    proxyEnv,
   });
   try {
     return await reader.read({ key }, AbortSignal.timeout(10_000));
@@ -265,7 +270,7 @@ describe("a web identity", () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   /** What the operator tells when STS answers like that. */
-  const read = (key: string, sts: { url: string }) =>
+  const read = (key: string, sts: { url: string }, proxyEnv?: Record<string, string>) =>
     readWithin(
       {
         AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/secretsync",
@@ -273,6 +278,7 @@ describe("a web identity", () => {
         AWS_ENDPOINT_URL_STS: sts.url,
       },
       key,
+      proxyEnv,
     );
 
   const refusing = async (code: string, status: number) => {
@@ -292,6 +298,28 @@ describe("a web identity", () => {
     const key = unique("f");
     standIn.put(key, "value");
     expect(await read(key, { url: awsEndpoint })).toMatchObject({ kind: "found" });
+  });
+
+  it("gets them through the proxy, too", async () => {
+    const asked: (string | undefined)[] = [];
+    const proxy = createServer((incoming, answer) => {
+      asked.push(incoming.url);
+      const { method, headers } = incoming;
+      const onward = request(awsEndpoint, { method, headers }, (response) => {
+        answer.writeHead(response.statusCode ?? 502, response.headers);
+        response.pipe(answer);
+      });
+      incoming.pipe(onward);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const key = unique("f");
+    standIn.put(key, "value");
+    const env = { HTTP_PROXY: `http://127.0.0.1:${port}`, NO_PROXY: "127.0.0.1,localhost" };
+    const result = await read(key, { url: "http://sts.invalid" }, env);
+    proxy.close();
+    expect(result).toMatchObject({ kind: "found" });
+    expect(asked).toEqual(["http://sts.invalid/"]);
   });
 
   it.each([
