@@ -489,6 +489,35 @@ withImage("rights", () => {
     400_000,
   );
 
+  it.each<Helm>(["helm", "helm4"])(
+    "whose namespace is gone stop an upgrade by %s, which names it, until it is there or taken off the list",
+    async (helm) => {
+      const [system, stays, goes] = [unique("system"), unique("stays"), unique("goes")];
+      await run("create", "namespace", system);
+      for (const namespace of [stays, goes]) await run("create", "namespace", namespace);
+      const release = newRelease(helm, unique("secretsync"), system);
+      const values = (watchNamespaces: readonly string[]) =>
+        testValues({
+          crds: { enabled: false },
+          replicaCount: 1,
+          admissionPolicies: { operator: { enabled: false } },
+          watchNamespaces,
+        });
+      await release.install(values([stays, goes]));
+      await run("delete", "namespace", goes, "--timeout=60s");
+      await expect(release.upgrade(values([stays, goes]))).rejects.toMatchObject({
+        stderr: expect.stringContaining(`namespaces "${goes}" not found`),
+      });
+      await release.upgrade(values([stays]));
+      await run("create", "namespace", goes);
+      await release.upgrade(values([stays, goes]));
+      await run("get", "role", "-n", goes, `${release.name}.${system}`);
+      await release.uninstall();
+      await run("delete", "namespace", system, stays, goes, "--wait=false");
+    },
+    200_000,
+  );
+
   withAudit(
     "of two installs keep each to its own namespaces",
     async () => {
