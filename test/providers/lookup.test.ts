@@ -1,5 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
-import type { LookupAddress } from "node:dns";
+import { createSocket } from "node:dgram";
+import { promises, type LookupAddress } from "node:dns";
+import { readFile } from "node:fs/promises";
+import type { AddressInfo } from "node:net";
 import { newLookup } from "../../src/providers/lookup.ts";
 
 const missing = Object.assign(new Error("none"), { code: "ENOTFOUND" });
@@ -75,4 +78,40 @@ describe("a look-up", () => {
     const { find } = newWorld(["1.2.3.4"]);
     await expect(find("a", { family: 6, all: true })).rejects.toThrow("a has no address of the family");
   });
+
+  it("of names that a real name server is silent about holds up neither other names nor files", async () => {
+    const server = createSocket("udp4");
+    server.on("message", (question, { port, address }) => {
+      if (question.includes("silent")) return;
+      server.send(answerTo(question), port, address);
+    });
+    await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
+    const resolver = new promises.Resolver({ timeout: 60_000, tries: 1 });
+    resolver.setServers([`127.0.0.1:${(server.address() as AddressInfo).port}`]);
+    const lookup = newLookup({ monotonic: () => performance.now(), resolver });
+    const find = (host: string) =>
+      new Promise<unknown>((resolve, reject) =>
+        lookup(host, { all: true }, (error, addresses) => (error ? reject(error) : resolve(addresses))),
+      );
+    // As many as the system's resolver would have threads for, and more.
+    let silent = 32;
+    const hanging = Array.from({ length: silent }, (_, index) =>
+      find(`silent-${index}.invalid`).catch(() => silent--),
+    );
+    await expect(find("known.invalid")).resolves.toEqual([{ address: "127.0.0.9", family: 4 }]);
+    await expect(readFile(import.meta.filename, "utf8")).resolves.toContain("silent");
+    expect(silent).toBe(32);
+    resolver.cancel();
+    await Promise.all(hanging);
+    server.close();
+  });
 });
+
+/** https://www.rfc-editor.org/rfc/rfc1035#section-4: 127.0.0.9 to who asks for type A, nothing to others. */
+function answerTo(question: Buffer): Buffer {
+  const end = question.indexOf(0, 12) + 5;
+  const isA = question.readUInt16BE(end - 4) === 1;
+  const header = Buffer.from([...question.subarray(0, 2), 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0]);
+  const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0, 9]);
+  return Buffer.concat([header, question.subarray(12, end), ...(isA ? [record] : [])]);
+}
