@@ -27,7 +27,9 @@ const paint = (format: Parameters<typeof styleText>[0], text: string) => styleTe
 const title = (text: string) => out(`\n${paint(["bold", "cyan"], text)}`);
 const seconds = (milliseconds: number) => `${(milliseconds / 1000).toFixed(2)} s`.padStart(8);
 
-process.once("SIGINT", () => out(paint("dim", "\nstopping, nothing is left behind …")));
+process.once("SIGINT", () =>
+  out(paint("dim", "\nstopping; nothing is left behind unless you interrupt that, too …")),
+);
 
 async function story(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-demo-"));

@@ -12,7 +12,7 @@ import { reasons } from "../src/api/reasons.ts";
 import { lanes } from "../src/controller/lanes.ts";
 import { environmentName, flags } from "../src/options.ts";
 import { dashboard } from "./chart/dashboard.ts";
-import { valueRows, valuesSchema, valuesYaml } from "./chart/files.ts";
+import { valueDefaults, valueRows, valuesSchema, valuesYaml } from "./chart/files.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
 
 /** Everything that is made from the source and committed: CRDs, the chart's copies, reference docs. */
@@ -36,6 +36,10 @@ export function generatedFiles(): readonly GeneratedFile[] {
     {
       path: "charts/secretsync/values.schema.json",
       content: `${JSON.stringify(valuesSchema(), null, 2)}\n`,
+    },
+    {
+      path: "charts/secretsync/files/defaults.json",
+      content: `${JSON.stringify(valueDefaults(), null, 2)}\n`,
     },
     {
       path: "charts/secretsync/files/dashboard.json",

@@ -1,12 +1,10 @@
-import type { FieldConflict, KubeApi, KubeObject } from "../kube/kube-api.ts";
-import { ApiError } from "../kube/kube-api.ts";
-import { resources } from "../kube/resources.ts";
 import type { Failure } from "../api/reasons.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
+import { resources } from "../kube/resources.ts";
 import { projectSecret } from "../plan/live-target.ts";
-import { immutableProblem } from "../plan/plan.ts";
-import type { Step } from "../plan/step.ts";
-import { quoted } from "../plan/text.ts";
+import type { ApplySecret, DeleteSecret, ReleaseSecret, Step } from "../plan/step.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
+import { conflictOf, failureOf, foreignFields, holderOf, keyTaken } from "./refused-secret.ts";
 import type { Views } from "./views.ts";
 
 /** What the apiserver refused, and what is left to do. */
@@ -20,6 +18,20 @@ export interface Applied {
   readonly problem: Problem | undefined;
   /** Whether writing the Secret changed anything. */
   readonly changedSecret: boolean;
+}
+
+type SecretObject = KubeObject & { readonly data?: Readonly<Record<string, string>> };
+
+/** Somebody else's Secret has a key that was to be added. */
+class KeyTakenError extends Error {
+  readonly key: string;
+  readonly manager: string | undefined;
+
+  constructor(key: string, manager: string | undefined) {
+    super("the key is taken");
+    this.key = key;
+    this.manager = manager;
+  }
 }
 
 /** A Secret has the target's name that none of our watches shows. */
@@ -40,6 +52,8 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
         const changed = await carryOut(step, signal);
         if (step.kind === "applySecret") changedSecret = changed;
       } catch (error) {
+        if (error instanceof KeyTakenError)
+          return { problem: { failure: keyTaken(step.name, error.key, error.manager), step }, changedSecret };
         if (!(error instanceof ApiError)) throw error;
         const conflict = conflictOf(step, error);
         if (conflict) return { problem: { failure: conflict, step }, changedSecret };
@@ -64,7 +78,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     }
   }
 
-  async function applySecret(step: Step & { kind: "applySecret" }, signal: AbortSignal): Promise<boolean> {
+  async function applySecret(step: ApplySecret, signal: AbortSignal): Promise<boolean> {
     const {
       name,
       namespace,
@@ -81,12 +95,14 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     } = step;
     // So many have taken their time already; others get a turn.
     if (data.size > MANY_KEYS) await sleep(clock, 0, signal);
+    const seenAt = ownKeys && (await lookForKeys(step, ownKeys, signal));
+    const resourceVersion = createOnly ? "1" : seenAt;
     const secret = {
       metadata: {
         name,
         namespace,
         ...(uid ? { uid } : {}),
-        ...(createOnly ? { resourceVersion: "1" } : {}),
+        ...(resourceVersion ? { resourceVersion } : {}),
         labels,
         annotations,
         ownerReferences,
@@ -111,6 +127,25 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     return take(written, before);
   }
 
+  /**
+   * Before keys are added to somebody else's Secret: whether one is there already. The apiserver doesn't say so where nobody
+   * owns the field, as after an apply of stringData. Returns the version that was looked at, so that nobody adds it meanwhile.
+   */
+  async function lookForKeys(
+    { name, namespace, uid, data }: ApplySecret,
+    ownKeys: readonly string[],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const own = new Set(ownKeys);
+    const added = [...data.keys()].filter((key) => !own.has(key));
+    if (added.length === 0) return undefined;
+    const live = await api.get<SecretObject>(resources.secret, name, namespace, signal);
+    if (!live || live.metadata.uid !== uid) return undefined;
+    const taken = added.find((key) => Object.hasOwn(live.data ?? {}, key));
+    if (taken !== undefined) throw new KeyTakenError(taken, holderOf(live, taken));
+    return live.metadata.resourceVersion;
+  }
+
   /** An apply that changes nothing leaves the version as it was before it was sent, and is no write. */
   function take(written: KubeObject, before: string | undefined): boolean {
     if (written.metadata.resourceVersion === before) return false;
@@ -119,10 +154,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     return true;
   }
 
-  async function releaseSecret(
-    step: Step & { kind: "releaseSecret" },
-    signal: AbortSignal,
-  ): Promise<boolean> {
+  async function releaseSecret(step: ReleaseSecret, signal: AbortSignal): Promise<boolean> {
     const { name, namespace, uid, fieldManager } = step;
     const before = views.secrets.get(`${namespace}/${name}`)?.resourceVersion;
     const options = { fieldManager, force: true, metadataOnly: true };
@@ -135,62 +167,11 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     return take(written, before);
   }
 
-  async function deleteSecret(step: Step & { kind: "deleteSecret" }, signal: AbortSignal): Promise<boolean> {
+  async function deleteSecret(step: DeleteSecret, signal: AbortSignal): Promise<boolean> {
     const { name, namespace, uid, resourceVersion } = step;
     await api.delete(resources.secret, name, namespace, { uid, resourceVersion }, signal);
     onWrite("Secret");
     views.secrets.delete(`${step.namespace}/${step.name}`, step.uid, "own");
     return true;
   }
-}
-
-const OF_DATA = ".data.";
-
-/** Fields that others hold and that this step may not take from them. */
-function foreignFields(step: Step, { conflicts }: ApiError): readonly FieldConflict[] {
-  if (step.kind !== "applySecret" || step.ownKeys === undefined) return [];
-  const own = new Set([
-    ...step.ownKeys.map((key) => `${OF_DATA}${key}`),
-    ...Object.keys(step.annotations).map((name) => `.metadata.annotations.${name}`),
-    ...Object.keys(step.labels).map((name) => `.metadata.labels.${name}`),
-  ]);
-  return conflicts.filter(({ field }) => !own.has(field));
-}
-
-function conflictOf(step: Step, error: ApiError): Failure | undefined {
-  const [first] = foreignFields(step, error);
-  if (!first) return undefined;
-  const what = first.field.startsWith(OF_DATA)
-    ? `key ${quoted(first.field.slice(OF_DATA.length))}`
-    : quoted(first.field);
-  return {
-    reason: "TargetConflict",
-    message: `spec.target: ${what} of Secret ${step.name} belongs to ${quoted(first.manager)}, and creationPolicy Merge changes only keys that it added; use another secretKey, or remove the key from the Secret`,
-  };
-}
-
-/** What of an update the apiserver says when the Secret is immutable or has another type. */
-const IMMUTABLE = /\b(type \(FieldValue(Invalid|Forbidden)\)|(data|immutable) \(FieldValueForbidden\))/;
-
-function failureOf(step: Step, error: ApiError): Failure {
-  const where = `spec.target: Secret ${step.name}`;
-  const isUpdate = step.kind === "applySecret" && step.uid !== undefined;
-  if (error.status === 422 && isUpdate && IMMUTABLE.test(error.message)) {
-    const others = error.message
-      .replace(/^[^:]*: /, "")
-      .split(/, (?=\S+ \([A-Z])/)
-      .filter((cause) => !IMMUTABLE.test(cause));
-    return immutableProblem(step.name, others);
-  }
-  if (error.status === 403) {
-    return {
-      reason: "WriteFailed",
-      message: `${where}: the operator may not write it; check its Role, quotas and admission policies, and whether the namespace is being deleted`,
-    };
-  }
-  if (error.status === 404)
-    return { reason: "WriteFailed", message: `${where}: namespace ${step.namespace} doesn't exist` };
-  // A webhook's own words may quote the object.
-  const words = error.status >= 500 ? `the apiserver answered ${error.status}` : error.message;
-  return { reason: "WriteFailed", message: `${where}: ${words}` };
 }

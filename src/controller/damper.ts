@@ -26,6 +26,8 @@ export class Damper {
   }
 }
 
+/** As many as a note tells of; a merging SecretSync that is made anew is another one. */
+const MOST_SECRETS_OF_ONE = 128;
 const AT_ONCE = 5;
 const LONGEST_MS = 60_000;
 /** After so long without a change of somebody else it starts anew. */
@@ -69,6 +71,9 @@ export class RewriteDamper {
       ? [RESTARTS_AT_ONCE, 5_000, 10 * 60_000]
       : [AT_ONCE, 1_000, LONGEST_MS];
     const waitMs = count < atOnce ? 0 : Math.min(firstMs * 2 ** (count - atOnce), longestMs);
+    secrets.delete(secretName);
+    const [oldest] = secrets.keys();
+    if (secrets.size >= MOST_SECRETS_OF_ONE && oldest !== undefined) secrets.delete(oldest);
     secrets.set(secretName, { at, count, until: now + waitMs, writtenAt: this.#clock.now() });
     this.#written.set(uid, secrets);
   }

@@ -177,15 +177,16 @@ function firstRotation(opened: readonly Opened[]): number | undefined {
   return first;
 }
 
-function valueOf(
+async function valueOf(
   source: Source,
   { client, mayRead }: ProviderAccess,
   freshAfter: number,
   share: string,
 ): Promise<ReadResult | FindResult> {
-  return source.kind === "read"
+  const result = await (source.kind === "read"
     ? client.value(source.ref, freshAfter, share)
-    : client.finder.find({ criteria: source.criteria, mayRead, freshAfter, share });
+    : client.finder.find({ criteria: source.criteria, mayRead, freshAfter, share }));
+  return result.kind === "missing" ? { ...result, place: client.place } : result;
 }
 
 /** Bytes that the result takes, about. */

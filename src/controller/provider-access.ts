@@ -102,7 +102,11 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       );
     }
     if (!object) {
-      return no("ProviderNotFound", `${providerName(ref)} doesn't exist; create it, or correct providerRef`);
+      const other = !isCluster && clusterProviders && views.clusterProviders.get(ref.name);
+      return no(
+        "ProviderNotFound",
+        `${providerName(ref)} doesn't exist; ${other ? "there is a ClusterSecretProvider of that name: set providerRef.kind to ClusterSecretProvider" : "create it, or correct providerRef"}`,
+      );
     }
     const parsed = parsedOf(object, isCluster);
     if (!parsed.ok) return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);

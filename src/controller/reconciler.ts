@@ -52,6 +52,7 @@ export interface ReconcilerOptions {
     part: Part,
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
+    told: ReadonlySet<string>,
     task: Task,
   ) => Promise<Restarts>;
   readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
@@ -164,8 +165,9 @@ export function newReconciler(options: ReconcilerOptions) {
   ): Promise<Restarts> {
     if (!record || verdict.reason === "Suspended")
       return { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
-    const { metadata, spec } = observed;
-    return restart(metadata.namespace, partOf(observed), spec.restart, record, task);
+    const { metadata, spec, status } = observed;
+    const told = new Set((status.history ?? []).flatMap(({ workloads = [] }) => workloads));
+    return restart(metadata.namespace, partOf(observed), spec.restart, record, told, task);
   }
 
   async function adoptConsumers(observed: Observed, { change, steps }: Plan, task: Task): Promise<void> {
@@ -218,6 +220,8 @@ export function newReconciler(options: ReconcilerOptions) {
     if (freshUntil === undefined)
       freshness.succeeded(key, { ...freshFor(observed), until: at }, { nextRotation, verified }, epoch);
     if (restarts.problem) return { kind: "backoff", atLeastMs: restarts.retryInMs };
+    if (restarts.retryInMs > 0)
+      return { kind: "at", at: Math.min(at, now + restarts.retryInMs), result: "retry" };
     return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
   }
 

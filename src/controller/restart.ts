@@ -1,6 +1,6 @@
 import { annotation, RESTART_FIELD_MANAGER } from "../api/group.ts";
 import type { SecretSyncSpec, WorkloadKind } from "../api/secret-sync.ts";
-import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
+import { ApiError, type KubeApi } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import type { ContentRecord } from "../plan/digest.ts";
 import { quoted } from "../plan/text.ts";
@@ -14,10 +14,10 @@ import {
   type Part,
   type WorkloadWrite,
 } from "../restart/plan-restart.ts";
-import { readersIn, type Reader } from "../restart/pods.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { RewriteDamper } from "./damper.ts";
 import type { Task } from "./decide.ts";
+import { newPodLooks } from "./pod-looks.ts";
 import { workloadsOf, type Views } from "./views.ts";
 
 /** Step 5 of a reconcile: restarts each workload that is due, or notes on it what its pods run with. */
@@ -29,7 +29,7 @@ export interface Restarts {
   readonly problem: string | undefined;
   /** What waits for somebody to act, and for what. */
   readonly waiting: string | undefined;
-  /** Milliseconds until a workload that others change back all the time is written again. */
+  /** Milliseconds until it is of use to try again: a workload that others change back, or pods that couldn't be looked at yet. */
   readonly retryInMs: number;
 }
 
@@ -37,14 +37,13 @@ const TRIES = 5;
 const WATCH_LAG_MS = 50;
 /** Times in managedFields are of whole seconds. */
 const SECOND = 1_000;
-/** Of a page of pods. */
-const PODS = 50;
-const MOST_BYTES_OF_PODS = 4 * 1024 * 1024;
 
 /** What became of one workload. */
 type Outcome =
   | { readonly kind: "unchanged" | "noted" | "restarted" }
   | { readonly kind: "held"; readonly keys: readonly string[] }
+  /** Its pods can only be looked at in so many milliseconds. */
+  | { readonly kind: "later"; readonly waitMs: number }
   /** Somebody takes back what is written; it is written again in so many milliseconds. */
   | { readonly kind: "damped"; readonly waitMs: number; readonly by?: string | undefined };
 
@@ -62,6 +61,7 @@ export function newRestarter(options: {
 }) {
   const { api, views, clock, onRestart, onWrite } = options;
   const damper = new RewriteDamper(clock);
+  const podLooks = newPodLooks(api, clock);
   for (const store of Object.values(views.workloads))
     store.listen((before, after) => {
       if (before && !after) damper.forget(before.uid);
@@ -82,19 +82,23 @@ export function newRestarter(options: {
     ): Promise<void> {
       for (const workload of candidates(namespace, part.secretName, policy)) {
         // One that can't be written now fails to restart later, and that is told.
-        await bringUpToDate(workload, part, policy, record, task, { mayRestart: false, touch }).catch(
-          (error: unknown) => {
-            if (!(error instanceof ApiError)) throw error;
-          },
-        );
+        await bringUpToDate(workload, part, policy, record, task, {
+          mayRestart: false,
+          touch,
+          wasNoted: false,
+        }).catch((error: unknown) => {
+          if (!(error instanceof ApiError)) throw error;
+        });
       }
     },
 
+    /** `told`: Kind/name of workloads that status tells as restarted at some time. */
     async restart(
       namespace: string,
       part: Part,
       policy: SecretSyncSpec["restart"],
       record: ContentRecord,
+      told: ReadonlySet<string>,
       task: Task,
     ): Promise<Restarts> {
       const failed: string[] = [];
@@ -108,9 +112,11 @@ export function newRestarter(options: {
           const outcome = await bringUpToDate(workload, part, policy, record, task, {
             mayRestart: true,
             touch: false,
+            wasNoted: told.has(name),
           });
           if (outcome.kind === "restarted") onRestart(workload.kind, "success", changedAt);
           if (outcome.kind === "held") waiting.push(`${name} ${toldHeld(part, outcome.keys)}`);
+          if (outcome.kind === "later") retryInMs = Math.max(retryInMs, outcome.waitMs);
           if (outcome.kind === "damped") {
             retryInMs = Math.max(retryInMs, outcome.waitMs);
             failed.push(`${name}: ${toldDamped(outcome.by)}`);
@@ -121,6 +127,9 @@ export function newRestarter(options: {
           failed.push(`${name}: ${explain(error)}`);
         }
       }
+      for (const { kind, name } of policy.targets ?? [])
+        if (!views.workloads[kind].get(`${namespace}/${name}`))
+          waiting.push(`${kind}/${name} isn't there: create it, or correct spec.restart.targets`);
       const restarted: string[] = [];
       for (const { kind, name, key } of due) {
         const live = views.workloads[kind].get(key);
@@ -154,13 +163,17 @@ export function newRestarter(options: {
     policy: SecretSyncSpec["restart"],
     record: ContentRecord,
     { limit: { signal }, free }: Task,
-    { mayRestart, touch }: { readonly mayRestart: boolean; readonly touch: boolean },
+    {
+      mayRestart,
+      touch,
+      wasNoted,
+    }: { readonly mayRestart: boolean; readonly touch: boolean; readonly wasNoted: boolean },
   ): Promise<Outcome> {
     const type = resources[seen.kind];
     const slot = slotOf(part);
     const at = record.change?.at ?? "";
     for (let workload = seen, tries = 1; ; tries++) {
-      const look: Look = { touch, wasNoted: damper.knows(workload.uid, slot) };
+      const look: Look = { touch, wasNoted: wasNoted || damper.knows(workload.uid, slot) };
       let decision = planRestart(workload, part, policy, record, look);
       if (decision.kind === "nothing") return unchanged;
       // Before the pods are looked at, too: who takes things back all the time shall not have them listed all the time.
@@ -171,7 +184,11 @@ export function newRestarter(options: {
         return { kind: "damped", waitMs: pause.waitMs, by };
       }
       if (decision.kind === "look") {
-        const readers = await readersOf(workload, part.secretName, signal);
+        // Pods of a namespace take their time, and it alone shall wait for them.
+        free();
+        const looked = await podLooks.look(workload, part.secretName, signal);
+        if (looked.kind === "later") return looked;
+        const readers = looked.kind === "readers" ? looked.readers : "unknown";
         decision = planRestart(workload, part, policy, record, { ...look, readers });
       }
       if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
@@ -198,47 +215,23 @@ export function newRestarter(options: {
       workload = live;
     }
   }
-
-  /** Containers that run and read the Secret. */
-  async function readersOf(
-    workload: Workload,
-    secretName: string,
-    signal: AbortSignal,
-  ): Promise<readonly Reader[] | "unknown"> {
-    const { namespace, selector: labelSelector } = workload;
-    if (labelSelector === undefined) return "unknown";
-    const readers: Reader[] = [];
-    const selection = { namespace, labelSelector, mostBytes: MOST_BYTES_OF_PODS };
-    let next: string | undefined;
-    for (let limit = PODS; ;) {
-      try {
-        const page = { ...selection, limit, ...(next ? { continue: next } : {}) };
-        const { items, metadata } = await api.list<KubeObject>(resources.pod, page, signal);
-        for (const pod of items ?? []) readers.push(...readersIn(pod, workload, secretName));
-        if (!metadata.continue) return readers;
-        next = metadata.continue;
-      } catch (error) {
-        if (!(error instanceof AnswerTooLargeError)) throw error;
-        // One pod alone that can't be held.
-        if (limit === 1) return "unknown";
-        limit = Math.ceil(limit / 4);
-      }
-    }
-  }
 }
 
 const unchanged: Outcome = { kind: "unchanged" };
 
 const toldHeld = ({ secretName }: Part, keys: readonly string[]): string =>
-  `keeps its pods, as it can't start without ${keys.map(quoted).join(", ")}, which Secret ${secretName} lacks now; bring the key back, or make it optional`;
+  `keeps its pods, as it can't start without ${keys.map(quoted).join(", ")}, which Secret ${secretName} lacks now: bring the key back, or make it optional`;
 
 const toldDamped = (by: string | undefined): string =>
-  `${by === undefined ? "somebody" : quoted(by)} takes back what the operator writes into it, so it is written more and more rarely; leave annotations and template annotations of secretsync.dev alone`;
+  `${by === undefined ? "somebody" : quoted(by)} takes back what the operator writes into it, so it is written more and more rarely: leave annotations and template annotations of secretsync.dev alone`;
 
 const toldWaiting = {
-  OnDelete: "has updateStrategy OnDelete, so pods of before the change stay until they are deleted",
-  Partition: "has a partition, so pods below it stay as they were; lower the partition",
-  Paused: "is paused, so its pods stay as they are; resume it",
+  OnDelete:
+    "has updateStrategy OnDelete, so pods of before the change stay until they are deleted: delete them",
+  Partition: "has a partition, so pods below it stay as they were: lower the partition",
+  Stuck:
+    "was restarted, and its new pods don't become ready in time (ProgressDeadlineExceeded), so some stay as they were: see why by kubectl describe",
+  Paused: "is paused, so its pods stay as they are: resume it",
 } as const;
 
 function toObject({ workload, consumed, restartedFor }: WorkloadWrite): WorkloadObject {

@@ -11,12 +11,14 @@ export function* objectSamples(views: Views, leads: boolean, freshness: Freshnes
     // Nobody expects anything of what is suspended.
     if (suspend === true) continue;
     const ready = status.conditions?.find(({ type }) => type === "Ready");
+    const restarted = status.conditions?.find(({ type }) => type === "Restarted");
     const interval = typeof refreshInterval === "string" ? parseDuration(refreshInterval) : undefined;
     yield {
       namespace: metadata.namespace ?? "",
       name: metadata.name,
       ready: ready?.status === "True",
       reason: ready?.reason ?? "",
+      pendingRestart: restarted?.status === "False" ? restarted.reason : "",
       refreshInterval: (interval ?? 0) / 1000,
       // Before the operator has looked, what failed already was in step when it began to fail at the latest.
       lastSuccess:

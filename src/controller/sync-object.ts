@@ -92,9 +92,9 @@ function outlineOfSpec(spec: unknown): unknown {
 }
 
 function outlineOfStatus({ conditions, secretRef }: SecretSyncStatus): SecretSyncStatus {
-  const ready = conditions?.find(({ type }) => type === "Ready");
+  const told = conditions?.filter(({ type }) => type === "Ready" || type === "Restarted");
   return {
-    ...(ready ? { conditions: [{ ...ready, message: "" }] } : {}),
+    ...(told ? { conditions: told.map((condition) => ({ ...condition, message: "" })) } : {}),
     ...(secretRef ? { secretRef } : {}),
   };
 }

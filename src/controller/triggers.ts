@@ -28,9 +28,7 @@ export function connectTriggers(
   });
   // Somebody who edits wants to see what comes of it, whatever the refresh interval.
   const edits = new Pace({ clock, atOnce: EDITS_AT_ONCE, everyMs: EDIT_EACH_MS });
-  const addAll = (keys: Iterable<string>, lane: Lane) => {
-    for (const key of keys) queue.add(key, lane);
-  };
+  const rewrites = new Pace({ clock, atOnce: REWRITES_AT_ONCE, everyMs: REWRITE_EACH_MS });
   const addIn = (waitMs: number, key: string, lane: Lane) => {
     if (waitMs > 0) queue.addAfter(key, waitMs, lane);
     else queue.add(key, lane);
@@ -111,9 +109,11 @@ export function connectTriggers(
     views.workloads[kind].listen((before, after, origin) => {
       if (origin === "own" || !after) return;
       if (before && before.uid === after.uid && sameMap(factsOf(before), factsOf(after))) return;
+      const waitMs = rewrites.waitMs(after.uid);
       for (const name of secretsOf(after)) {
         const targetKey = `${after.namespace}/${name}`;
-        addAll(views.claims.concerned(targetKey, views.secrets.get(targetKey)?.owner), "edit");
+        for (const key of views.claims.concerned(targetKey, views.secrets.get(targetKey)?.owner))
+          addIn(waitMs, key, "edit");
       }
     });
   }
@@ -128,6 +128,9 @@ const factsOf = ({ consumes, requires, consumed, restartedFor, waitsFor }: Workl
   waitsFor,
 });
 
+/** Of one workload: each may wake as many SecretSyncs as it consumes Secrets. */
+const REWRITES_AT_ONCE = 10;
+const REWRITE_EACH_MS = 2_000;
 const REQUESTS_AT_ONCE = 5;
 const REQUEST_EACH_MS = 10_000;
 const EDITS_AT_ONCE = 30;

@@ -107,6 +107,10 @@ export class ProviderClient {
     });
   }
 
+  get place(): string {
+    return this.#options.reader.place;
+  }
+
   /** From now on. */
   setLimits(limits: Limits): void {
     this.#options.caller.setLimits(limits);

@@ -75,7 +75,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       if (token) query.set("continue", token);
       const path = `${pathOf(type, selection.namespace)}?${query.toString()}`;
       const accept = selection.metadataOnly ? { accept: partial("PartialObjectMetadataList") } : {};
-      return call("GET", path, signal, { ...accept, mostBytes });
+      return call("GET", path, signal, { ...accept, mostBytes, lane: laneOf(type) });
     },
 
     async *watch<T extends KubeObject>(
@@ -148,7 +148,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
 
 function laneOf({ kind }: ResourceType, subresource?: string): "lease" | Priority {
   if (kind === "Lease") return "lease";
-  if (kind === "Event") return 3;
+  if (kind === "Event" || kind === "Pod") return 3;
   return subresource ? 2 : 1;
 }
 
@@ -255,6 +255,9 @@ const conflictsOf = (details: Status["details"]): readonly FieldConflict[] =>
 
 const LONGEST_WORDS = 300;
 
+/** Messages of the chart's own policies are constant; others may be made of what they refuse. */
+const isOurs = (said: string | undefined): boolean => /^the operator may [a-zA-Z ,=./-]+$/.test(said ?? "");
+
 function describe(code: number, { reason, message, details }: Status, quotesValues: boolean): string {
   if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;
   const words = (text: string | undefined) => (text ? `: ${text.slice(0, LONGEST_WORDS)}` : "");
@@ -262,7 +265,7 @@ function describe(code: number, { reason, message, details }: Status, quotesValu
   const [, policy, said] =
     /ValidatingAdmissionPolicy '([^']+)'(?:.* denied request: (.*))?/s.exec(message ?? "") ?? [];
   if (policy !== undefined)
-    return `the ValidatingAdmissionPolicy ${policy} denies it${quotesValues ? "" : words(said)}`;
+    return `the ValidatingAdmissionPolicy ${policy} denies it${quotesValues && !isOurs(said) ? "" : words(said)}`;
   const fields = (details?.causes ?? []).map((cause) => {
     const where = `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`;
     // An invalid object's message quotes the field, and those of data may be secret.

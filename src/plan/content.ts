@@ -116,7 +116,7 @@ function* fromData(
     return done;
   };
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
-  if (result?.kind !== "found") return absent(notFound(source));
+  if (result?.kind !== "found") return absent(notFound(source, result));
   const { property, decodingStrategy } = entry.remoteRef;
   if (property !== undefined) {
     payloads.parse(result.value);
@@ -157,8 +157,7 @@ function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Step
     const named = keyOf(name);
     if (!named.ok) return invalid(source, { message: `${who} ${named.problem.message}` });
     const key = named.value;
-    if (!isSecretKey(key))
-      return invalid(source, { message: `${who} gives a key which a Secret can't hold; add a rewrite` });
+    if (!isSecretKey(key)) return invalid(source, { message: `${who} gives ${badKey(key, name, entry)}` });
     if (seen.has(key)) {
       const message = `two names give the key ${quoted(key)}; add a rewrite that keeps them apart`;
       return invalid(source, { message });
@@ -178,6 +177,14 @@ function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Step
   return done;
 }
 
+/** Of a member's own name nothing is shown, of what a rewrite makes only what the spec says. */
+function badKey(key: string, name: string, { find, rewrite = [] }: DataFromEntry): string {
+  const isRewritten = rewrite.length > 0;
+  const told = isRewritten && (find || isSecretKey(name)) ? ` (${quoted(key)})` : "";
+  const advice = isRewritten ? "correct the rewrite, in whose target $1 is a group" : "add a rewrite";
+  return `a key which a Secret can't hold${told}, as its keys are of letters, digits, -, _ and .; ${advice}`;
+}
+
 function membersOf(
   { fetched, payloads }: Build,
   entry: DataFromEntry,
@@ -185,7 +192,7 @@ function membersOf(
 ): Outcome | { readonly named: Iterable<readonly [string, Result<SecretValue>]> } {
   const result = fetched.get(source.id);
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
-  if (result === undefined || isGone(result)) return { kind: "absent", failure: notFound(source) };
+  if (result === undefined || isGone(result)) return { kind: "absent", failure: notFound(source, result) };
   if (result.kind === "matches")
     return { named: [...result.secrets].map(([name, { value }]) => [name, { ok: true, value }] as const) };
   const members = payloads.members((result as { value: SecretValue }).value, entry.extract?.property);
@@ -245,14 +252,22 @@ const failure = (source: Source, reason: Failure["reason"], message: string): Fa
   message: `${source.field} (${describeSource(source)} from ${providerName(source.provider)}): ${message}`,
 });
 
-const notFound = (source: Source): Failure =>
-  failure(
-    source,
-    "SecretNotFound",
-    source.kind === "read"
-      ? "the provider has no such secret or version; create it, or correct the key"
-      : "nothing matches that this namespace may read; create such a secret, or correct path, name and tags",
-  );
+function notFound(source: Source, result: ReadResult | FindResult | undefined): Failure {
+  if (source.kind === "find") {
+    const message =
+      "nothing matches that this namespace may read; create such a secret, or correct path, name and tags";
+    return failure(source, "SecretNotFound", message);
+  }
+  const { version, versionStage } = source.ref;
+  const asked = [
+    ...(result?.kind === "missing" && result.place ? [`in ${result.place}`] : []),
+    ...(version ? [`version ${quoted(version)}`] : []),
+    ...(versionStage ? [`versionStage ${quoted(versionStage)}`] : []),
+  ];
+  const where = asked.length > 0 ? `; it was looked for ${asked.join(", ")}` : "";
+  const message = `the provider has no such secret or version; create it, or correct the key${where}`;
+  return failure(source, "SecretNotFound", message);
+}
 
 const invalid = (
   source: Source,

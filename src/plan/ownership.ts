@@ -31,7 +31,7 @@ const secretIsOurs: Rule = (observed) => {
   if (target.managed && target.owner !== undefined) return undefined;
   return {
     reason: "TargetConflict",
-    message: `spec.target: Secret ${target.name} exists and isn't managed by SecretSync; delete it, use creationPolicy Merge, or hand it over with: kubectl annotate secret ${target.name} ${annotation.owner}=${metadata.name}`,
+    message: `spec.target: Secret ${target.name} exists and isn't managed by SecretSync; delete it, use creationPolicy Merge, or hand it over with: kubectl annotate secret ${target.name} ${annotation.owner}=${metadata.name} -n ${target.namespace} && ${askFor(metadata)}`,
   };
 };
 
@@ -78,9 +78,13 @@ const nobodyElseControls: Rule = (observed) => {
   const { name, namespace, controlledBy } = target;
   return {
     reason: "TargetConflict",
-    message: `spec.target: Secret ${name} is controlled by ${quoted(controlledBy)}; have that write it no more, and hand it over with: kubectl annotate secret ${name} -n ${namespace} ${annotation.owner}=${metadata.name} && kubectl patch secret ${name} -n ${namespace} --type=json -p='[{"op":"remove","path":"/metadata/ownerReferences"}]'`,
+    message: `spec.target: Secret ${name} is controlled by ${quoted(controlledBy)}; have that write it no more, and hand it over with: kubectl annotate secret ${name} -n ${namespace} ${annotation.owner}=${metadata.name} && kubectl patch secret ${name} -n ${namespace} --type=json -p='[{"op":"remove","path":"/metadata/ownerReferences"}]' && ${askFor(metadata)}`,
   };
 };
+
+/** Nobody watches Secrets that aren't ours: without it the operator would notice minutes later. */
+const askFor = ({ name, namespace }: Observed["metadata"]): string =>
+  `kubectl annotate ssync ${name} -n ${namespace} --overwrite ${annotation.requestedAt}=$(date +%s)`;
 
 /** Keys that another SecretSync wrote into the same Secret: taking them would be a write war. */
 export function keyConflict(observed: Observed, keys: Iterable<string>): Failure | undefined {

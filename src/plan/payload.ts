@@ -69,7 +69,7 @@ export class Payloads {
   #find({ json, mark }: Parsed, property: string): Result<Json> {
     const search = new PropertySearch(property, mark, this.#work);
     const found = search.in(json);
-    if (this.#work.isSpent) return large("takes too much work to search; split the SecretSync");
+    if (search.isGivenUp) return large("takes too much work to search; split the SecretSync");
     if (found !== undefined && found !== null) return ok(found);
     return absent(
       search.metNull ? `holds null at property ${quoted(property)}` : `has no property ${quoted(property)}`,

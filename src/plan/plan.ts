@@ -233,16 +233,6 @@ const failed = (observed: Observed, failure: Failure, retryAfterMs?: number): Pl
   record: liveRecord(observed),
 });
 
-/** `others`: what the apiserver finds wrong with it beside that: a new one would be refused, too, and the old one be lost. */
-export const immutableProblem = (name: string, others: readonly string[] = []): Failure => ({
-  reason: "TargetImmutable",
-  message: `spec.target: Secret ${name} can't be changed, because it is immutable or has another type; ${
-    others.length > 0
-      ? `keep it, as the new one would be refused as well: ${others.join(", ")}; correct that first`
-      : "delete it to have it written anew"
-  }`,
-});
-
 const synced = (observed: Observed): Verdict => ({
   reason: "Synced",
   message: `Secret ${targetName(observed)} is up to date`,

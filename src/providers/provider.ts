@@ -16,7 +16,11 @@ export interface RemoteVersion {
   readonly versionStages: readonly string[];
 }
 
-export type Missing = { readonly kind: "missing" };
+export interface Missing {
+  readonly kind: "missing";
+  /** Where it was looked for, for people. */
+  readonly place?: string;
+}
 export type Failed = { readonly kind: "failed"; readonly failure: ProviderFailure };
 
 export type ReadResult =
@@ -70,6 +74,8 @@ export type ProxyEnv = Readonly<Record<string, string | undefined>>;
 
 /** Reads secrets as one identity. */
 export interface SecretReader {
+  /** Where it reads, as messages name it. */
+  readonly place: string;
   /** The stage that a plain key means. */
   readonly currentStage: string;
   /** Most keys in one readBatch; 1 when there is no such call. */

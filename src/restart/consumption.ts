@@ -36,16 +36,19 @@ export function consumptionOf(podSpec: unknown): {
   return consumption;
 }
 
-/** How each container of a pod reads a Secret, by environment or by a volume that it mounts. */
-export function readersOf(
-  podSpec: unknown,
-  secretName: string,
-): ReadonlyMap<string, { readonly optional: boolean }> {
+export interface Reading {
+  readonly keys: ConsumedKeys;
+  /** It can have been started without the Secret. */
+  readonly optional: boolean;
+}
+
+/** What each container of a pod reads of a Secret, by environment or by a volume that it mounts. */
+export function readersOf(podSpec: unknown, secretName: string): ReadonlyMap<string, Reading> {
   const { containers, initContainers, volumes } = recordOf(podSpec);
   const mounted = new Map(
     listOf(volumes).map((volume) => [recordOf(volume)["name"], [...referencesOfVolume(volume)]] as const),
   );
-  const readers = new Map<string, { readonly optional: boolean }>();
+  const readers = new Map<string, Reading>();
   for (const container of [...listOf(initContainers), ...listOf(containers)]) {
     const { name, volumeMounts } = recordOf(container);
     const references = [
@@ -53,9 +56,17 @@ export function readersOf(
       ...listOf(volumeMounts).flatMap((mount) => mounted.get(recordOf(mount)["name"]) ?? []),
     ].filter((reference) => reference.name === secretName);
     if (typeof name === "string" && references.length > 0)
-      readers.set(name, { optional: references.every(({ optional }) => optional) });
+      readers.set(name, {
+        keys: keysOf(references),
+        optional: references.every(({ optional }) => optional),
+      });
   }
   return readers;
+}
+
+function keysOf(references: readonly Reference[]): ConsumedKeys {
+  const keys = references.map(({ key }) => key);
+  return keys.every((key) => typeof key === "string") ? keys : "all";
 }
 
 function* referencesOf(container: unknown): Iterable<Reference> {

@@ -24,14 +24,21 @@ export interface Slot {
   readonly waiting: boolean;
 }
 
-/** No Secret has such a name. */
+/** No Secret has such names. */
 const MARK = "/mark";
+const OF = "/of";
+/** Of a uid, enough to tell workloads apart. */
+const UID_LENGTH = 8;
 const SLOT = /^([0-9a-f]+\.[0-9a-f]+)\.([0-9a-f]+)#([^!?]{0,32})(!?)(\??)$/;
 
-/** Whoever may write the workload may write anything there: what isn't ours is passed over, and noted anew. */
-export function parseNote(text: string | undefined): Note {
-  const written = objectIn(text);
-  const { [MARK]: mark, ...rest } = written ?? {};
+/**
+ * Whoever may write the workload may write anything there: what isn't ours is passed over, and noted anew; so is what was copied
+ * from a workload of another uid.
+ */
+export function parseNote(text: string | undefined, uid: string): Note {
+  const found = objectIn(text);
+  const written = (found?.[OF] ?? shortUid(uid)) === shortUid(uid) ? found : undefined;
+  const { [MARK]: mark, [OF]: _uid, ...rest } = written ?? {};
   const slots = Object.entries(rest).flatMap(([name, written]) => {
     const [, scope, digest, at, restarted, waiting] =
       SLOT.exec(typeof written === "string" ? written : "") ?? [];
@@ -55,16 +62,19 @@ function objectIn(text: string | undefined): Readonly<Record<string, unknown>> |
   }
 }
 
+const shortUid = (uid: string): string => uid.slice(0, UID_LENGTH);
+
 /** Without slots it has nothing to say of a template. */
-export function formatNote({ mark, slots }: Pick<Note, "mark" | "slots">): string {
+export function formatNote({ mark, slots }: Pick<Note, "mark" | "slots">, uid: string): string {
   const texts = Object.entries(slots)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, { scope, digest, at, restarted, waiting }]) => [
       name,
       `${scope}.${digest}#${at}${restarted ? "!" : ""}${waiting ? "?" : ""}`,
     ]);
-  const marks = mark === undefined || texts.length === 0 ? [] : [[MARK, mark]];
-  return JSON.stringify(Object.fromEntries([...marks, ...texts]));
+  if (texts.length === 0) return "{}";
+  const marks = mark === undefined ? [] : [[MARK, mark]];
+  return JSON.stringify(Object.fromEntries([[OF, shortUid(uid)], ...marks, ...texts]));
 }
 
 /** For a template whose pods are started with that, after the one that carries `former`. */

@@ -1,5 +1,12 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import { ALL_KEYS, digestOfKeys, fingerprint, type Change, type ContentRecord } from "../plan/digest.ts";
+import {
+  ALL_KEYS,
+  digestOfKeys,
+  fingerprint,
+  type Change,
+  type ContentRecord,
+  type KeyDigests,
+} from "../plan/digest.ts";
 import type { ConsumedKeys } from "./consumption.ts";
 import type { Workload } from "./workload.ts";
 import { formatNote, newMark, parseNote, type Note, type Slot } from "./note.ts";
@@ -63,7 +70,7 @@ export function planRestart(
   { readers, touch = false, wasNoted = false }: Look = {},
 ): Decision {
   if (workload.deleting) return nothing;
-  const note = parseNote(workload.consumed);
+  const note = noteOn(workload);
   const name = slotOf(part);
   const slot = Object.hasOwn(note.slots, name) ? note.slots[name] : undefined;
   const keys = coveredKeys(workload, part.secretName, policy);
@@ -114,8 +121,29 @@ export function planRestart(
   // A template may begin to need a key that isn't there without consuming other keys, as where a volume has all of them.
   if (isSame) return (touch && !isSeen) || slot.waiting !== now.waiting ? noted : nothing;
   if (slot.scope !== now.scope) return isSeen ? noted : look(({ startedAt }) => startedAt < cameAt);
-  return slot.waiting ? look(({ startedAt }) => startedAt < cameAt) : decide(true);
+  if (!slot.waiting) return decide(true);
+  const arrived = arrivedKeys(workload, part.secretName, record);
+  const isRestSame = digestOfKeys(without(record.digests, arrived), keys) === slot.digest;
+  // Who reads none of the keys that the others waited for runs with what there is.
+  return look(
+    (reader) => reader.startedAt < cameAt && (!isRestSame || arrived.some((key) => reads(reader, key))),
+  );
 }
+
+/** Keys that the pods can't start without, and that came with the last change. */
+function arrivedKeys(
+  { requires }: Workload,
+  secretName: string,
+  { change, digests }: ContentRecord,
+): readonly string[] {
+  const required = Object.hasOwn(requires, secretName) ? (requires[secretName] ?? []) : [];
+  return required.filter((key) => change?.keys.includes(key) && Object.hasOwn(digests, key));
+}
+
+const without = (digests: KeyDigests, keys: readonly string[]): KeyDigests =>
+  Object.fromEntries(Object.entries(digests).filter(([key]) => !keys.includes(key)));
+
+const reads = ({ keys }: Reader, key: string): boolean => keys === "all" || keys.includes(key);
 
 const nothing: Decision = { kind: "nothing" };
 
@@ -130,7 +158,8 @@ function writeOf(
   const others = isPutBack && !restart ? unknownOf(note.slots) : note.slots;
   const slots = { ...others, [name]: slot };
   const mark = restart ? newMark(slots, workload.restartedFor) : workload.restartedFor;
-  return { workload, restart, consumed: formatNote({ mark, slots }), restartedFor: mark };
+  const consumed = formatNote({ mark, slots }, workload.uid);
+  return { workload, restart, consumed, restartedFor: mark };
 }
 
 const unknownOf = (slots: Note["slots"]): Note["slots"] =>
@@ -144,17 +173,19 @@ const unknownOf = (slots: Note["slots"]): Note["slots"] =>
 function forget(workload: Workload, note: Note, name: string): Decision {
   const { [name]: _dropped, ...slots } = note.slots;
   const { restartedFor } = workload;
-  const consumed = formatNote({ ...note, slots });
+  const consumed = formatNote({ ...note, slots }, workload.uid);
   return { kind: "write", write: { workload, restart: false, consumed, restartedFor } };
 }
 
 /** Whether pods of the present template run because the workload was restarted for that change. */
 export function wasRestartedFor(workload: Workload, part: Part, change: Change | undefined): boolean {
-  const { mark, slots } = parseNote(workload.consumed);
+  const { mark, slots } = noteOn(workload);
   const name = slotOf(part);
   const slot = Object.hasOwn(slots, name) ? slots[name] : undefined;
   return change !== undefined && mark === workload.restartedFor && slot?.at === change.at && slot.restarted;
 }
+
+const noteOn = ({ consumed, uid }: Workload): Note => parseNote(consumed, uid);
 
 /** Where the note on a workload speaks of the part. */
 export const slotOf = ({ secretName, mergedBy }: Part): string =>
@@ -203,8 +234,8 @@ function coveredKeys(
 }
 
 export const isNoted = (workload: Workload, part: Part): boolean =>
-  Object.hasOwn(parseNote(workload.consumed).slots, slotOf(part));
+  Object.hasOwn(noteOn(workload).slots, slotOf(part));
 
 /** Names of the Secrets that something is noted of. */
 export const recordedSecrets = (workload: Workload): readonly string[] =>
-  Object.keys(parseNote(workload.consumed).slots).map((slot) => slot.split("/")[0] ?? "");
+  Object.keys(noteOn(workload).slots).map((slot) => slot.split("/")[0] ?? "");

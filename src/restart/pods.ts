@@ -1,21 +1,20 @@
 import { annotation } from "../api/group.ts";
 import { listOf, recordOf, textOf } from "../api/loose.ts";
 import type { KubeObject } from "../kube/kube-api.ts";
-import { consumptionOf, readersOf } from "./consumption.ts";
+import { consumptionOf, readersOf, type Reading } from "./consumption.ts";
 import type { Workload } from "./workload.ts";
 
 /** What of a Secret the pods of a workload can have read. Containers read their environment when they start, and never again. */
 
-/** When a container that reads the Secret was started. */
-export interface Reader {
+/** A container that was started and read the Secret. */
+export interface Reader extends Reading {
   /** Milliseconds since 1970, by the node's clock, in whole seconds. */
   readonly startedAt: number;
-  /** It can have been started without the Secret. */
-  readonly optional: boolean;
 }
 
 /**
- * Running containers that read the Secret, in pods of the workload's present template; others are about to be replaced.
+ * Containers that read the Secret, in pods of the workload's present template; others are about to be replaced. Those that run
+ * count, and init containers that are done: what they made of the Secret is what the pod works with.
  * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#PodStatus
  */
 export function readersIn(pod: KubeObject, workload: Workload, secretName: string): readonly Reader[] {
@@ -23,20 +22,34 @@ export function readersIn(pod: KubeObject, workload: Workload, secretName: strin
   if (metadata.deletionTimestamp !== undefined) return [];
   const mark = textOf(recordOf(metadata.annotations)[annotation.restartedFor], 64);
   if (mark !== workload.restartedFor) return [];
-  if (whatIsRead(consumptionOf(spec), secretName) !== whatIsRead(workload, secretName)) return [];
+  if (!hasContainersOf(workload, spec, secretName)) return [];
   // Of a workload that reads it in a way which the template doesn't show, each container may.
   const isHidden = !Object.hasOwn(workload.consumes, secretName);
-  const readers = readersOf(spec, secretName);
+  const readings = readersOf(spec, secretName);
   const { containerStatuses, initContainerStatuses } = recordOf(status);
-  return [...listOf(containerStatuses), ...listOf(initContainerStatuses)].flatMap((container) => {
+  const started = [
+    ...listOf(containerStatuses).map((container) => [container, ["running"]] as const),
+    ...listOf(initContainerStatuses).map((container) => [container, ["running", "terminated"]] as const),
+  ];
+  return started.flatMap(([container, states]) => {
     const { name, state } = recordOf(container);
-    const reader = isHidden ? { optional: true } : readers.get(String(name));
-    const startedAt = Date.parse(String(recordOf(recordOf(state)["running"])["startedAt"]));
-    return reader && !Number.isNaN(startedAt) ? [{ startedAt, optional: reader.optional }] : [];
+    const reading: Reading | undefined = isHidden ? ANYTHING : readings.get(String(name));
+    const times = states.map((of) => Date.parse(String(recordOf(recordOf(state)[of])["startedAt"])));
+    const startedAt = times.find((time) => !Number.isNaN(time));
+    return reading && startedAt !== undefined ? [{ startedAt, ...reading }] : [];
   });
 }
 
-const whatIsRead = (
-  { consumes, requires }: Pick<Workload, "consumes" | "requires">,
-  secretName: string,
-): string => JSON.stringify([consumes[secretName], requires[secretName]]);
+const ANYTHING: Reading = { keys: "all", optional: true };
+
+/** Whether the pod reads what the template does; a webhook may have put in containers that read more. */
+function hasContainersOf({ consumes, requires }: Workload, podSpec: unknown, secretName: string): boolean {
+  const ofPod = consumptionOf(podSpec);
+  const keys = ofPod.consumes[secretName];
+  const wanted = consumes[secretName];
+  if (wanted === undefined) return true;
+  if (keys === undefined || (wanted === "all" && keys !== "all")) return false;
+  const hasKeys = keys === "all" || (wanted as readonly string[]).every((key) => keys.includes(key));
+  const required = ofPod.requires[secretName] ?? [];
+  return hasKeys && (requires[secretName] ?? []).every((key) => required.includes(key));
+}

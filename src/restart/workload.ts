@@ -21,8 +21,10 @@ export interface Workload {
   readonly optional: readonly string[];
   /** Its pods, as a label selector; undefined for one that the operator doesn't ask with. */
   readonly selector: string | undefined;
+  /** False: its controller says that it has none. */
+  readonly hasPods: boolean;
   /** Why pods of an earlier template stay, as long as some do. */
-  readonly waitsFor: "OnDelete" | "Partition" | "Paused" | undefined;
+  readonly waitsFor: "OnDelete" | "Partition" | "Paused" | "Stuck" | undefined;
   /** The field manager that set anything in it last, beside the operator. Who only removes leaves no trace. */
   readonly changedBy: { readonly manager: string; readonly at: number } | undefined;
   /** It consumes more Secrets than are kept of it. */
@@ -47,6 +49,8 @@ export interface WorkloadObject extends KubeObject {
 
 /** Bytes of our own notes, and digests in one; a longer text is none of ours. */
 const LONGEST_NOTE = 16 * 1024;
+/** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#uids */
+const LONGEST_UID = 64;
 const MOST_SLOTS = 2 * MOST_SECRETS;
 
 export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workload {
@@ -59,13 +63,14 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
     kind,
     name: metadata.name,
     namespace: metadata.namespace ?? "",
-    uid: metadata.uid ?? "",
+    uid: textOf(metadata.uid, LONGEST_UID) ?? "",
     resourceVersion: metadata.resourceVersion ?? "",
     deleting: typeof metadata.deletionTimestamp === "string",
     consumes,
     requires,
     optional,
     selector: selectorOf(recordOf(spec)["selector"]),
+    hasPods: hasPods(object),
     waitsFor: waitsFor(kind, object),
     changedBy: lastManager(metadata.managedFields),
     isCut,
@@ -139,7 +144,7 @@ function selectorOf(selector: unknown): string | undefined {
 }
 
 /**
- * Whether the controller replaces pods only when somebody acts, and has not replaced all.
+ * Why the controller replaces no pods, or not all, until somebody acts.
  * https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
  */
 function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] {
@@ -151,14 +156,30 @@ function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] 
     kind === "Deployment"
       ? paused === true && "Paused"
       : (type === "OnDelete" && "OnDelete") || (kind === "StatefulSet" && partition > 0 && "Partition");
-  if (!cause) return undefined;
   const { observedGeneration, replicas, updatedReplicas, desiredNumberScheduled, updatedNumberScheduled } =
     recordOf(status);
   const [wanted, updated] =
     kind === "DaemonSet" ? [desiredNumberScheduled, updatedNumberScheduled] : [replicas, updatedReplicas];
   const isSeen = observedGeneration === object.metadata.generation;
+  if (!cause) return isSeen && isStuck(status) ? "Stuck" : undefined;
   return isSeen && Number(updated ?? 0) >= Number(wanted ?? 0) ? undefined : cause;
 }
+
+function hasPods(object: KubeObject): boolean {
+  const { observedGeneration, replicas, currentNumberScheduled, numberMisscheduled } = recordOf(
+    (object as { status?: unknown }).status,
+  );
+  const isSeen = observedGeneration !== undefined && observedGeneration === object.metadata.generation;
+  return (
+    !isSeen || [replicas, currentNumberScheduled, numberMisscheduled].some((count) => Number(count ?? 0) > 0)
+  );
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment */
+const isStuck = (status: unknown): boolean =>
+  listOf(recordOf(status)["conditions"])
+    .map(recordOf)
+    .some(({ type, reason }) => type === "Progressing" && reason === "ProgressDeadlineExceeded");
 
 /** Who changed anything but the status last. */
 function lastManager(managedFields: unknown): Workload["changedBy"] {

@@ -8,6 +8,8 @@ export interface ObjectSample {
   readonly ready: boolean;
   /** Reason of its Ready condition; empty before the first reconcile. */
   readonly reason: string;
+  /** RestartWaiting or RestartFailed while workloads run with something older than the Secret; else empty. */
+  readonly pendingRestart: string;
   /** Seconds between refreshes; 0 for none. */
   readonly refreshInterval: number;
   /** Seconds since 1970; undefined when there was none since the operator started. */
@@ -45,6 +47,19 @@ export function objectMetrics(
     },
   });
   new Gauge({
+    name: "secretsync_pending_restart_objects",
+    help: "SecretSyncs with workloads that run with something older than the Secret, by the reason of their condition Restarted.",
+    labelNames: ["reason"],
+    registers,
+    collect() {
+      for (const reason of ["RestartWaiting", "RestartFailed"])
+        this.set(
+          { reason },
+          count(objects(), ({ pendingRestart }) => pendingRestart === reason),
+        );
+    },
+  });
+  new Gauge({
     name: "secretsync_stale_objects",
     help: "SecretSyncs that were last in step longer ago than two of their intervals and five minutes.",
     registers,
@@ -72,6 +87,17 @@ export function objectMetrics(
         this.reset();
         for (const { namespace, name, ready, reason } of objects())
           this.set({ namespace, name, reason }, ready ? 1 : 0);
+      },
+    });
+    new Gauge({
+      name: "secretsync_object_pending_restart",
+      help: "1 while workloads run with something older than the Secret; the label tells the reason of the condition Restarted.",
+      labelNames: ["namespace", "name", "reason"],
+      registers,
+      collect() {
+        this.reset();
+        for (const { namespace, name, pendingRestart: reason } of objects())
+          if (reason !== "") this.set({ namespace, name, reason }, 1);
       },
     });
     new Gauge({

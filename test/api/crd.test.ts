@@ -18,6 +18,14 @@ describe("the CRD of", () => {
     },
   );
 
+  it.each(kinds.map((kind) => [kind.kind, kind] as const))(
+    "%s says nothing that the apiserver would leave out again, or tools would see a difference for ever",
+    (_name, kind) => {
+      const written = JSON.stringify(customResourceDefinition(kind));
+      expect(written).not.toMatch(/"priority":0|"preserveUnknownFields":false|:null/);
+    },
+  );
+
   it("SecretSync tells the defaults that are the operator's", () => {
     const text = JSON.stringify(customResourceDefinition(kinds[0]!));
     expect(text).toContain("Default: None.");

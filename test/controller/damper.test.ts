@@ -60,6 +60,12 @@ describe("writes into a workload that somebody takes back", () => {
     expect(damper.pause("w", "db", "t1")).toBeUndefined();
   });
 
+  it("are remembered of so many Secrets as a note tells of", async () => {
+    const { damper } = await waits(true, 1);
+    for (let index = 0; index < 128; index++) damper.wrote("w", `db/${index}`, "t1", false);
+    expect([damper.knows("w", "db"), damper.knows("w", "db/0")]).toEqual([false, true]);
+  });
+
   it("are known until the Secret or the workload is forgotten", async () => {
     const { damper } = await waits(true, 1);
     damper.wrote("w", "tls", "t1", false);
@@ -84,10 +90,12 @@ describe("the time since when a Secret isn't as it was left", () => {
     expect(drift.since("shop/db")).toBeUndefined();
   });
 
-  it("is kept of ten thousand", () => {
+  it("is kept of a thousand in each namespace, so that none can have that of another forgotten", () => {
     const drift = new DriftTimes(new FakeClock());
-    for (let index = 0; index <= 10_000; index++) drift.note(`shop/${index}`);
+    drift.note("victim/db");
+    for (let index = 0; index <= 1_000; index++) drift.note(`shop/${index}`);
     expect(drift.since("shop/0")).toBeUndefined();
     expect(drift.since("shop/1")).toBeDefined();
+    expect(drift.since("victim/db")).toBeDefined();
   });
 });

@@ -1,9 +1,10 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
+import { newPodLooks } from "../../src/controller/pod-looks.ts";
 import { newRestarter } from "../../src/controller/restart.ts";
 import { newViews, type Views } from "../../src/controller/views.ts";
 import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
 import { digestContent, type ContentRecord } from "../../src/plan/digest.ts";
-import { projectWorkload, type WorkloadObject } from "../../src/restart/workload.ts";
+import { projectWorkload, type Workload, type WorkloadObject } from "../../src/restart/workload.ts";
 import type { Part } from "../../src/restart/plan-restart.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { digestKey, specOf, value } from "../support/gen.ts";
@@ -18,6 +19,9 @@ let asked: string[];
 /** Pods of more than so many in a page can't be held. */
 let heldPods: number;
 let live: WorkloadObject;
+let api: KubeApi;
+/** Token of a next page of pods. */
+let more: string | undefined;
 
 const container = {
   name: "c",
@@ -32,6 +36,7 @@ const pod = {
 beforeEach(() => {
   clock = new FakeClock();
   asked = [];
+  told = new Set();
   heldPods = 50;
   views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
   live = {
@@ -42,11 +47,13 @@ beforeEach(() => {
     },
   } as WorkloadObject;
   see();
-  const api = {
+  more = undefined;
+  api = {
     list: (_type: unknown, { limit }: { limit: number }) => {
       asked.push(`list ${limit}`);
       if (limit > heldPods) return Promise.reject(new AnswerTooLargeError("4 MiB"));
-      return Promise.resolve({ metadata: { resourceVersion: "1" }, items: [pod] });
+      const metadata = { resourceVersion: "1", ...(more ? { continue: more } : {}) };
+      return Promise.resolve({ metadata, items: [pod] });
     },
     apply(_type: unknown, object: WorkloadObject) {
       const { annotations } = object.spec?.template?.metadata ?? {};
@@ -88,7 +95,8 @@ const task = {
 };
 const whole: Part = { secretName: "db" };
 const restart = (record: ContentRecord, part = whole) =>
-  restarter.restart("shop", part, specOf({}).restart, record, task);
+  restarter.restart("shop", part, specOf({}).restart, record, told, task);
+let told: ReadonlySet<string>;
 
 /** Somebody puts the template back as it was before the operator's mark. */
 const putBack = () => {
@@ -132,6 +140,7 @@ describe("a restart", () => {
     ] as const) {
       heldPods = held;
       live = { ...live, metadata: { ...live.metadata, uid: `w-${held}`, annotations: {} } };
+      await clock.advance(1_000);
       putBack();
       await restart(recordOf({ a: "1", b: "1" }, 1));
       await restart(recordOf({ a: "2", b: "1" }, 2));
@@ -140,5 +149,78 @@ describe("a restart", () => {
       await restart(recordOf({ a: "2", b: "1" }, 2));
       expect(asked).toEqual([...lists, "restart"]);
     }
+  });
+
+  it("of a workload that status tells of, and whose note is gone, is decided by its pods", async () => {
+    await restart(recordOf({ a: "1", b: "1" }, 1));
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    expect(asked).toEqual(["note", "restart"]);
+    // All at once, while no operator is there: the next one remembers nothing.
+    const next = newRestarter({ api, views, clock, onRestart: () => undefined, onWrite: () => undefined });
+    live = { ...live, metadata: { ...live.metadata, annotations: {} } };
+    putBack();
+    told = new Set(["Deployment/orders"]);
+    asked = [];
+    await next.restart("shop", whole, specOf({}).restart, recordOf({ a: "2", b: "1" }, 2), told, task);
+    expect(asked).toEqual(["list 50", "restart"]);
+  });
+
+  it("that is for a listed workload which isn't there says so", async () => {
+    const { restart: policy } = specOf({
+      restart: { policy: "Listed", targets: [{ kind: "Deployment", name: "nosuch" }] },
+    });
+    const { waiting, problem } = await restarter.restart(
+      "shop",
+      whole,
+      policy,
+      recordOf({ a: "1" }, 1),
+      told,
+      task,
+    );
+    expect(waiting).toBe("Deployment/nosuch isn't there: create it, or correct spec.restart.targets");
+    expect(problem).toBeUndefined();
+  });
+});
+
+describe("looks at pods", () => {
+  const workload = (namespace: string, hasPods = true): Workload => ({
+    ...projectWorkload("Deployment", live),
+    namespace,
+    hasPods,
+  });
+
+  it("are one at a time in a namespace, with a rest after each, and each who waits is given another time", async () => {
+    const looks = newPodLooks(api, clock);
+    const kinds = (namespaces: readonly string[]) =>
+      Promise.all(namespaces.map((namespace) => looks.look(workload(namespace), "db", task.limit.signal)));
+    const [first, second, third, other] = await kinds(["shop", "shop", "shop", "other"]);
+    expect([first?.kind, other?.kind]).toEqual(["readers", "readers"]);
+    expect(second).toEqual({ kind: "later", waitMs: 25 });
+    expect(third).toEqual({ kind: "later", waitMs: 50 });
+    // A look takes 5 ms at least, and the namespace rests four times as long.
+    await clock.advance(19);
+    expect((await kinds(["shop"]))[0]?.kind).toBe("later");
+    await clock.advance(1);
+    expect((await kinds(["shop"]))[0]?.kind).toBe("readers");
+  });
+
+  it("are four at a time in all", async () => {
+    const looks = newPodLooks(api, clock);
+    const found = await Promise.all(
+      ["a", "b", "c", "d", "e"].map((namespace) => looks.look(workload(namespace), "db", task.limit.signal)),
+    );
+    expect(found.map(({ kind }) => kind)).toEqual(["readers", "readers", "readers", "readers", "later"]);
+  });
+
+  it("need no list where there are no pods, and end where there are too many", async () => {
+    const looks = newPodLooks(api, clock);
+    expect(await looks.look(workload("shop", false), "db", task.limit.signal)).toEqual({
+      kind: "readers",
+      readers: [],
+    });
+    expect(asked).toEqual([]);
+    more = "next";
+    expect(await looks.look(workload("shop"), "db", task.limit.signal)).toEqual({ kind: "unknown" });
+    expect(asked).toHaveLength(64);
   });
 });

@@ -4,7 +4,6 @@ import { globSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "n
 import path from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments, stringify } from "yaml";
-import { kustomizeBase } from "../../tools/chart/kustomize.ts";
 import { ensureTools, toolPath } from "../cluster/tools.ts";
 import { awsUser } from "../support/aws.ts";
 import { testValues } from "../support/chart.ts";
@@ -56,10 +55,6 @@ beforeAll(async () => {
   mkdirSync(bin);
   for (const program of ["helm", "kubectl"]) symlinkSync(toolPath(program), path.join(bin, program));
 }, 900_000);
-
-it("the Kustomize base equals the chart", () => {
-  expect(readFileSync("config/install.yaml", "utf8")).toBe(kustomizeBase());
-});
 
 withImage("the docs", () => {
   it("have commands", () => {

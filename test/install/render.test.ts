@@ -396,6 +396,45 @@ describe.each(helms)("rendered by %s, a value", (helm) => {
   });
 });
 
+describe.each(helms)("a value that is null, by %s", (helm) => {
+  const rendered = (values: Record<string, unknown>) => newRelease(helm, "rel", "sys").template(values);
+  const defaults = JSON.parse(readFileSync(path.join(chart, "files/defaults.json"), "utf8")) as Record<
+    string,
+    unknown
+  >;
+
+  it("is the default, and nothing where the fields are Kubernetes' own", async () => {
+    const isOwn = (name: string) => ["podSecurityContext", "securityContext", "resources"].includes(name);
+    const names = Object.keys(defaults).filter((name) => !isOwn(name));
+    const nulls = (of: readonly string[]) => Object.fromEntries(of.map((name) => [name, null]));
+    expect(await rendered(nulls(names))).toBe(await rendered({}));
+    expect(await rendered(nulls(["resources"]))).toMatch(/resources:\n +\{\}\n/);
+  });
+
+  it.each([
+    "resourceQuotas.namespaces",
+    "admissionPolicies.operator",
+    "proxy.httpsProxy",
+    "image.tag",
+    "serviceMonitor.relabelings",
+  ])("%s, too", async (name) => {
+    const [group = "", field = ""] = name.split(".");
+    expect(await rendered({ [group]: { [field]: null } })).toBe(await rendered({}));
+  });
+});
+
+describe.each(helms)("names, by %s", (helm) => {
+  const names = async (release: string, values: Record<string, unknown> = {}) =>
+    [...(await newRelease(helm, release, "sys").template(values)).matchAll(/^ {2}name: "?([^"\n]+)/gm)].map(
+      ([, name]) => name,
+    );
+
+  it("begin with a letter, as Services must", async () => {
+    expect(await names("1release")).toContain("secretsync-1release-metrics");
+    expect(await names("release")).toContain("release-metrics");
+  });
+});
+
 describe.each(helms)("as an optional part of another chart, by %s", (helm) => {
   const folder = mkdtempSync(path.join(tmpdir(), "umbrella-"));
   afterAll(() => rmSync(folder, { recursive: true }));
@@ -427,6 +466,17 @@ describe.each(helms)("as an optional part of another chart, by %s", (helm) => {
     const command = ["template", "rel", folder, "--set", value];
     const { stdout } = await promisify(execFile)(toolPath(helm), command, { maxBuffer: 1 << 26 });
     expect(stdout.includes("kind: Deployment")).toBe(isThere);
+  });
+
+  it("has names of its own, beside those of the other chart, which are often the release's", async () => {
+    const { stdout } = await promisify(execFile)(toolPath(helm), ["template", "rel", folder], {
+      maxBuffer: 1 << 26,
+    });
+    expect(stdout).toMatch(/kind: Deployment\nmetadata:\n {2}name: rel-secretsync\n/);
+    const own = await promisify(execFile)(toolPath(helm), ["template", "my-secretsync", folder], {
+      maxBuffer: 1 << 26,
+    });
+    expect(own.stdout).toMatch(/kind: Deployment\nmetadata:\n {2}name: my-secretsync\n/);
   });
 });
 

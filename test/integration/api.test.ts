@@ -135,7 +135,7 @@ describe("the CRDs", () => {
     expect(await run("get", "ssync", "columns")).toMatch(
       /NAME +READY +STATUS +PROVIDER +SECRET +LAST CHANGE +AGE/,
     );
-    expect(await run("get", "ssync", "columns", "-o", "wide")).toMatch(/VERSION +MESSAGE/);
+    expect(await run("get", "ssync", "columns", "-o", "wide")).toMatch(/AGE +RESTART +VERSION +MESSAGE/);
     expect(await run("get", "secretsync")).toContain("columns");
     await run("delete", "ssync", "columns");
   });

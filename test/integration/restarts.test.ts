@@ -208,7 +208,7 @@ describe("a restart", () => {
     });
     expect(told).toMatchObject({
       status: "False",
-      message: `${reader.told} has updateStrategy OnDelete, so pods of before the change stay until they are deleted`,
+      message: `${reader.told} has updateStrategy OnDelete, so pods of before the change stay until they are deleted: delete them`,
     });
     for (const pod of await reader.pods())
       await api.delete(
@@ -263,7 +263,7 @@ describe("a restart", () => {
     await changed.untilRestarted();
     await same.untilNoted(noted[1]);
     expect(await same.mark()).toBeUndefined();
-    const { object } = await ns.untilReason(name, "Synced");
-    expect(object.status?.history).toHaveLength(2);
+    // Status is written after the restarts.
+    await until("the change is told", async () => (await ns.getSync(name))?.status?.history?.length === 2);
   }, 90_000);
 });

@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { stringify } from "yaml";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
 import type { WorkloadObject } from "../../src/restart/workload.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
+import { run, runWith } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
 import type { OperatorProcess } from "../support/operator.ts";
 import {
@@ -247,7 +249,7 @@ describe("a failure", () => {
     await ns.sync(name, spec(name));
     const { message } = await ns.untilReason(name, "SecretNotFound");
     expect(message).toBe(
-      `spec.data[0] (${name} from ClusterSecretProvider/${provider}): the provider has no such secret or version; create it, or correct the key`,
+      `spec.data[0] (${name} from ClusterSecretProvider/${provider}): the provider has no such secret or version; create it, or correct the key; it was looked for in AWS Secrets Manager in eu-west-1`,
     );
     const tries = await operator.metric("secretsync_reconcile_total", { result: "retry" });
     await until(
@@ -513,6 +515,27 @@ describe("the target", () => {
     await ns.untilReason(second, "Synced");
     await untilValue(target, "password", canary(second));
   }, 40_000);
+
+  it("of creationPolicy Merge keeps a key that is there although nobody owns it, as after an apply of stringData", async () => {
+    const target = unique("theirs");
+    const theirs = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: target, namespace },
+      stringData: { password: "theirs" },
+    };
+    expect((await runWith(stringify(theirs), "apply", "--server-side", "-f", "-")).ok).toBe(true);
+    aws.put(target, canary("ours"));
+    await ns.sync(target, spec(target, { target: { name: target, creationPolicy: "Merge" } }));
+    const { message } = await ns.untilReason(target, "TargetConflict");
+    expect(message).toContain(`key "password" of Secret ${target} belongs to "kubectl"`);
+    expect(await ns.values(target)).toEqual({ password: "theirs" });
+    // Once they give it up, it is added.
+    const gone = { op: "remove", path: "/data/password" };
+    await run("patch", "secret", target, "-n", namespace, "--type=json", `-p=${JSON.stringify([gone])}`);
+    await ns.sync(target, spec(target, { target: { name: target, creationPolicy: "Merge" } }), request());
+    await ns.untilValue(target, "password", canary("ours"));
+  });
 
   it("of creationPolicy Merge gets our keys and keeps its own; a second merger keeps off them", async () => {
     const target = unique("base");

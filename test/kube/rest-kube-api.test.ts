@@ -64,6 +64,19 @@ describe("an object that the apiserver refuses", () => {
     expect((await errorOf(applied())).message).toBe("the ValidatingAdmissionPolicy no-secrets denies it");
   });
 
+  it("because of the chart's own policy is told in its words, which are constant", async () => {
+    const said = (words: string) => ({
+      reason: "Invalid",
+      message: `ValidatingAdmissionPolicy 'ours.secrets' with binding 'b' denied request: ${words}`,
+    });
+    answers(422, said("the operator may only delete Secrets that are its own or were handed over to it"));
+    expect((await errorOf(applied())).message).toBe(
+      "the ValidatingAdmissionPolicy ours.secrets denies it: the operator may only delete Secrets that are its own or were handed over to it",
+    );
+    answers(422, said("the operator may not write '\u0000' 5"));
+    expect((await errorOf(applied())).message).toBe("the ValidatingAdmissionPolicy ours.secrets denies it");
+  });
+
   it("for what can't hold a value is told in the apiserver's words", async () => {
     const causes = [
       { field: "metadata.ownerReferences", reason: "FieldValueInvalid", message: "Only one may control" },

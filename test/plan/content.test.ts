@@ -1,5 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
+import type { DecodingStrategy } from "../../src/api/secret-sync-sources.ts";
 import { buildContent, MOST_BYTES } from "../../src/plan/content.ts";
+import { decode } from "../../src/plan/decode.ts";
 import type { FindResult } from "../../src/plan/sources.ts";
 import { sourcesOf } from "../../src/plan/sources.ts";
 import { SecretValue } from "../../src/providers/secret-value.ts";
@@ -243,7 +245,13 @@ describe("extract", () => {
       failureOf(extract(more), JSON.stringify({ first: "x", [name]: "x" })).message;
     expect(message("CaNaRy\u001b[31m/..")).toContain("member 2 gives a key");
     expect(message("CaNaRy\u001b[31m/..")).not.toContain("CaNaRy");
-    expect(message("x", { rewrite })).toContain('"first" gives a key');
+    expect(message("x", { rewrite })).toContain(
+      '"first" gives a key which a Secret can\'t hold ("/"), as its keys are of letters',
+    );
+    // A rewrite may copy a member's own name.
+    expect(
+      message("CaNaRy\u001b[31m/..", { rewrite: [{ regexp: { source: "^x$", target: "/" } }] }),
+    ).not.toContain("CaNaRy");
   });
 
   it.each([
@@ -353,6 +361,23 @@ describe("a missing secret", () => {
     });
   });
 
+  it("says where it was looked for, and for which version", () => {
+    const now = observed(
+      {},
+      {
+        data: [{ secretKey: "a", remoteRef: { key: "k", versionStage: "NOPE" } }],
+      },
+    );
+    const place = "AWS Secrets Manager in us-east-1";
+    expect(buildContent(now.spec, fetched(now, { kind: "missing", place }))).toMatchObject({
+      failure: {
+        message: expect.stringMatching(
+          /key; it was looked for in AWS Secrets Manager in us-east-1, versionStage "NOPE"$/,
+        ),
+      },
+    });
+  });
+
   it.each([missing, found('{"q":1}')])("is left out when optional", (result) => {
     const content = built({ optional: true }, result);
     expect(content.kind === "data" && content.data.size).toBe(0);
@@ -431,6 +456,11 @@ describe("decodingStrategy", () => {
       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     ],
     ["Auto", "", ""],
+    ["Base64", "\ufeffaGVsbG8=", "hello"],
+    ["Auto", "\ufeffaGVsbG8=", "hello"],
+    // Long, of both cases and digits, but no Base64.
+    ["Auto", `sk_live_${"51HxYz0AbC".repeat(9)}ab`, `sk_live_${"51HxYz0AbC".repeat(9)}ab`],
+    ["Auto", `sk-proj-${"aB3dE6gH9j".repeat(12)}`, `sk-proj-${"aB3dE6gH9j".repeat(12)}`],
   ])("%s turns %s into %s", (strategy, text, expected) => {
     expect(decoded(strategy, text)).toBe(expected);
   });
@@ -450,6 +480,18 @@ describe("decodingStrategy", () => {
     const content = buildContent(now.spec, fetched(now, found(text)));
     expect(content.kind === "data" && content.data.get("a")?.reveal()).toEqual(bytes);
   });
+
+  it.each(["None", "Base64", "Base64URL", "Auto"])(
+    "%s looks at each byte a few times, whatever there is many of",
+    (strategy) => {
+      for (const unit of [" ", "\t", "\n", " \n", "\r", "="]) {
+        const text = `a${unit.repeat(8 * 1024 * 1024)}a`;
+        // What took the square of its length would take hours.
+        const isTaken = !strategy.startsWith("Base64") || /[\r\n]/.test(unit);
+        expect(decode(SecretValue.fromText(text), strategy as DecodingStrategy).ok).toBe(isTaken);
+      }
+    },
+  );
 
   it("Base64 decodes what base64 and openssl wrap, to the byte", () => {
     const bytes = Buffer.from(Array.from({ length: 300 }, (_, index) => index % 256));

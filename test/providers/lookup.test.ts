@@ -2,7 +2,6 @@ import { describe, expect, it } from "@jest/globals";
 import { createSocket } from "node:dgram";
 import { promises, type LookupAddress } from "node:dns";
 import { readFile } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
 import { newLookup } from "../../src/providers/lookup.ts";
 
 const missing = Object.assign(new Error("none"), { code: "ENOTFOUND" });
@@ -87,7 +86,7 @@ describe("a look-up", () => {
     });
     await new Promise<void>((resolve) => server.bind(0, "127.0.0.1", resolve));
     const resolver = new promises.Resolver({ timeout: 60_000, tries: 1 });
-    resolver.setServers([`127.0.0.1:${(server.address() as AddressInfo).port}`]);
+    resolver.setServers([`127.0.0.1:${server.address().port}`]);
     const lookup = newLookup({ monotonic: () => performance.now(), resolver });
     const find = (host: string) =>
       new Promise<unknown>((resolve, reject) =>

@@ -1,3 +1,4 @@
+import { text } from "node:stream/consumers";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parseAllDocuments, stringify } from "yaml";
@@ -100,6 +101,24 @@ export async function openArena() {
     tenantFile,
     /** A client with the operator's rights: for whoever has taken it over. */
     asOperator: asOperator.api,
+    /** Kinds of patches that the operator itself never sends. */
+    async patchAsOperator(resource: string, type: PatchType, body: unknown) {
+      const contentType = { json: "json-patch", merge: "merge-patch", strategic: "strategic-merge-patch" }[
+        type
+      ];
+      const response = await asOperator.transport.send(
+        {
+          method: "PATCH",
+          path: resource,
+          headers: { "content-type": `application/${contentType}+json` },
+          body: JSON.stringify(body),
+          lane: 1,
+        },
+        signal,
+      );
+      const output = await text(response);
+      return { ok: (response.statusCode ?? 0) < 300, output };
+    },
     get operator(): OperatorProcess {
       if (!operator) throw new Error("the operator was never started");
       return operator;
@@ -128,6 +147,7 @@ export async function openArena() {
         resources.secretSync,
         resources.secretProvider,
         resources.Deployment,
+        resources.pod,
         resources.secret,
       ]) {
         const selection = { namespace: evil, metadataOnly: true, limit: 5_000 };
@@ -147,6 +167,8 @@ export async function openArena() {
     },
   };
 }
+
+export type PatchType = "json" | "merge" | "strategic";
 
 /** Everything of the plain manifests but the Deployment: its part is played by a process that can be looked into. */
 async function installRights(): Promise<void> {

@@ -141,6 +141,29 @@ function halfOpen(url: string, count: number): Socket[] {
   });
 }
 
+const branching = (depth: number): object =>
+  depth === 0 ? {} : { a: branching(depth - 1), "a.a": branching(depth - 1) };
+
+/** Deployments without pods of their own, whose selector finds all, with notes that tell nothing. */
+const lookedAt = ({ evil }: Arena, name: string, secrets: readonly string[]): KubeObject => {
+  const note = { "/mark": "zz", ...Object.fromEntries(secrets.map((each) => [each, "0.0.0#"])) };
+  const labels = { app: "many" };
+  const envFrom = secrets.map((each) => ({ secretRef: { name: each } }));
+  return {
+    metadata: { name, namespace: evil, annotations: { "secretsync.dev/consumed": JSON.stringify(note) } },
+    spec: {
+      // Its controller doesn't look at it, so nobody says how many pods it has.
+      paused: true,
+      replicas: 1,
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels, annotations: { "secretsync.dev/restarted-for": "x" } },
+        spec: { schedulerName: "nobody", containers: [{ name: "c", image: "i", envFrom }] },
+      },
+    },
+  } as KubeObject;
+};
+
 export const attacks: readonly Attack[] = [
   {
     id: "S1",
@@ -218,6 +241,25 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    id: "S4b",
+    what: "64 KiB of blanks to decode, and a path that JSON has many ways for, each second",
+    async launch(arena) {
+      const providerRef = await letTenantRead(arena);
+      const [blanks, ways] = [`prod/${arena.evil}/blanks`, `prod/${arena.evil}/ways`];
+      arena.aws.put(blanks, `a${" ".repeat(65_000)}a`);
+      arena.aws.put(ways, JSON.stringify(branching(12)));
+      const property = Array.from({ length: 256 }, () => "a").join(".");
+      for (let index = 0; index < 8; index++) {
+        const data = Array.from({ length: 16 }, (_, entry) => ({
+          secretKey: `k${entry}`,
+          remoteRef: entry < 8 ? { key: blanks, decodingStrategy: "Auto" } : { key: ways, property },
+          optional: true,
+        }));
+        await create(arena, syncOf(arena, `slow-${index}`, { providerRef, refreshInterval: "1s", data }));
+      }
+    },
+  },
+  {
     id: "S5",
     what: "rewrites and finds with the most costly patterns, each second",
     async launch(arena) {
@@ -257,6 +299,45 @@ export const attacks: readonly Attack[] = [
         const metadata = { name: `rival-${turn % 3}`, namespace: evil, annotations: request() };
         await tenant.apply(resources.secretSync, { metadata }, { fieldManager: "evil", force: true }, signal);
         await sleep(500);
+      }
+    },
+  },
+  {
+    id: "S6b",
+    what: "workloads whose pods must be looked at, many and large, and whose notes change without end",
+    async launch(arena, size) {
+      const { aws, evil, tenant } = arena;
+      const providerRef = await letTenantRead(arena);
+      const key = `prod/${evil}/one`;
+      aws.put(key, "v");
+      const secrets = Array.from({ length: 64 }, (_, index) => `looked-${index}`);
+      const data = [{ secretKey: "k", remoteRef: { key } }];
+      await inParallel(secrets.length, (index) =>
+        create(arena, syncOf(arena, `looked-${index}`, { providerRef, refreshInterval: "1h", data })),
+      );
+      const env = Array.from({ length: 2_000 }, (_, index) => ({ name: `E${index}`, value: "1" }));
+      await inParallel(some(size, 60, 200), (index) =>
+        tenant.create(
+          resources.pod,
+          {
+            metadata: { name: `many-${index}`, namespace: evil, labels: { app: "many" } },
+            spec: { schedulerName: "nobody", containers: [{ name: "c", image: "i", env }] },
+          } as KubeObject,
+          signal,
+        ),
+      );
+      await inParallel(some(size, 6, 18), (index) =>
+        tenant.create(resources.Deployment, lookedAt(arena, `looked-${index}`, secrets), signal),
+      );
+    },
+    async keepUp(arena, stop) {
+      const secrets = Array.from({ length: 64 }, (_, index) => `looked-${index}`);
+      for (let turn = 0; !stop.aborted; turn++) {
+        const { metadata, ...rest } = lookedAt(arena, `looked-${turn % 6}`, secrets);
+        const annotations = { ...metadata.annotations, turn: String(turn) };
+        const object = { metadata: { ...metadata, annotations }, ...rest };
+        await arena.tenant.apply(resources.Deployment, object, { fieldManager: "evil", force: true }, signal);
+        await sleep(20);
       }
     },
   },

@@ -4,7 +4,7 @@ import { resources } from "../../src/kube/resources.ts";
 import { run, runWith } from "../support/kubectl.ts";
 import { request, signal, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
-import { canary, openArena, type Arena } from "./arena.ts";
+import { canary, openArena, type Arena, type PatchType } from "./arena.ts";
 import { letTenantRead } from "./attacks.ts";
 
 /** What a tenant may not learn, not change and not take, and what whoever has taken the operator over may not either. */
@@ -242,6 +242,133 @@ describe("S9: whoever has taken the operator over", () => {
       { annotations: { "sidecar.istio.io/inject": "true" } },
     ])
       await denied(patch({ template: { metadata: meta } }));
+  });
+
+  describe("of a workload", () => {
+    const created = async (): Promise<string> => {
+      const name = unique("web");
+      const containers = [
+        { name: "c", image: "i", args: ["--secure"], securityContext: { readOnlyRootFilesystem: true } },
+        { name: "guard", image: "g" },
+      ];
+      const metadata = {
+        name,
+        namespace: arena.shop,
+        labels: { team: "shop" },
+        finalizers: ["example.com/keep"],
+      };
+      const template = {
+        metadata: { labels: { app: name } },
+        spec: { nodeSelector: { pool: "safe" }, containers },
+      };
+      const spec = { replicas: 0, selector: { matchLabels: { app: name } }, template };
+      await arena.api.create(resources.Deployment, { metadata, spec } as KubeObject, signal);
+      return name;
+    };
+    const noted = (name: string, text = "{}") =>
+      arena.asOperator.apply(
+        resources.Deployment,
+        { metadata: { name, namespace: arena.shop, annotations: { "secretsync.dev/consumed": text } } },
+        { fieldManager: "secretsync-restart", force: true },
+        signal,
+      );
+    const specOf = async (name: string) =>
+      (await arena.api.get<KubeObject & { spec?: unknown }>(resources.Deployment, name, arena.shop, signal))
+        ?.spec;
+    const patch = (name: string, type: PatchType, body: unknown) =>
+      arena.patchAsOperator(
+        `/apis/apps/v1/namespaces/${arena.shop}/deployments/${name}?fieldManager=secretsync-restart`,
+        type,
+        body,
+      );
+    const SPEC = "/spec/template/spec";
+
+    it.each<[string, PatchType, unknown]>([
+      ["a container", "json", [{ op: "remove", path: `${SPEC}/containers/1` }]],
+      [
+        "a container, by its name",
+        "strategic",
+        { spec: { template: { spec: { containers: [{ $patch: "delete", name: "guard" }] } } } },
+      ],
+      ["what secures a container", "json", [{ op: "remove", path: `${SPEC}/containers/0/securityContext` }]],
+      ["arguments", "json", [{ op: "remove", path: `${SPEC}/containers/0/args` }]],
+      ["where it may run", "merge", { spec: { template: { spec: { nodeSelector: null } } } }],
+      ["a finalizer", "json", [{ op: "remove", path: "/metadata/finalizers" }]],
+      ["labels", "merge", { metadata: { labels: null } }],
+    ])("it can't remove %s", async (_what, type, body) => {
+      const name = await created();
+      await noted(name);
+      const before = await specOf(name);
+      await expect(patch(name, type, body)).resolves.toMatchObject({
+        ok: false,
+        output: expect.stringContaining("the operator may remove nothing of a workload that others have set"),
+      });
+      expect(await specOf(name)).toEqual(before);
+    });
+
+    it("it can't hide a change among managers that it invents", async () => {
+      const name = await created();
+      const { metadata } = await noted(name);
+      const own = metadata.managedFields?.find(({ manager }) => manager === "secretsync-restart");
+      const invented = Array.from({ length: 10 }, (_, index) => ({
+        manager: `m${index}`,
+        operation: "Update",
+        apiVersion: "apps/v1",
+        time: `2099-01-01T00:00:0${index}Z`,
+        fieldsType: "FieldsV1",
+        fieldsV1: { "f:spec": { "f:revisionHistoryLimit": {} } },
+      }));
+      const before = await specOf(name);
+      for (const managers of [[own, ...invented], [own], [{}]]) {
+        const { ok } = await patch(name, "json", [
+          { op: "replace", path: "/metadata/managedFields", value: managers },
+          { op: "replace", path: `${SPEC}/containers/0/image`, value: "evil" },
+          { op: "add", path: `${SPEC}/hostPID`, value: true },
+        ]);
+        expect(ok).toBe(false);
+      }
+      expect(await specOf(name)).toEqual(before);
+    });
+
+    it("it takes its annotations over from who set them, and nothing with them", async () => {
+      const name = await created();
+      const theirs = {
+        metadata: {
+          name,
+          namespace: arena.shop,
+          annotations: { "secretsync.dev/consumed": "theirs", other: "x" },
+        },
+        spec: {
+          paused: true,
+          template: {
+            metadata: { annotations: { "secretsync.dev/restarted-for": "theirs", more: "x" } },
+            spec: { priorityClassName: "high" },
+          },
+        },
+      } as KubeObject;
+      const theirWay = { fieldManager: "argocd", force: true };
+      await arena.api.apply(resources.Deployment, theirs, theirWay, signal);
+      await noted(name);
+      // Their template annotation is still theirs, so their entry is one that may change.
+      await arena.api.apply(resources.Deployment, theirs, theirWay, signal);
+      for (const body of [
+        [{ op: "remove", path: "/spec/paused" }],
+        [{ op: "remove", path: `${SPEC}/priorityClassName` }],
+        [{ op: "remove", path: "/metadata/annotations/other" }],
+        [{ op: "remove", path: "/spec/template/metadata/annotations/more" }],
+      ])
+        expect(await patch(name, "json", body)).toMatchObject({ ok: false });
+      const mark = { template: { metadata: { annotations: { "secretsync.dev/restarted-for": "ours" } } } };
+      const annotations = { "secretsync.dev/consumed": "{}" };
+      const ours = { metadata: { name, namespace: arena.shop, annotations }, spec: mark } as KubeObject;
+      await arena.asOperator.apply(
+        resources.Deployment,
+        ours,
+        { fieldManager: "secretsync-restart", force: true },
+        signal,
+      );
+      expect(await specOf(name)).toMatchObject(mark);
+    });
   });
 
   it("finds policies without type errors", async () => {

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { digestContent, type Change, type ContentRecord } from "../../src/plan/digest.ts";
 import type { WorkloadKind } from "../../src/api/secret-sync.ts";
-import { consumptionOf } from "../../src/restart/consumption.ts";
+import { consumptionOf, type ConsumedKeys } from "../../src/restart/consumption.ts";
 import { projectWorkload, type Workload } from "../../src/restart/workload.ts";
 import {
   planRestart as decide,
@@ -78,6 +78,7 @@ const workload = (more: Partial<Workload> = {}): Workload => ({
   requires: {},
   optional: [],
   selector: "app=orders",
+  hasPods: true,
   waitsFor: undefined,
   changedBy: undefined,
   isCut: false,
@@ -218,9 +219,12 @@ describe("a workload", () => {
     if (decision.kind !== "write") return decision.kind;
     return decision.write.restart ? "restarts" : "is noted";
   };
-  const startedAt = (...times: readonly string[]) => ({
-    readers: times.map((time) => ({ startedAt: Date.parse(`2026-05-01T00:${time}Z`), optional: false })),
+  const reader = (time: string, keys: ConsumedKeys = "all") => ({
+    startedAt: Date.parse(`2026-05-01T00:${time}Z`),
+    keys,
+    optional: false,
   });
+  const startedAt = (...times: readonly string[]) => ({ readers: times.map((time) => reader(time)) });
 
   describe("whose digests come under another key", () => {
     it("isn't restarted while the content is that of the same change", () => {
@@ -380,6 +384,17 @@ describe("a workload", () => {
       expect(decided(waiting, came, startedAt("01:30"))).toBe("restarts");
     });
 
+    it("is restarted for another key only if some container read that, such as one that prepared the others", () => {
+      const waiting = written(both, at("01:00", { a: "1" }));
+      const prepared = (keys: ConsumedKeys) => ({ readers: [reader("01:10", keys)] });
+      const only = at("02:00", { a: "1", b: "1" }, { keys: ["b"] });
+      expect(decided(waiting, only, prepared(["a"]))).toBe("is noted");
+      expect(decided(waiting, only, prepared(["b"]))).toBe("restarts");
+      const rotated = at("02:00", { a: "2", b: "1" }, { keys: ["b"] });
+      expect(decided(waiting, rotated, prepared(["a"]))).toBe("restarts");
+      expect(decided(waiting, rotated, { readers: [reader("02:30")] })).toBe("is noted");
+    });
+
     it("nor where it consumes all keys anyway, and is still told as restarted for the change before", () => {
       const all = workload({ consumes: { db: "all" }, requires: { db: ["a"] } });
       const rotated = written(written(all, at("00:30", { a: "0" })), at("01:00", { a: "1" }));
@@ -401,6 +416,15 @@ describe("a workload", () => {
       const optional = { ...adopted, requires: { db: ["a"] } };
       expect(decided(optional, at("02:00", { a: "2" }))).toBe("restarts");
     });
+  });
+
+  it("whose note was copied from another is new, unless its template carries a mark", () => {
+    const adopted = after(workload({ uid: "11111111-a" }), { password: "one" });
+    const copy = { ...adopted, uid: "22222222-b" };
+    const now = at("02:00", { password: "two" });
+    expect(decided(adopted, now)).toBe("restarts");
+    expect(decided(copy, now)).toBe("is noted");
+    expect(decided({ ...copy, restartedFor: "m" }, now)).toBe("look");
   });
 
   it("keeps what it knows of other Secrets", () => {
@@ -550,6 +574,7 @@ describe("a workload", () => {
       uid: "w",
       resourceVersion: "7",
       deleting: true,
+      hasPods: true,
       isCut: false,
       consumes: { db: "all" },
       requires: { db: [] },
@@ -693,6 +718,30 @@ describe("a workload whose pods stay", () => {
     expect(waitsFor(kind, spec, { observedGeneration: 1, ...done })).toBe(cause);
   });
 
+  it("is a Deployment whose new pods don't become ready in time", () => {
+    const stuck = {
+      observedGeneration: 2,
+      replicas: 2,
+      updatedReplicas: 2,
+      conditions: [{ type: "Progressing", status: "False", reason: "ProgressDeadlineExceeded" }],
+    };
+    expect(waitsFor("Deployment", {}, stuck)).toBe("Stuck");
+    // That was of the template before.
+    expect(waitsFor("Deployment", {}, { ...stuck, observedGeneration: 1 })).toBeUndefined();
+    expect(waitsFor("Deployment", {}, { ...stuck, conditions: [] })).toBeUndefined();
+  });
+
+  it("has none as soon as its controller says so", () => {
+    const hasPods = (kind: WorkloadKind, status: unknown) =>
+      projectWorkload(kind, { metadata: { name: "x", generation: 2 }, status } as KubeObject).hasPods;
+    expect(hasPods("Deployment", { observedGeneration: 2 })).toBe(false);
+    expect(hasPods("Deployment", { observedGeneration: 1 })).toBe(true);
+    expect(hasPods("Deployment", undefined)).toBe(true);
+    expect(hasPods("StatefulSet", { observedGeneration: 2, replicas: 1 })).toBe(true);
+    expect(hasPods("DaemonSet", { observedGeneration: 2, currentNumberScheduled: 0 })).toBe(false);
+    expect(hasPods("DaemonSet", { observedGeneration: 2, numberMisscheduled: 1 })).toBe(true);
+  });
+
   it("isn't one that its controller replaces by itself", () => {
     const status = { observedGeneration: 1, replicas: 2, updatedReplicas: 0 };
     expect(waitsFor("Deployment", {}, status)).toBeUndefined();
@@ -732,8 +781,8 @@ describe("who reads a Secret", () => {
 
   it("is each container that takes its environment or a volume from it, and runs", () => {
     expect(readersIn(pod(), consumer, "db")).toEqual([
-      { startedAt: started, optional: false },
-      { startedAt: started + 1_000, optional: true },
+      { startedAt: started, keys: "all", optional: false },
+      { startedAt: started + 1_000, keys: "all", optional: true },
     ]);
     const other = { ...consumer, consumes: { ...consumer.consumes, other: "all" as const } };
     expect(readersIn(pod(), other, "other")).toEqual([]);
@@ -751,10 +800,38 @@ describe("who reads a Secret", () => {
     ).toEqual([]);
     const needing = { ...consumer, requires: { db: ["k"] } };
     expect(readersIn(pod(), needing, "db")).toEqual([]);
+    // A pod that a webhook gave one more container is of the template all the same.
+    const fewer = { ...consumer, consumes: { db: ["k"] } };
+    expect(readersIn(pod(), fewer, "db")).toHaveLength(2);
     const status = {
       containerStatuses: [{ name: "app", state: { waiting: { reason: "CreateContainerConfigError" } } }],
     };
     expect(readersIn({ ...pod(), status } as KubeObject, consumer, "db")).toEqual([]);
+  });
+
+  it("is an init container that is done, and no other", () => {
+    const preparing = {
+      metadata: { name: "p" },
+      spec: {
+        initContainers: [
+          {
+            name: "prepare",
+            env: [{ valueFrom: { secretKeyRef: { name: "db", key: "k", optional: true } } }],
+          },
+        ],
+        containers: [{ name: "app", envFrom: [{ secretRef: { name: "db" } }] }],
+      },
+      status: {
+        initContainerStatuses: [
+          { name: "prepare", state: { terminated: { startedAt: "2026-05-01T00:00:00Z" } } },
+        ],
+        containerStatuses: [{ name: "app", state: { terminated: { startedAt: "2026-05-01T00:00:05Z" } } }],
+      },
+    } as KubeObject;
+    const prepared = workload({ consumes: { db: "all" }, requires: { db: [] } });
+    expect(readersIn(preparing, prepared, "db")).toEqual([
+      { startedAt: started, keys: ["k"], optional: true },
+    ]);
   });
 
   it("may be any container where the template shows none", () => {

@@ -12,6 +12,7 @@ import { SecretValue } from "../../src/providers/secret-value.ts";
 
 /** A secret store in memory that counts its calls and fails when it is told to. */
 export class FakeReader implements SecretReader {
+  readonly place = "a fake";
   readonly currentStage = "AWSCURRENT";
   batchSize = 20;
   readonly secrets = new Map<string, { value: string; versionId: string; tags?: Record<string, string> }>();

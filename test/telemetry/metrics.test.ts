@@ -10,6 +10,7 @@ const sample = (name: string, more: Partial<ObjectSample> = {}): ObjectSample =>
   name,
   ready: true,
   reason: "Synced",
+  pendingRestart: "",
   refreshInterval: 60,
   lastSuccess: 1_700_000_000,
   nextRotation: 1_800_000_000_000,
@@ -86,6 +87,21 @@ describe("metrics", () => {
     // An object that is gone takes its series along.
     samples.pop();
     expect(await registry.metrics()).not.toContain('name="b"');
+  });
+
+  it("tell whose workloads run with something older, and why", async () => {
+    const samples = [
+      sample("done"),
+      sample("paused", { pendingRestart: "RestartWaiting" }),
+      sample("refused", { pendingRestart: "RestartFailed" }),
+    ];
+    const text = await newTestMetrics(samples).registry.metrics();
+    expect(sumOf(text, "secretsync_pending_restart_objects", { reason: "RestartWaiting" })).toBe(1);
+    expect(sumOf(text, "secretsync_pending_restart_objects", { reason: "RestartFailed" })).toBe(1);
+    expect(text).toContain(
+      'secretsync_object_pending_restart{namespace="shop",name="paused",reason="RestartWaiting"} 1\n',
+    );
+    expect(text).not.toContain('secretsync_object_pending_restart{namespace="shop",name="done"');
   });
 
   it("count what is stale, and what wasn't rotated in time", async () => {

@@ -32,6 +32,26 @@ function describe(map: YAMLMap, properties: Readonly<Record<string, Property>>, 
   }
 }
 
+/** What a null in the values stands for: the default, and nothing where the fields are Kubernetes' own. */
+export function valueDefaults(): Readonly<Record<string, unknown>> {
+  const of = (
+    properties: Readonly<Record<string, Property>>,
+    defaults: Readonly<Record<string, unknown>>,
+  ): Record<string, unknown> =>
+    Object.fromEntries(
+      Object.entries(properties).map(([name, property]) => {
+        const fallback = defaults[name];
+        if (property.properties && !KUBERNETES_OWN.has(name))
+          return [name, of(property.properties, fallback as Record<string, unknown>)];
+        const isMap = typeof fallback === "object" && !Array.isArray(fallback);
+        return [name, isMap ? {} : fallback];
+      }),
+    );
+  return of((valuesSchema() as Property).properties ?? {}, chartValues.parse({}));
+}
+
+const KUBERNETES_OWN: ReadonlySet<string> = new Set(["resources"]);
+
 export function valueRows(): readonly (readonly [
   path: string,
   type: string,

@@ -39,6 +39,9 @@ const name = fc.oneof(
 const SIZES = [1_000, 65_000, 1_000_000] as const;
 const size = fc.constantFrom(...SIZES);
 
+const branching = (depth: number): object =>
+  depth === 0 ? {} : { a: branching(depth - 1), "a.a": branching(depth - 1) };
+
 /** JSON that is slow to parse, to walk, or to write again. */
 const wellFormed = fc.oneof(
   size.map((bytes) => `{"a":[${repeat("1,", bytes)}1]}`.replace(/,1?1\]/, ",1]")),
@@ -55,6 +58,9 @@ const wellFormed = fc.oneof(
   size.map((bytes) =>
     JSON.stringify({ a: Array.from({ length: bytes / 20 }, () => ({ b: [1, "x", null] })) }),
   ),
+  size.map((bytes) => JSON.stringify({ a: `a${repeat(" ", bytes)}a` })),
+  // Many ways to read a property's path.
+  fc.constantFrom(8, 12).map((depth) => JSON.stringify(branching(depth))),
   fc.constantFrom(50, 64).map((depth) => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`),
   fc
     .array(name, { minLength: 1, maxLength: 300 })

@@ -2,8 +2,36 @@
 {{ .Values.nameOverride | default .Chart.Name }}
 {{- end }}
 
+{{/*
+To be included first: what is null in the values, as a list all of whose items are commented out, gets its default.
+*/}}
+{{- define "secretsync.defaults" -}}
+{{- include "secretsync.fill" (list .Values (.Files.Get "files/defaults.json" | fromJson)) }}
+{{- end }}
+
+{{- define "secretsync.fill" -}}
+{{- $values := index . 0 }}
+{{- range $name, $default := index . 1 }}
+{{- if kindIs "invalid" (index $values $name) }}
+{{- $_ := set $values $name $default }}
+{{- else if kindIs "map" $default }}
+{{- include "secretsync.fill" (list (get $values $name) $default) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The release's name; as a part of another chart with the chart's, or it would be the other chart's, too. */}}
+{{- define "secretsync.releaseName" -}}
+{{- $name := .Release.Name }}
+{{- if not (or .Chart.IsRoot (contains .Chart.Name $name)) }}
+{{- $name = printf "%s-%s" $name .Chart.Name }}
+{{- end }}
+{{- /* Services need a letter first. */ -}}
+{{ ternary (printf "secretsync-%s" $name) $name (regexMatch "^[0-9]" $name) }}
+{{- end }}
+
 {{- define "secretsync.fullname" -}}
-{{ .Values.fullnameOverride | default .Release.Name | replace "." "-" | trunc 50 | trimAll "-" }}
+{{ .Values.fullnameOverride | default (include "secretsync.releaseName" .) | replace "." "-" | trunc 50 | trimAll "-" }}
 {{- end }}
 
 {{/* Names of cluster-wide objects: releases of other namespaces may have the same name. */}}
@@ -113,4 +141,43 @@ matchResources:
     matchExpressions:
       - {key: kubernetes.io/metadata.name, operator: In, values: {{ uniq . | toJson }}}
 {{- end }}
+{{- end }}
+
+{{/* CEL: whether an entry of managedFields names nothing but the operator's annotations of a workload. */}}
+{{- define "secretsync.onlyOurs" -}}
+{{- $metadata := printf "%s.fieldsV1['f:metadata']" . }}
+{{- $template := printf "%s.fieldsV1['f:spec']['f:template']" . -}}
+({{ . }}.fieldsV1.all(field, field in ['f:metadata', 'f:spec']) &&
+        (!('f:metadata' in {{ . }}.fieldsV1) || {{ $metadata }}.all(field, field == 'f:annotations' &&
+        {{ $metadata }}[field].all(name, name in ['.', 'f:secretsync.dev/consumed']))) &&
+        (!('f:spec' in {{ . }}.fieldsV1) || {{ . }}.fieldsV1['f:spec'].all(field, field == 'f:template' &&
+        {{ $template }}.all(part, part == 'f:metadata' && {{ $template }}[part].all(kind, kind == 'f:annotations' &&
+        {{ $template }}[part][kind].all(name, name in ['.', 'f:secretsync.dev/restarted-for']))))))
+{{- end }}
+
+{{/* CEL: whether the fields of old and entry are the same there, but for one. */}}
+{{- define "secretsync.sameBut" -}}
+{{- $path := index . 0 -}}
+(!({{ include "secretsync.hasPath" (list "old" $path) }}) || ({{ include "secretsync.hasPath" (list "entry" $path) }} &&
+        old.fieldsV1{{ $path }}.all(field, field == '{{ index . 1 }}' || (field in entry.fieldsV1{{ $path }} &&
+        entry.fieldsV1{{ $path }}[field] == old.fieldsV1{{ $path }}[field]))) || old.fieldsV1{{ $path }}.all(field, field == '{{ index . 1 }}'))
+{{- end }}
+
+{{/* CEL: whether entry has every name that old has there, but for the operator's annotations. */}}
+{{- define "secretsync.sameNames" -}}
+(!({{ include "secretsync.hasPath" (list "old" .) }}) || old.fieldsV1{{ . }}.all(name,
+        name in ['.', 'f:secretsync.dev/consumed', 'f:secretsync.dev/restarted-for'] ||
+        ({{ include "secretsync.hasPath" (list "entry" .) }} && name in entry.fieldsV1{{ . }})))
+{{- end }}
+
+{{/* CEL: whether the fields of an entry have that path. */}}
+{{- define "secretsync.hasPath" -}}
+{{- $entry := index . 0 }}
+{{- $before := printf "%s.fieldsV1" $entry }}
+{{- $conditions := list }}
+{{- range $name := regexFindAll "'[^']+'" (index . 1) -1 }}
+{{- $conditions = append $conditions (printf "%s in %s" $name $before) }}
+{{- $before = printf "%s[%s]" $before $name }}
+{{- end }}
+{{- join " && " $conditions }}
 {{- end }}

@@ -96,6 +96,7 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
   }
 
   return {
+    place: `AWS Secrets Manager in ${region}`,
     currentStage: CURRENT,
     batchSize: BATCH,
 
