@@ -1,12 +1,20 @@
+import { hasKey, withKey, withoutKey, type Few } from "../runtime/few.ts";
 import type { Store } from "../runtime/store.ts";
 import type { SyncObject } from "./sync-object.ts";
 import { isMerging, targetKeyOf } from "./sync-object.ts";
 
 /** Who writes a Secret. However many want to, telling who may takes no look at all of them. */
 export class Claims {
-  readonly #targets = new Map<string, Target>();
+  readonly #syncs: Store<SyncObject>;
+  /** Keys of the SecretSyncs that want to write a Secret as a whole, by the Secret's. */
+  readonly #whole = new Map<string, Few>();
+  /** By the Secret's key: the oldest of several, once it was looked for. */
+  readonly #oldest = new Map<string, string>();
+  /** By the Secret's key: keys of those that merge, by uid. */
+  readonly #merging = new Map<string, Map<string, string>>();
 
   constructor(syncs: Store<SyncObject>) {
+    this.#syncs = syncs;
     syncs.listen((before, after) => {
       if (before) this.#remove(before);
       if (after) this.#add(after);
@@ -18,17 +26,21 @@ export class Claims {
    * the oldest. undefined when nobody does.
    */
   winner(targetKey: string, owner: string | undefined): string | undefined {
-    const target = this.#targets.get(targetKey);
-    if (!target) return undefined;
+    const whole = this.#whole.get(targetKey);
     const owning = owner === undefined ? undefined : `${targetKey.split("/")[0]}/${owner}`;
-    if (owning !== undefined && target.whole.has(owning)) return owning;
-    target.oldest ??= oldestOf(target.whole);
-    return target.oldest;
+    if (owning !== undefined && hasKey(whole, owning)) return owning;
+    if (whole === undefined || typeof whole === "string") return whole;
+    let oldest = this.#oldest.get(targetKey);
+    if (oldest === undefined) {
+      oldest = [...whole].reduce((a, b) => (this.#isOlder(b, a) ? b : a));
+      this.#oldest.set(targetKey, oldest);
+    }
+    return oldest;
   }
 
   /** Keys of the SecretSyncs that merge keys into the Secret, by uid. */
   merging(targetKey: string): ReadonlyMap<string, string> {
-    return this.#targets.get(targetKey)?.merging ?? NOBODY;
+    return this.#merging.get(targetKey) ?? NOBODY;
   }
 
   /** Who a change of the Secret concerns. */
@@ -40,46 +52,37 @@ export class Claims {
 
   #add(object: SyncObject): void {
     if (object.metadata.deletionTimestamp !== undefined) return;
-    const key = targetKeyOf(object);
-    let target = this.#targets.get(key);
-    if (!target)
-      this.#targets.set(key, (target = { whole: new Map(), merging: new Map(), oldest: undefined }));
+    const targetKey = targetKeyOf(object);
     if (isMerging(object)) {
-      target.merging.set(object.uid, object.key);
+      const merging = this.#merging.get(targetKey) ?? new Map<string, string>();
+      this.#merging.set(targetKey, merging.set(object.uid, object.key));
       return;
     }
-    const age = ageOf(object);
-    target.whole.set(object.key, age);
-    if (target.oldest !== undefined && age < (target.whole.get(target.oldest) ?? ""))
-      target.oldest = object.key;
-    if (target.whole.size === 1) target.oldest = object.key;
+    this.#whole.set(targetKey, withKey(this.#whole.get(targetKey), object.key));
+    const oldest = this.#oldest.get(targetKey);
+    if (oldest !== undefined && this.#isOlder(object.key, oldest)) this.#oldest.set(targetKey, object.key);
   }
 
   #remove(object: SyncObject): void {
-    const key = targetKeyOf(object);
-    const target = this.#targets.get(key);
-    if (!target) return;
-    target.merging.delete(object.uid);
-    target.whole.delete(object.key);
-    if (target.oldest === object.key) target.oldest = undefined;
-    if (target.whole.size + target.merging.size === 0) this.#targets.delete(key);
+    const targetKey = targetKeyOf(object);
+    const merging = this.#merging.get(targetKey);
+    merging?.delete(object.uid);
+    if (merging?.size === 0) this.#merging.delete(targetKey);
+    const left = withoutKey(this.#whole.get(targetKey), object.key);
+    if (left === undefined) this.#whole.delete(targetKey);
+    else this.#whole.set(targetKey, left);
+    if (left === undefined || typeof left === "string" || this.#oldest.get(targetKey) === object.key)
+      this.#oldest.delete(targetKey);
+  }
+
+  #isOlder(key: string, than: string): boolean {
+    return this.#ageOf(key) < this.#ageOf(than);
+  }
+
+  #ageOf(key: string): string {
+    const { creationTimestamp = "", name = "" } = this.#syncs.get(key)?.metadata ?? {};
+    return `${creationTimestamp} ${name}`;
   }
 }
 
-interface Target {
-  /** By key of the SecretSync: what orders them by age. */
-  readonly whole: Map<string, string>;
-  readonly merging: Map<string, string>;
-  /** undefined when it must be looked for. */
-  oldest: string | undefined;
-}
-
 const NOBODY: ReadonlyMap<string, string> = new Map();
-
-const ageOf = ({ metadata }: SyncObject): string => `${metadata.creationTimestamp ?? ""} ${metadata.name}`;
-
-function oldestOf(whole: ReadonlyMap<string, string>): string | undefined {
-  let oldest: string | undefined;
-  for (const [key, age] of whole) if (oldest === undefined || age < (whole.get(oldest) ?? "")) oldest = key;
-  return oldest;
-}

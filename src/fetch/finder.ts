@@ -4,7 +4,7 @@ import { quoted } from "../plan/text.ts";
 import { MOST_WORK, Work } from "../plan/work.ts";
 import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/provider.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
-import type { Listings } from "./listings.ts";
+import { versionOf, type Listings } from "./listings.ts";
 
 /** Secrets by what they look like instead of by key: a listing, and what of it the user asked for. */
 export interface FinderOptions {
@@ -93,7 +93,7 @@ export class Finder {
       if (work.isTimeToPause()) await sleep(clock, 0, new AbortController().signal);
       if (work.isSpent) return tooLarge("the pattern takes too much work over so many names");
       if (secret === undefined) continue;
-      const version = secret.versions.get(currentStage);
+      const version = versionOf(secret, currentStage);
       if (version === undefined) continue;
       if (mayRead(secret.name)) versions.set(secret.name, version);
       else forbidden.push(secret.name);

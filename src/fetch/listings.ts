@@ -185,13 +185,24 @@ export class Listings implements Keeping {
 /** Tags can be 19 KB of one secret, and only those that are filtered by are looked at. */
 const withTags = (secret: ListedSecret, wanted: readonly string[]): ListedSecret => ({
   ...secret,
-  tags: Object.fromEntries(
-    wanted.filter((tag) => Object.hasOwn(secret.tags, tag)).map((tag) => [tag, secret.tags[tag] as string]),
-  ),
+  tags:
+    wanted.length === 0
+      ? NO_TAGS
+      : Object.fromEntries(
+          wanted
+            .filter((tag) => Object.hasOwn(secret.tags, tag))
+            .map((tag) => [tag, secret.tags[tag] as string]),
+        ),
 });
 
+const NO_TAGS: ListedSecret["tags"] = {};
+
 const weightOfListed = ({ name, aliases, tags, versions }: ListedSecret): number =>
-  100 + weightOf([name, aliases, tags, ...versions]);
+  100 + weightOf([name, aliases, tags, versions]);
+
+/** The version that has the stage. */
+export const versionOf = ({ versions }: ListedSecret, stage: string): string | undefined =>
+  Object.hasOwn(versions, stage) ? versions[stage] : undefined;
 
 /** undefined when the listing doesn't know: it lags, or the key is of another account. */
 export function versionIn(
@@ -201,8 +212,10 @@ export function versionIn(
 ): VersionResult | undefined {
   const secret = listing.get(ref.key);
   if (!secret) return undefined;
-  const versionId = ref.version ?? secret.versions.get(ref.versionStage ?? currentStage);
+  const versionId = ref.version ?? versionOf(secret, ref.versionStage ?? currentStage);
   if (versionId === undefined) return undefined;
-  const versionStages = [...secret.versions].filter(([, id]) => id === versionId).map(([stage]) => stage);
+  const versionStages = Object.entries(secret.versions)
+    .filter(([, id]) => id === versionId)
+    .map(([stage]) => stage);
   return { kind: "found", versionId, versionStages };
 }

@@ -56,7 +56,7 @@ export interface ListedSecret extends Rotation {
   readonly aliases: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
   /** Version id by staging label. */
-  readonly versions: ReadonlyMap<string, string>;
+  readonly versions: Readonly<Record<string, string>>;
 }
 
 export type ListResult =

@@ -1,3 +1,5 @@
+import { keysOf, withKey, withoutKey, type Few } from "./few.ts";
+
 /** The last known state of a collection, and who wants to hear of changes. */
 
 export interface Stored {
@@ -108,11 +110,9 @@ export function compareResourceVersions(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-const NOTHING: ReadonlySet<string> = new Set();
-
 /** Which items mention a term, kept up to date with the store. */
 export class Index<T extends Stored> {
-  readonly #keys = new Map<string, Set<string>>();
+  readonly #keys = new Map<string, Few>();
 
   constructor(store: Store<T>, termsOf: (item: T) => Iterable<string>) {
     store.listenToForms((before, after) => {
@@ -122,19 +122,17 @@ export class Index<T extends Stored> {
   }
 
   /** Keys of the items that mention the term, as they are now: not to be kept. */
-  get(term: string): ReadonlySet<string> {
-    return this.#keys.get(term) ?? NOTHING;
+  get(term: string): Iterable<string> {
+    return keysOf(this.#keys.get(term));
   }
 
   #add(term: string, key: string): void {
-    const keys = this.#keys.get(term);
-    if (keys) keys.add(key);
-    else this.#keys.set(term, new Set([key]));
+    this.#keys.set(term, withKey(this.#keys.get(term), key));
   }
 
   #remove(term: string, key: string): void {
-    const keys = this.#keys.get(term);
-    keys?.delete(key);
-    if (keys?.size === 0) this.#keys.delete(term);
+    const left = withoutKey(this.#keys.get(term), key);
+    if (left === undefined) this.#keys.delete(term);
+    else this.#keys.set(term, left);
   }
 }

@@ -130,7 +130,7 @@ export function describeProviderContract({ name, open, seed, unique }: ContractS
       expect(ours.map((secret) => secret.name).sort()).toEqual([`${path}/a`, `${path}/b`]);
       expect(ours.find((secret) => secret.name.endsWith("/a"))?.tags).toEqual({ team: "shop" });
       const described = await reader.describe({ key: `${path}/a` }, signal);
-      expect(ours.find((secret) => secret.name.endsWith("/a"))?.versions.get(reader.currentStage)).toBe(
+      expect(ours.find((secret) => secret.name.endsWith("/a"))?.versions[reader.currentStage]).toBe(
         described.kind === "found" && described.versionId,
       );
       reader.close();

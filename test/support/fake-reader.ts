@@ -105,7 +105,7 @@ export class FakeReader implements SecretReader {
         name,
         aliases: [`arn:${name}`],
         tags,
-        versions: new Map([["AWSCURRENT", versionId]]),
+        versions: { AWSCURRENT: versionId },
         nextRotation: this.rotations.get(name),
       }));
     const rest = from + this.pageSize < all.length;

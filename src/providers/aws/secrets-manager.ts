@@ -184,7 +184,7 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
             nextRotation: nextRotationOf(secret),
             aliases: ARN ? [ARN, ARN.replace(/-[A-Za-z0-9]{6}$/, "")] : [],
             tags: Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value])),
-            versions: new Map(
+            versions: Object.fromEntries(
               Object.entries(SecretVersionsToStages).flatMap(([id, stages]) =>
                 stages.map((stage) => [stage, id] as const),
               ),
