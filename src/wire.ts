@@ -226,14 +226,17 @@ export function wire(parts: Parts): Operator {
     clusterProviders: options["cluster-providers"],
   });
   const gatherer = newGatherer({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
+  const fetcher = newFetcher(accessTo);
   const reconcile = newReconciler({
     views,
     clock,
     log,
     freshness,
+    leastRefreshMs,
+    fetcher,
     gatherer,
     decide: newDecider({
-      fetcher: newFetcher(accessTo),
+      fetcher,
       freshness,
       clock,
       liveValues: (target, keys, signal) => gatherer.liveValues(target, keys, signal),

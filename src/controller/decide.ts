@@ -19,19 +19,12 @@ import { requestOf, type Trigger } from "../plan/trigger.ts";
 import { withheldKeys } from "../plan/withheld.ts";
 import { Work, type Steps } from "../plan/work.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
-import { sleep, type Clock, type TimeLimit } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import type { newFetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
+import { waitForProvider, type Due, type Task } from "./task.ts";
 
 /** Steps 2 and 3 of a reconcile: asks the providers for no more than is needed, and plans. */
-
-/** Why it is reconciled. */
-export interface Due {
-  /** Its time has come, give or take a moment: the sources must be looked at. */
-  readonly refresh: boolean;
-  /** Monotonic: what was observed since then is fresh enough. */
-  readonly freshAfter: number;
-}
 
 export interface Decision {
   readonly plan: Plan;
@@ -46,19 +39,6 @@ export interface Decision {
   /** Who was asked. */
   readonly clients?: ReadonlySet<object>;
 }
-
-/** What a reconcile has of its worker. */
-export interface Task {
-  /** Ends what takes too long; paused while a provider is waited for. */
-  readonly limit: Pick<TimeLimit, "signal" | "pause" | "resume">;
-  /**
-   * The worker takes the next key: only the status is left to write (in a burst, the Secrets of others come first), or a
-   * provider takes its time.
-   */
-  readonly free: () => void;
-}
-
-const PATIENCE_MS = 500;
 
 /** Beyond so many keys planning takes milliseconds. */
 const MANY_KEYS = 1_000;
@@ -98,7 +78,7 @@ export function newDecider(options: {
         const unchanged = planUnchanged(observed);
         if (tellsChange(observed, unchanged.record)) return { plan: unchanged, freshUntil };
       }
-      const versions = await waitFor(task, (signal) =>
+      const versions = await waitForProvider(clock, task, (signal) =>
         fetcher.versions(sources, metadata.namespace, freshAfter, signal),
       );
       if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
@@ -108,7 +88,7 @@ export function newDecider(options: {
     }
     const stalled = trigger === "Request" ? undefined : freshness.stalledBy(key);
     if (stalled) {
-      const versions = await waitFor(task, (signal) =>
+      const versions = await waitForProvider(clock, task, (signal) =>
         fetcher.versions(sources, metadata.namespace, freshAfter, signal),
       );
       const isSame =
@@ -120,7 +100,7 @@ export function newDecider(options: {
     // What was written a moment before a crash needs no such look.
     const isTold = tellsChange(observed, liveRecord(observed));
     const verify = (trigger === "Request" && isTold) || freshness.mustVerify(key);
-    return waitFor(task, (signal) =>
+    return waitForProvider(clock, task, (signal) =>
       fetcher.values(sources, metadata.namespace, freshAfter, signal, async (values) => {
         if (!values.ok) return { plan: planFailure(observed, values.failure) };
         const { value: fetched, nextRotation } = values;
@@ -182,18 +162,6 @@ export function newDecider(options: {
       const { done, value } = steps.next();
       if (done) return value;
       await pause();
-    }
-  }
-
-  /** Time that providers take is not the reconcile's; and a worker doesn't wait long for them, others need it. */
-  async function waitFor<T>({ limit, free }: Task, fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const cancel = clock.after(PATIENCE_MS, free);
-    limit.pause();
-    try {
-      return await fetch(limit.signal);
-    } finally {
-      limit.resume();
-      cancel();
     }
   }
 

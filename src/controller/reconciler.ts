@@ -8,20 +8,23 @@ import { isStalled, refreshMs, type Plan, type Verdict } from "../plan/plan.ts";
 import { newlyRestarted, report, reportInvalid, type Outcome } from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
 import type { Step } from "../plan/step.ts";
-import { newestChange, providerName } from "../plan/sources.ts";
-import { triggerOf, type Trigger } from "../plan/trigger.ts";
+import { newestChange, providerName, sourcesOf } from "../plan/sources.ts";
+import { requestOf, triggerOf, type Trigger } from "../plan/trigger.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
-import { freshFor, type Decision, type Due, type newDecider, type Task } from "./decide.ts";
+import { freshFor, type Decision, type newDecider } from "./decide.ts";
 import type { EventNote } from "./events.ts";
+import type { newFetcher } from "./fetch.ts";
 import { STALLED_MS, type Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
 import { TargetExistsError, type Applied } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { Part } from "../restart/plan-restart.ts";
-import type { SyncObject } from "./sync-object.ts";
+import { QuietObjects, wasWrittenFrom } from "./quiet.ts";
+import { targetKeyOf, type SyncObject } from "./sync-object.ts";
+import { waitForProvider, type Due, type Task } from "./task.ts";
 import type { Views } from "./views.ts";
 
 /**
@@ -63,6 +66,8 @@ export interface ReconcilerOptions {
     signal: AbortSignal,
   ) => Promise<void>;
   readonly freshness: Freshness;
+  readonly leastRefreshMs: number;
+  readonly fetcher: Pick<ReturnType<typeof newFetcher>, "versions">;
   readonly onChange: (
     kind: "created" | "updated" | "repaired" | "deleted",
     sourceChangedAt: number | undefined,
@@ -90,17 +95,26 @@ export function newReconciler(options: ReconcilerOptions) {
     writeStatus,
     recordEvent,
     freshness,
+    leastRefreshMs,
+    fetcher,
     onChange,
   } = options;
+  const quiet = new QuietObjects();
 
   return async function reconcile(key: string, due: Due, task: Task): Promise<Next> {
     const known = views.syncs.get(key);
     const object = known && (await gatherer.whole(known, task.limit.signal));
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       freshness.forget(key);
+      quiet.mark(key, undefined);
       return { kind: "gone" };
     }
     const parsed = gatherer.parse(object);
+    if (parsed.ok && due.refresh) {
+      const next = await refreshQuietly(object, parsed.value, due, task);
+      if (next) return next;
+    }
+    quiet.mark(key, undefined);
     if (!parsed.ok) return reportBrokenSpec(object, parsed.failure, task.limit.signal);
 
     try {
@@ -110,6 +124,41 @@ export function newReconciler(options: ReconcilerOptions) {
       return bringUpToDate(object, parsed.value, true, due, task);
     }
   };
+
+  /** undefined when it isn't known to be in step, or there is something new. */
+  async function refreshQuietly(
+    object: SyncObject,
+    spec: SecretSyncSpec,
+    due: Due,
+    task: Task,
+  ): Promise<Next | undefined> {
+    const { key, metadata } = object;
+    const isQuiet = () => quiet.isQuiet(key, object, views.secrets.get(targetKeyOf(object)));
+    const target = views.secrets.get(targetKeyOf(object));
+    if (!quiet.isQuiet(key, object, target) || freshness.mustLook(key) || freshness.mustVerify(key))
+      return undefined;
+    const epoch = freshness.epoch(key);
+    const sources = sourcesOf(spec);
+    const versions = await waitForProvider(clock, task, (signal) =>
+      fetcher.versions(sources, metadata.namespace ?? "", due.freshAfter, signal),
+    );
+    if (!versions.ok || !versions.value || !wasWrittenFrom(target, spec, versions.value)) return undefined;
+    // Somebody may have changed something meanwhile.
+    if (views.syncs.get(key) !== object || !isQuiet()) return undefined;
+    const interval = refreshMs({ spec, leastRefreshMs });
+    if (interval === undefined) return undefined;
+    log.debug({ secretsync: key, reason: "Synced", trigger: "Refresh" }, "unchanged");
+    const at = clock.monotonic() + nextRefreshMs(clock.now(), interval, groupOf({ sources }));
+    const { nextRotation } = versions;
+    const fresh = {
+      uid: object.uid,
+      generation: metadata.generation,
+      requestedAt: requestOf(metadata),
+      until: at,
+    };
+    freshness.succeeded(key, fresh, { nextRotation, verified: false }, epoch);
+    return { kind: "at", at, result: "success" };
+  }
 
   async function bringUpToDate(
     object: SyncObject,
@@ -154,6 +203,17 @@ export function newReconciler(options: ReconcilerOptions) {
     task.free();
     await Promise.all(notes.map((note) => recordEvent(object.metadata, note, object.status, signal)));
     await writeStatus(object, status, signal);
+    const { target } = observed;
+    const isInStep =
+      verdict.reason === "Synced" &&
+      made.steps.length === 0 &&
+      notes.length === 0 &&
+      !merges(observed) &&
+      !(restarts.problem ?? restarts.waiting) &&
+      restarts.retryInMs === 0 &&
+      // Status told it all already.
+      views.syncs.get(key) === object;
+    quiet.mark(key, isInStep && target ? { object, target } : undefined);
     return next;
   }
 
@@ -270,5 +330,5 @@ const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
   conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");
 
 /** Objects that are refreshed together: same provider, same interval. */
-const groupOf = ({ sources }: Observed): string =>
+const groupOf = ({ sources }: Pick<Observed, "sources">): string =>
   sources.map(({ provider }) => providerName(provider))[0] ?? "";

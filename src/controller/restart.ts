@@ -16,7 +16,7 @@ import {
 } from "../restart/plan-restart.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { RewriteDamper } from "./damper.ts";
-import type { Task } from "./decide.ts";
+import type { Task } from "./task.ts";
 import { newPodLooks } from "./pod-looks.ts";
 import { workloadsOf, type Views } from "./views.ts";
 

@@ -7,7 +7,7 @@ import type { Metrics } from "../telemetry/metrics.ts";
 import type { Tracing } from "../telemetry/tracing.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
-import type { Due, Task } from "./decide.ts";
+import type { Due, Task } from "./task.ts";
 import type { Next } from "./reconciler.ts";
 
 /** From the end of a reconcile to the queue: when the object is due again. */
