@@ -26,6 +26,9 @@ build: dist/operator.mjs ## Bundle the operator to dist/operator.mjs
 demo: dist/operator.mjs ## Show the main job on a real cluster (DEMO_EXIT=1 ends it after the story)
 	@node tools/demo.ts
 
+run: node_modules/.installed ## Run the operator from source against the current kubeconfig, with an emulated AWS
+	@node tools/run.ts
+
 test: dist/operator.mjs ## Run all tests on a real cluster; the last line counts them
 	@node tools/test.ts unit integration redteam e2e install
 
