@@ -126,7 +126,7 @@ const namespaces = withRules(
   },
 );
 
-export const accessRule = z
+const accessRule = z
   .object({
     namespaces,
     keys: stringList(

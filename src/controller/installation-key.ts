@@ -4,7 +4,7 @@ import { newDigestKey, type DigestKey } from "../plan/digest.ts";
 
 /** The random key under which this installation makes digests; made once and kept in an immutable Secret. */
 
-export const KEY_SECRET = "secretsync-digest-key";
+const KEY_SECRET = "secretsync-digest-key";
 const FIELD = "key";
 const BYTES = 32;
 

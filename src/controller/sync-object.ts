@@ -100,7 +100,7 @@ function outlineOfStatus({ conditions, secretRef }: SecretSyncStatus): SecretSyn
 }
 
 /** Specs are not checked here, so nothing about their shape is certain. */
-export const targetNameOf = ({ metadata, spec }: Pick<SyncObject, "metadata" | "spec">): string =>
+const targetNameOf = ({ metadata, spec }: Pick<SyncObject, "metadata" | "spec">): string =>
   textOf(recordOf(recordOf(spec)["target"])["name"]) ?? metadata.name;
 
 export const targetKeyOf = (object: SyncObject): string =>

@@ -39,7 +39,7 @@ export type Content =
 export const MOST_BYTES = 1024 * 1024;
 
 /** Nobody needs more, and each takes its time, here and at the apiserver. */
-export const MOST_KEYS = 10_000;
+const MOST_KEYS = 10_000;
 const MOST_BYTES_OF_NAMES = 256 * 1024;
 
 type Outcome =

@@ -9,7 +9,7 @@ import { objectMetrics, type ObjectSample } from "./object-metrics.ts";
 const fast = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 const slow = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 
-export const reconcileResults = ["success", "retry", "stalled", "error"] as const;
+const reconcileResults = ["success", "retry", "stalled", "error"] as const;
 export type ReconcileResult = (typeof reconcileResults)[number];
 
 /** How a call to a provider may end: the failures are reasons of the Ready condition. */

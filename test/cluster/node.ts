@@ -15,7 +15,7 @@ import { toolPath } from "./tools.ts";
 const run = promisify(execFile);
 
 /** The image that every test pod uses. Real clusters pull the same name from Docker Hub. */
-export const BUSYBOX = "docker.io/library/busybox:1.37";
+const BUSYBOX = "docker.io/library/busybox:1.37";
 const applets = [
   "sh",
   "sleep",
