@@ -18,15 +18,24 @@ export function newStatusWriter(
   onWrite: (kind: string) => void,
   health: Pick<Health, "failed" | "works">,
 ) {
+  /** Keys of objects whose status couldn't be written yet. */
+  const failing = new Set<string>();
+  const isSettled = (key: string) => {
+    if (failing.delete(key) && failing.size === 0) health.works("status");
+  };
+  views.syncs.listen((before, after) => {
+    if (before && !after) isSettled(before.key);
+  });
+
   return async function writeStatus(
     object: SyncObject,
     status: SecretSyncStatus,
     signal: AbortSignal,
   ): Promise<void> {
-    if (isDeepStrictEqual(status, object.status)) return;
+    if (isDeepStrictEqual(status, object.status)) return isSettled(object.key);
     // As it is stored: without what is undefined.
     const wanted = JSON.parse(JSON.stringify(status)) as SecretSyncStatus;
-    if (isDeepStrictEqual(wanted, object.status)) return;
+    if (isDeepStrictEqual(wanted, object.status)) return isSettled(object.key);
     const { name, namespace = "", uid = "" } = object.metadata;
     // The uid keeps the write from creating an object that was just deleted.
     const applied = { metadata: { name, namespace, uid }, status: wanted } as KubeObject;
@@ -36,10 +45,12 @@ export function newStatusWriter(
       written = await api.apply(resources.secretSync, applied, { ...options, subresource: "status" }, signal);
     } catch (error) {
       // It was deleted meanwhile, which the watch is about to tell.
-      if (error instanceof ApiError && error.status === 404) return;
+      if (error instanceof ApiError && error.status === 404) return isSettled(object.key);
+      failing.add(object.key);
       health.failed("status", error, "status not written", { secretsync: object.key });
       throw error;
     }
+    failing.clear();
     health.works("status");
     onWrite("SecretSync");
     // The answer is as of our write, so it may hold an edit that the watch hasn't brought yet. When that is an edit of

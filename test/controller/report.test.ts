@@ -49,6 +49,42 @@ describe("a status", () => {
   });
 });
 
+describe("readiness for want of a right to write statuses", () => {
+  it("comes back when a write works, and when nothing is left to write: told by others, or gone", async () => {
+    const told: string[] = [];
+    const views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
+    let refused = true;
+    const api = {
+      apply: (_type: unknown, object: KubeObject) =>
+        refused ? Promise.reject(new ApiError(403, "", "no")) : Promise.resolve(object),
+    } as unknown as KubeApi;
+    const writeStatus = newStatusWriter(api, views, () => undefined, {
+      failed: () => void told.push("failed"),
+      works: () => void told.push("works"),
+    });
+    const object = (name: string, provider?: string) =>
+      projectSync({
+        metadata: { name, namespace: "shop", uid: name, resourceVersion: "1" },
+        status: provider === undefined ? undefined : { provider },
+      } as KubeObject);
+    const write = (of: ReturnType<typeof object>) =>
+      writeStatus(of, { provider: "aws" }, new AbortController().signal).catch(() => undefined);
+    for (const name of ["a", "b"]) views.syncs.set(object(name));
+    await write(object("a"));
+    await write(object("b"));
+    // Another object that needs no write tells nothing of the right.
+    await write(object("c", "aws"));
+    await write(object("a", "aws"));
+    expect(told).toEqual(["failed", "failed"]);
+    views.syncs.delete("shop/b", "b");
+    expect(told).toEqual(["failed", "failed", "works"]);
+    await write(object("a"));
+    refused = false;
+    await write(object("a"));
+    expect(told.slice(3)).toEqual(["failed", "works"]);
+  });
+});
+
 describe("events", () => {
   it("tell which keys are gone, and once what waits, and for whom", () => {
     const { next } = reconciled(observed());

@@ -149,6 +149,41 @@ withPods("pods", () => {
     expect(await revisionsOf(name)).toBe(3);
   }, 180_000);
 
+  it("that an init container prepared without the Secret are prepared anew, once", async () => {
+    const name = unique("prepared");
+    const volumeMounts = [{ name: "made", mountPath: "/made" }];
+    const script =
+      'echo "env=$(cat /made/it) user= file="; trap "exit 0" TERM; while :; do sleep 1 & wait $!; done';
+    const template = {
+      metadata: { labels: { app: name } },
+      spec: {
+        terminationGracePeriodSeconds: 1,
+        initContainers: [
+          {
+            name: "prepare",
+            image: "busybox:1.37",
+            command: ["sh", "-c", 'echo "$PASSWORD" > /made/it'],
+            env: [
+              { name: "PASSWORD", valueFrom: { secretKeyRef: { name, key: "password", optional: true } } },
+            ],
+            volumeMounts,
+          },
+        ],
+        containers: [{ name: "app", image: "busybox:1.37", command: ["sh", "-c", script], volumeMounts }],
+        volumes: [{ name: "made", emptyDir: {} }],
+      },
+    };
+    const spec = { selector: { matchLabels: { app: name } }, template };
+    await api.create(resources.Deployment, { metadata: { name, namespace }, spec } as KubeObject, signal);
+    await untilLogged(name, /env= /);
+    await aws.create(name, canary("one"));
+    await ns.sync(name, ns.spec(name));
+    await untilLogged(name, new RegExp(`env=${canary("one")} `));
+    await rolledOut(name);
+    await handled(name);
+    expect(await revisionsOf(name)).toBe(2);
+  }, 120_000);
+
   it("of a Deployment that needs a new key, applied together with it, start once", async () => {
     const name = unique("together");
     const keyed = (...keys: readonly string[]) =>

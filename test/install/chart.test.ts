@@ -624,7 +624,7 @@ withImage("rights", () => {
     const digestKey = { metadata: { name: "secretsync-digest-key", namespace: system, labels: {} } };
     await expect(
       operator.api.apply(resources.secret, digestKey, { fieldManager: "test", force: true }, signal),
-    ).rejects.toThrow(/\.secrets denies it$/);
+    ).rejects.toThrow(/\.secrets denies it: the operator may make the key of its digests/);
     const note = { "secretsync.dev/consumed": "{}" };
     const mark = { template: { metadata: { annotations: { "secretsync.dev/restarted-for": "x" } } } };
     await patch(mark, note);
