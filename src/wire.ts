@@ -19,6 +19,7 @@ import { namespaceOf } from "./controller/sync-object.ts";
 import { loadDigestKey } from "./controller/installation-key.ts";
 import { lanes, type Lane } from "./controller/lanes.ts";
 import { newProviderAccess, type AwsTarget, type ConnectAws } from "./controller/provider-access.ts";
+import { newQuietRefresh } from "./controller/quiet.ts";
 import { newReconciler } from "./controller/reconciler.ts";
 import { newStatusWriter } from "./controller/report.ts";
 import { newRestarter } from "./controller/restart.ts";
@@ -232,8 +233,7 @@ export function wire(parts: Parts): Operator {
     clock,
     log,
     freshness,
-    leastRefreshMs,
-    fetcher,
+    quiet: newQuietRefresh({ views, freshness, fetcher, clock, leastRefreshMs }),
     gatherer,
     decide: newDecider({
       fetcher,

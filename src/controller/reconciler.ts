@@ -8,23 +8,22 @@ import { isStalled, refreshMs, type Plan, type Verdict } from "../plan/plan.ts";
 import { newlyRestarted, report, reportInvalid, type Outcome } from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
 import type { Step } from "../plan/step.ts";
-import { newestChange, providerName, sourcesOf } from "../plan/sources.ts";
-import { requestOf, triggerOf, type Trigger } from "../plan/trigger.ts";
+import { newestChange, refreshGroup } from "../plan/sources.ts";
+import { triggerOf, type Trigger } from "../plan/trigger.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
 import { freshFor, type Decision, type newDecider } from "./decide.ts";
 import type { EventNote } from "./events.ts";
-import type { newFetcher } from "./fetch.ts";
 import { STALLED_MS, type Freshness } from "./freshness.ts";
 import type { newGatherer } from "./gather.ts";
 import { TargetExistsError, type Applied } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { Part } from "../restart/plan-restart.ts";
-import { QuietObjects, wasWrittenFrom } from "./quiet.ts";
-import { targetKeyOf, type SyncObject } from "./sync-object.ts";
-import { waitForProvider, type Due, type Task } from "./task.ts";
+import type { QuietRefresh } from "./quiet.ts";
+import type { SyncObject } from "./sync-object.ts";
+import type { Due, Task } from "./task.ts";
 import type { Views } from "./views.ts";
 
 /**
@@ -66,8 +65,7 @@ export interface ReconcilerOptions {
     signal: AbortSignal,
   ) => Promise<void>;
   readonly freshness: Freshness;
-  readonly leastRefreshMs: number;
-  readonly fetcher: Pick<ReturnType<typeof newFetcher>, "versions">;
+  readonly quiet: QuietRefresh;
   readonly onChange: (
     kind: "created" | "updated" | "repaired" | "deleted",
     sourceChangedAt: number | undefined,
@@ -95,26 +93,26 @@ export function newReconciler(options: ReconcilerOptions) {
     writeStatus,
     recordEvent,
     freshness,
-    leastRefreshMs,
-    fetcher,
+    quiet,
     onChange,
   } = options;
-  const quiet = new QuietObjects();
 
   return async function reconcile(key: string, due: Due, task: Task): Promise<Next> {
     const known = views.syncs.get(key);
     const object = known && (await gatherer.whole(known, task.limit.signal));
     if (!object || object.metadata.deletionTimestamp !== undefined) {
       freshness.forget(key);
-      quiet.mark(key, undefined);
       return { kind: "gone" };
     }
     const parsed = gatherer.parse(object);
     if (parsed.ok && due.refresh) {
-      const next = await refreshQuietly(object, parsed.value, due, task);
-      if (next) return next;
+      const next = await quiet.refresh(object, parsed.value, due, task);
+      if (next) {
+        log.debug({ secretsync: key, reason: "Synced", trigger: "Refresh" }, "unchanged");
+        return next;
+      }
     }
-    quiet.mark(key, undefined);
+    quiet.mark(object, undefined);
     if (!parsed.ok) return reportBrokenSpec(object, parsed.failure, task.limit.signal);
 
     try {
@@ -124,41 +122,6 @@ export function newReconciler(options: ReconcilerOptions) {
       return bringUpToDate(object, parsed.value, true, due, task);
     }
   };
-
-  /** undefined when it isn't known to be in step, or there is something new. */
-  async function refreshQuietly(
-    object: SyncObject,
-    spec: SecretSyncSpec,
-    due: Due,
-    task: Task,
-  ): Promise<Next | undefined> {
-    const { key, metadata } = object;
-    const isQuiet = () => quiet.isQuiet(key, object, views.secrets.get(targetKeyOf(object)));
-    const target = views.secrets.get(targetKeyOf(object));
-    if (!quiet.isQuiet(key, object, target) || freshness.mustLook(key) || freshness.mustVerify(key))
-      return undefined;
-    const epoch = freshness.epoch(key);
-    const sources = sourcesOf(spec);
-    const versions = await waitForProvider(clock, task, (signal) =>
-      fetcher.versions(sources, metadata.namespace ?? "", due.freshAfter, signal),
-    );
-    if (!versions.ok || !versions.value || !wasWrittenFrom(target, spec, versions.value)) return undefined;
-    // Somebody may have changed something meanwhile.
-    if (views.syncs.get(key) !== object || !isQuiet()) return undefined;
-    const interval = refreshMs({ spec, leastRefreshMs });
-    if (interval === undefined) return undefined;
-    log.debug({ secretsync: key, reason: "Synced", trigger: "Refresh" }, "unchanged");
-    const at = clock.monotonic() + nextRefreshMs(clock.now(), interval, groupOf({ sources }));
-    const { nextRotation } = versions;
-    const fresh = {
-      uid: object.uid,
-      generation: metadata.generation,
-      requestedAt: requestOf(metadata),
-      until: at,
-    };
-    freshness.succeeded(key, fresh, { nextRotation, verified: false }, epoch);
-    return { kind: "at", at, result: "success" };
-  }
 
   async function bringUpToDate(
     object: SyncObject,
@@ -213,7 +176,7 @@ export function newReconciler(options: ReconcilerOptions) {
       restarts.retryInMs === 0 &&
       // Status told it all already.
       views.syncs.get(key) === object;
-    quiet.mark(key, isInStep && target ? { object, target } : undefined);
+    if (isInStep) quiet.mark(object, target);
     return next;
   }
 
@@ -287,7 +250,9 @@ export function newReconciler(options: ReconcilerOptions) {
 
   function untilRefresh(observed: Observed, reason: Reason): number {
     const interval = reason === "Suspended" ? undefined : refreshMs(observed);
-    return interval === undefined ? Infinity : nextRefreshMs(clock.now(), interval, groupOf(observed));
+    return interval === undefined
+      ? Infinity
+      : nextRefreshMs(clock.now(), interval, refreshGroup(observed.sources));
   }
 
   function logOutcome(
@@ -328,7 +293,3 @@ const waitingReasons: ReadonlySet<Reason> = new Set([
 /** Somebody else's Secret was in the way, so look before anything is fetched. */
 const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
   conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");
-
-/** Objects that are refreshed together: same provider, same interval. */
-const groupOf = ({ sources }: Pick<Observed, "sources">): string =>
-  sources.map(({ provider }) => providerName(provider))[0] ?? "";

@@ -79,6 +79,10 @@ export function sourceOfDataFrom(spec: SecretSyncSpec, entry: DataFromEntry, ind
 export const refId = ({ key, version, versionStage }: RemoteRef): string =>
   JSON.stringify([key, version ?? "", versionStage ?? ""]);
 
+/** Objects that are refreshed together have the same group and interval. */
+export const refreshGroup = ([first]: readonly Source[]): string =>
+  first ? providerName(first.provider) : "";
+
 export const providerName = ({ kind, name }: ProviderRef): string => `${kind}/${name}`;
 
 /** How messages and status name a source. */

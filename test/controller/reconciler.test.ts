@@ -6,6 +6,7 @@ import { newFetcher } from "../../src/controller/fetch.ts";
 import { Freshness } from "../../src/controller/freshness.ts";
 import { newGatherer } from "../../src/controller/gather.ts";
 import type { AccessResult } from "../../src/controller/provider-access.ts";
+import { newQuietRefresh } from "../../src/controller/quiet.ts";
 import { newReconciler, type Next } from "../../src/controller/reconciler.ts";
 import { newStatusWriter } from "../../src/controller/report.ts";
 import type { Restarts } from "../../src/controller/restart.ts";
@@ -120,8 +121,7 @@ beforeEach(() => {
     clock,
     log: noLogger,
     freshness,
-    leastRefreshMs: 0,
-    fetcher,
+    quiet: newQuietRefresh({ views, freshness, fetcher, clock, leastRefreshMs: 0 }),
     gatherer: {
       ...gatherer,
       gather: (...args) => {
