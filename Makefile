@@ -13,13 +13,14 @@ help: ## Show this help
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "npm is needed: install Node.js from https://nodejs.org" >&2; exit 1; }
 	@echo "▸ install what the project is built with, this once: up to a minute"
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --no-audit --no-fund --loglevel=error > /dev/null
 	@# No package runs a script of its own but this one, which brings Node.
-	@npm rebuild --ignore-scripts=false --loglevel=error node
+	@npm rebuild --ignore-scripts=false --loglevel=error node > /dev/null
 	@touch $@
 
 dist/operator.mjs: node_modules/.installed package.json $(shell find src tools/build.ts tools/shipped.ts tools/stubs -name '*.ts')
-	node tools/build.ts
+	@echo "▸ bundle the operator"
+	@node tools/build.ts
 
 build: dist/operator.mjs ## Bundle the operator to dist/operator.mjs
 

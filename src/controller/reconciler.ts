@@ -164,7 +164,8 @@ export function newReconciler(options: ReconcilerOptions) {
     logOutcome(key, trigger, outcome, newlyRestarted(observed, outcome));
     const next = nextOf(key, observed, verdict, restarts, decision, epoch);
     task.free();
-    await Promise.all(notes.map((note) => recordEvent(object.metadata, note, object.status, signal)));
+    // One after the other: who reads them sees causes before effects.
+    for (const note of notes) await recordEvent(object.metadata, note, object.status, signal);
     await writeStatus(object, status, signal);
     const { target } = observed;
     const isInStep =
