@@ -8,7 +8,7 @@ import { parseOptions, type Options } from "./options.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { newLogger, type Logger } from "./telemetry/logger.ts";
 import { noTracing, wantsTracing, type Tracing } from "./telemetry/tracing.ts";
-import { wire } from "./wire.ts";
+import { wire } from "./wire/operator.ts";
 
 /** The process: arguments and environment in, exit code out. The only reader of process.* in src. */
 

@@ -5,6 +5,7 @@ import { sleep, type Clock } from "./runtime/clock.ts";
 import type { LeaderElector } from "./runtime/leader-election.ts";
 import { guarded, page, probe, serve, type Guard, type Routes, type Tls } from "./telemetry/http-server.ts";
 import type { Logger } from "./telemetry/logger.ts";
+import { exposition } from "./telemetry/object-metrics.ts";
 
 /** The life of the operator: serve probes, fill the caches, lead, work, drain, give the lease back. */
 export interface Operator {
@@ -76,7 +77,7 @@ export function newOperator(parts: OperatorParts): Operator {
       const { registry, scrapeGuard, metricsTls } = parts;
       const metrics = page({
         contentType: registry.contentType,
-        body: () => exposition(registry, clock),
+        body: () => exposition(registry, () => sleep(clock, 0, new AbortController().signal)),
         clock,
       });
       const servers = await serveAll(
@@ -155,16 +156,6 @@ const aborted = (signal: AbortSignal): Promise<void> =>
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-
-/** One metric after the other, so that the series of many objects don't hold up everything else. */
-async function exposition(registry: Registry, clock: Clock): Promise<string> {
-  const texts: string[] = [];
-  for (const { name } of registry.getMetricsAsArray()) {
-    texts.push(await registry.getSingleMetricAsString(name));
-    await sleep(clock, 0, new AbortController().signal);
-  }
-  return `${texts.join("\n\n")}\n`;
-}
 
 async function serveAll(options: Options, routes: Routes, tls: Tls | undefined) {
   const metricsAddress = options["metrics-bind-address"];

@@ -16,6 +16,7 @@ const doors: Readonly<
   restart: { rooms: ["api", "plan"], types: ["kube"], packages: [] },
   runtime: { rooms: [], packages: [] },
   fetch: { rooms: ["api", "plan", "runtime"], types: ["providers"], packages: [] },
+  feeds: { rooms: ["plan", "runtime"], types: ["api", "fetch", "providers"], packages: [] },
   kube: {
     rooms: ["api"],
     packages: [
@@ -47,8 +48,24 @@ const doors: Readonly<
     rooms: ["api", "kube"],
     packages: ["node:fs", "node:path", "node:util", "yaml", "zod"],
   },
+  wire: {
+    rooms: [
+      ".",
+      "api",
+      "plan",
+      "providers",
+      "restart",
+      "fetch",
+      "feeds",
+      "runtime",
+      "kube",
+      "telemetry",
+      "controller",
+    ],
+    packages: ["node:net"],
+  },
   controller: {
-    rooms: ["api", "plan", "providers", "restart", "runtime", "kube"],
+    rooms: ["api", "plan", "providers", "restart", "feeds", "runtime", "kube"],
     types: ["fetch", "telemetry"],
     packages: ["node:crypto", "node:util"],
   },

@@ -1,7 +1,7 @@
 import type { Failure } from "../api/reasons.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
-import { projectSecret } from "../plan/live-target.ts";
+import { projectSecret, type LiveTarget } from "../plan/live-target.ts";
 import type { ApplySecret, DeleteSecret, ReleaseSecret, Step } from "../plan/step.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { conflictOf, failureOf, foreignFields, holderOf, keyTaken } from "./refused-secret.ts";
@@ -16,8 +16,8 @@ export interface Problem {
 export interface Applied {
   /** What ended it. */
   readonly problem: Problem | undefined;
-  /** Whether writing the Secret changed anything. */
-  readonly changedSecret: boolean;
+  /** The Secret as it was written; undefined when that changed nothing. */
+  readonly written: LiveTarget | undefined;
 }
 
 type SecretObject = KubeObject & { readonly data?: Readonly<Record<string, string>> };
@@ -46,28 +46,28 @@ const MANY_KEYS = 1_000;
  */
 export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (kind: string) => void) {
   return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Applied> {
-    let changedSecret = false;
+    let written: LiveTarget | undefined;
     for (const step of steps) {
       try {
         const changed = await carryOut(step, signal);
-        if (step.kind === "applySecret") changedSecret = changed;
+        if (step.kind === "applySecret") written = changed;
       } catch (error) {
         if (error instanceof KeyTakenError)
-          return { problem: { failure: keyTaken(step.name, error.key, error.manager), step }, changedSecret };
+          return { problem: { failure: keyTaken(step.name, error.key, error.manager), step }, written };
         if (!(error instanceof ApiError)) throw error;
         const conflict = conflictOf(step, error);
-        if (conflict) return { problem: { failure: conflict, step }, changedSecret };
+        if (conflict) return { problem: { failure: conflict, step }, written };
         if (error.conflict && step.kind === "applySecret" && step.createOnly) throw new TargetExistsError();
         // The apiserver is busy or away, or the Secret has changed under our hands: that is nobody's state.
         if (error.isTransient) throw error;
-        return { problem: { failure: failureOf(step, error), step }, changedSecret };
+        return { problem: { failure: failureOf(step, error), step }, written };
       }
     }
-    return { problem: undefined, changedSecret };
+    return { problem: undefined, written };
   };
 
-  /** Whether it changed anything. */
-  function carryOut(step: Step, signal: AbortSignal): Promise<boolean> {
+  /** What is there now; undefined when nothing is, or nothing changed. */
+  function carryOut(step: Step, signal: AbortSignal): Promise<LiveTarget | undefined> {
     switch (step.kind) {
       case "applySecret":
         return applySecret(step, signal);
@@ -78,7 +78,7 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     }
   }
 
-  async function applySecret(step: ApplySecret, signal: AbortSignal): Promise<boolean> {
+  async function applySecret(step: ApplySecret, signal: AbortSignal): Promise<LiveTarget | undefined> {
     const {
       name,
       namespace,
@@ -147,14 +147,15 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
   }
 
   /** An apply that changes nothing leaves the version as it was before it was sent, and is no write. */
-  function take(written: KubeObject, before: string | undefined): boolean {
-    if (written.metadata.resourceVersion === before) return false;
+  function take(written: KubeObject, before: string | undefined): LiveTarget | undefined {
+    if (written.metadata.resourceVersion === before) return undefined;
     onWrite("Secret");
-    views.secrets.set(projectSecret(written), "own");
-    return true;
+    const target = projectSecret(written);
+    views.secrets.set(target, "own");
+    return target;
   }
 
-  async function releaseSecret(step: ReleaseSecret, signal: AbortSignal): Promise<boolean> {
+  async function releaseSecret(step: ReleaseSecret, signal: AbortSignal): Promise<LiveTarget | undefined> {
     const { name, namespace, uid, fieldManager } = step;
     const before = views.secrets.get(`${namespace}/${name}`)?.resourceVersion;
     const options = { fieldManager, force: true, metadataOnly: true };
@@ -167,11 +168,11 @@ export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (k
     return take(written, before);
   }
 
-  async function deleteSecret(step: DeleteSecret, signal: AbortSignal): Promise<boolean> {
+  async function deleteSecret(step: DeleteSecret, signal: AbortSignal): Promise<LiveTarget | undefined> {
     const { name, namespace, uid, resourceVersion } = step;
     await api.delete(resources.secret, name, namespace, { uid, resourceVersion }, signal);
     onWrite("Secret");
     views.secrets.delete(`${step.namespace}/${step.name}`, step.uid, "own");
-    return true;
+    return undefined;
   }
 }

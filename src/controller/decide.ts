@@ -14,7 +14,7 @@ import {
   type Plan,
 } from "../plan/plan.ts";
 import { tellsChange, tellsVersions } from "../plan/report.ts";
-import { contentFingerprint, versionsOf, type FetchedValues } from "../plan/sources.ts";
+import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "../plan/sources.ts";
 import { requestOf, type Trigger } from "../plan/trigger.ts";
 import { withheldKeys } from "../plan/withheld.ts";
 import { Work, type Steps } from "../plan/work.ts";
@@ -29,6 +29,8 @@ import { waitForProvider, type Due, type Task } from "./task.ts";
 export interface Decision {
   readonly plan: Plan;
   readonly fetched?: FetchedValues;
+  /** Where nothing was fetched, since these are the versions that the Secret was made from. */
+  readonly versions?: SourceVersions;
   /** Monotonic; present when the sources needed no look. */
   readonly freshUntil?: number;
   readonly nextRotation?: number | undefined;
@@ -78,13 +80,15 @@ export function newDecider(options: {
         const unchanged = planUnchanged(observed);
         if (tellsChange(observed, unchanged.record)) return { plan: unchanged, freshUntil };
       }
-      const versions = await waitForProvider(clock, task, (signal) =>
-        fetcher.versions(sources, metadata.namespace, freshAfter, signal),
-      );
-      if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
-      const { value } = versions;
-      if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
-        return { plan: planUnchanged(observed), nextRotation: versions.nextRotation };
+      if (!freshness.mustReadExactly(key)) {
+        const versions = await waitForProvider(clock, task, (signal) =>
+          fetcher.versions(sources, metadata.namespace, freshAfter, signal),
+        );
+        if (!versions.ok) return { plan: planFailure(observed, versions.failure) };
+        const { value, nextRotation } = versions;
+        if (value && isUnchanged(observed, value) && tellsVersions(observed, value))
+          return { plan: planUnchanged(observed), nextRotation, versions: value };
+      }
     }
     const stalled = trigger === "Request" ? undefined : freshness.stalledBy(key);
     if (stalled) {

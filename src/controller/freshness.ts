@@ -1,4 +1,6 @@
 import type { Failure } from "../api/reasons.ts";
+import { EXACT_MS } from "../feeds/polling.ts";
+import { chance } from "../plan/schedule.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /**
@@ -23,8 +25,8 @@ interface Entry {
   nextRotation?: number | undefined;
   mustLook?: boolean;
   stalled?: Stalled & { readonly until: number };
-  /** Monotonic time when the content was last written, or first seen as unchanged. */
-  verifiedAt?: number;
+  /** Monotonic time of the last exact look: values were read, and written to be sure. */
+  exactAt?: number;
   /** Clients of the providers that it waits for to answer again. */
   waitsFor?: ReadonlySet<object> | undefined;
 }
@@ -39,8 +41,6 @@ export interface Stalled {
 export const GRACE_MS = 60_000;
 /** A stalled object is tried again so often: what a person mends may not show in the cluster. */
 export const STALLED_MS = 5 * 60_000;
-/** Each key is read exactly as often. */
-const VERIFY_MS = 10 * 60_000;
 
 export class Freshness {
   readonly #clock: Clock;
@@ -81,13 +81,31 @@ export class Freshness {
     return this.#entries.get(key)?.mustLook ?? false;
   }
 
+  /** Whether values must be read, although versions say that they are the same: a listing may lag. */
+  mustReadExactly(key: string): boolean {
+    const exactAt = this.exactAt(key);
+    return exactAt === undefined || this.#clock.monotonic() - exactAt >= EXACT_MS;
+  }
+
   /**
    * Whether what is fetched now shall be written even if nothing seems to have changed: whoever writes under our name leaves
    * no trace. Not right after a start, when everything is fetched.
    */
   mustVerify(key: string): boolean {
-    const verifiedAt = this.#entries.get(key)?.verifiedAt;
-    return verifiedAt !== undefined && this.#clock.monotonic() - verifiedAt >= VERIFY_MS;
+    return this.exactAt(key) !== undefined && this.mustReadExactly(key);
+  }
+
+  /** Monotonic; undefined before the first exact look. */
+  exactAt(key: string): number | undefined {
+    return this.#entries.get(key)?.exactAt;
+  }
+
+  /** Takes over what polling knew of an object that it looked after. */
+  takeOver(
+    key: string,
+    entry: Pick<Entry, "fresh" | "dueBy" | "exactAt" | "lastSuccess" | "nextRotation">,
+  ): void {
+    this.#entries.set(key, { ...entry, dueBy: entry.dueBy + GRACE_MS });
   }
 
   succeeded(
@@ -97,9 +115,11 @@ export class Freshness {
     epoch: number,
   ): void {
     const isGood = epoch === this.epoch(key);
-    const before = this.#entries.get(key)?.verifiedAt;
+    const now = this.#clock.monotonic();
+    // Those that were first seen in one burst are not read again in one.
+    const first = now - chance(key) * (EXACT_MS / 2);
     this.#entries.set(key, {
-      verifiedAt: verified || before === undefined ? this.#clock.monotonic() : before,
+      exactAt: verified ? now : (this.exactAt(key) ?? first),
       fresh: isGood ? fresh : undefined,
       mustLook: !isGood,
       nextRotation,
@@ -110,13 +130,13 @@ export class Freshness {
 
   /** `waitsFor`: clients of the providers whose return ends the failure. */
   failed(key: string, retryInMs: number, waitsFor?: ReadonlySet<object>): void {
-    const { lastSuccess, nextRotation, verifiedAt, stalled, mustLook = false } = this.#entries.get(key) ?? {};
+    const { lastSuccess, nextRotation, exactAt, stalled, mustLook = false } = this.#entries.get(key) ?? {};
     this.#entries.set(key, {
       mustLook,
       nextRotation,
       dueBy: this.#clock.monotonic() + retryInMs + GRACE_MS,
       waitsFor,
-      ...(verifiedAt === undefined ? {} : { verifiedAt }),
+      ...(exactAt === undefined ? {} : { exactAt }),
       ...(stalled === undefined ? {} : { stalled }),
       ...(lastSuccess === undefined ? {} : { lastSuccess }),
     });

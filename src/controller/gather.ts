@@ -56,6 +56,11 @@ export function newGatherer(options: {
       return parsed;
     },
 
+    /** It isn't needed before long, and takes memory. */
+    forget(object: SyncObject): void {
+      parsedSpecs.delete(object);
+    },
+
     /** Values of a live Secret; of one that was replaced meanwhile, none. */
     async liveValues(
       { name, namespace, uid }: LiveTarget,

@@ -8,8 +8,9 @@ import { isStalled, refreshMs, type Plan, type Verdict } from "../plan/plan.ts";
 import { newlyRestarted, report, reportInvalid, type Outcome } from "../plan/report.ts";
 import { nextRefreshMs } from "../plan/schedule.ts";
 import type { Step } from "../plan/step.ts";
-import { newestChange, refreshGroup } from "../plan/sources.ts";
+import { newestChange, refreshGroup, versionsOf } from "../plan/sources.ts";
 import { triggerOf, type Trigger } from "../plan/trigger.ts";
+import type { Left } from "../feeds/polling.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";
@@ -21,7 +22,7 @@ import { TargetExistsError, type Applied } from "./apply.ts";
 import { notesOf } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { Part } from "../restart/plan-restart.ts";
-import type { QuietRefresh } from "./quiet.ts";
+import type { Polling } from "./polling.ts";
 import type { SyncObject } from "./sync-object.ts";
 import type { Due, Task } from "./task.ts";
 import type { Views } from "./views.ts";
@@ -65,7 +66,7 @@ export interface ReconcilerOptions {
     signal: AbortSignal,
   ) => Promise<void>;
   readonly freshness: Freshness;
-  readonly quiet: QuietRefresh;
+  readonly polling: Pick<Polling, "take" | "give" | "forget">;
   readonly onChange: (
     kind: "created" | "updated" | "repaired" | "deleted",
     sourceChangedAt: number | undefined,
@@ -75,6 +76,8 @@ export interface ReconcilerOptions {
 /** When to come back. */
 export type Next =
   | { readonly kind: "gone" }
+  /** Polling makes it due when there is something new. */
+  | { readonly kind: "polled" }
   /** Monotonic, so that the time of the writes that follow doesn't move it. */
   | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
   | { readonly kind: "never"; readonly result: ReconcileResult }
@@ -93,7 +96,7 @@ export function newReconciler(options: ReconcilerOptions) {
     writeStatus,
     recordEvent,
     freshness,
-    quiet,
+    polling,
     onChange,
   } = options;
 
@@ -101,25 +104,18 @@ export function newReconciler(options: ReconcilerOptions) {
     const known = views.syncs.get(key);
     const object = known && (await gatherer.whole(known, task.limit.signal));
     if (!object || object.metadata.deletionTimestamp !== undefined) {
-      freshness.forget(key);
+      polling.forget(key);
       return { kind: "gone" };
     }
+    const left = polling.take(key);
     const parsed = gatherer.parse(object);
-    if (parsed.ok && due.refresh) {
-      const next = await quiet.refresh(object, parsed.value, due, task);
-      if (next) {
-        log.debug({ secretsync: key, reason: "Synced", trigger: "Refresh" }, "unchanged");
-        return next;
-      }
-    }
-    quiet.mark(object, undefined);
     if (!parsed.ok) return reportBrokenSpec(object, parsed.failure, task.limit.signal);
 
     try {
-      return await bringUpToDate(object, parsed.value, conflicted(object.status), due, task);
+      return await bringUpToDate(object, parsed.value, conflicted(object.status), due, left, task);
     } catch (error) {
       if (!(error instanceof TargetExistsError)) throw error;
-      return bringUpToDate(object, parsed.value, true, due, task);
+      return bringUpToDate(object, parsed.value, true, due, left, task);
     }
   };
 
@@ -128,6 +124,7 @@ export function newReconciler(options: ReconcilerOptions) {
     spec: SecretSyncSpec,
     look: boolean,
     due: Due,
+    left: Left | undefined,
     task: Task,
   ): Promise<Next> {
     const { key } = object;
@@ -138,14 +135,14 @@ export function newReconciler(options: ReconcilerOptions) {
     const decision = await decide(key, observed, trigger, due, task);
     const { plan: made, fetched } = decision;
     await adoptConsumers(observed, made, task);
-    const { problem, changedSecret } = await apply(made.steps, signal);
+    const { problem, written } = await apply(made.steps, signal);
     const verdict: Verdict = problem?.failure ?? made.verdict;
     // What could not be written is not there; a clean-up that fails takes nothing from what was written.
     const record = problem?.step.kind === "applySecret" ? undefined : made.record;
     const restarts = await restartDue(observed, made, record, task);
     if (made.change && record) onChange(made.change.kind, newestChange(fetched));
     // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
-    else if (changedSecret && decision.verified && made.isCheck) {
+    else if (written && decision.verified && made.isCheck) {
       onChange("repaired", undefined);
       log.warn({ secretsync: key }, "restored a Secret that somebody had changed under the operator's name");
     }
@@ -167,18 +164,19 @@ export function newReconciler(options: ReconcilerOptions) {
     // One after the other: who reads them sees causes before effects.
     for (const note of notes) await recordEvent(object.metadata, note, object.status, signal);
     await writeStatus(object, status, signal);
-    const { target } = observed;
+    const target = written ?? observed.target;
     const isInStep =
       verdict.reason === "Synced" &&
-      made.steps.length === 0 &&
-      notes.length === 0 &&
+      verdict.withheld === undefined &&
       !merges(observed) &&
       !(restarts.problem ?? restarts.waiting) &&
-      restarts.retryInMs === 0 &&
-      // Status told it all already.
-      views.syncs.get(key) === object;
-    if (isInStep) quiet.mark(object, target);
-    return next;
+      restarts.retryInMs === 0;
+    if (!isInStep || !record || !target) return next;
+    const versions = decision.versions ?? (fetched && versionsOf(fetched));
+    const inStep = { spec, sources: observed.sources, versions, left, version: record.version, target };
+    if (!polling.give(object, inStep)) return next;
+    gatherer.forget(object);
+    return { kind: "polled" };
   }
 
   async function restartDue(

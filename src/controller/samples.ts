@@ -1,12 +1,20 @@
 import { parseDuration } from "../api/duration.ts";
 import type { ObjectSample } from "../telemetry/object-metrics.ts";
-import type { Freshness } from "./freshness.ts";
+import type { Polling } from "./polling.ts";
 import type { Views } from "./views.ts";
 
-/** Each SecretSync as the metrics show it. Only the leader tells, or two replicas would count everything twice. */
-export function* objectSamples(views: Views, leads: boolean, freshness: Freshness): Iterable<ObjectSample> {
+/**
+ * Each SecretSync as the metrics show it, and each once, although some come and go while others are looked at.
+ * Only the leader tells, or two replicas would count everything twice.
+ */
+export function* objectSamples(
+  views: Views,
+  leads: boolean,
+  polling: Pick<Polling, "lastSuccess" | "nextRotation">,
+): Iterable<ObjectSample> {
   if (!leads) return;
-  for (const { key, metadata, spec, status } of views.syncs.values()) {
+  const objects = [...views.syncs.values()];
+  for (const { key, metadata, spec, status } of objects) {
     const { refreshInterval, suspend } = (spec ?? {}) as { refreshInterval?: unknown; suspend?: unknown };
     // Nobody expects anything of what is suspended.
     if (suspend === true) continue;
@@ -21,9 +29,8 @@ export function* objectSamples(views: Views, leads: boolean, freshness: Freshnes
       pendingRestart: restarted?.status === "False" ? restarted.reason : "",
       refreshInterval: (interval ?? 0) / 1000,
       // Before the operator has looked, what failed already was in step when it began to fail at the latest.
-      lastSuccess:
-        freshness.lastSuccess(key) ?? (ready?.status === "False" ? failingSince(ready) : undefined),
-      nextRotation: freshness.nextRotation(key),
+      lastSuccess: polling.lastSuccess(key) ?? (ready?.status === "False" ? failingSince(ready) : undefined),
+      nextRotation: polling.nextRotation(key),
     };
   }
 }

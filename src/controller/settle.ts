@@ -27,9 +27,10 @@ export function newSettler(options: {
       case "gone":
         queue.forget(key);
         return;
+      case "polled":
       case "never":
         queue.forget(key);
-        metrics.reconciles.inc({ result: next.result });
+        metrics.reconciles.inc({ result: "success" });
         return;
       case "at":
         queue.forget(key);
@@ -43,6 +44,7 @@ export function newSettler(options: {
   };
   const resultOf = (next: Next) => {
     if (next.kind === "gone") return "gone";
+    if (next.kind === "polled") return "success";
     return next.kind === "backoff" ? "retry" : next.result;
   };
 

@@ -5,9 +5,9 @@ import type { DriftTimes } from "./drift.ts";
 import { workloadKinds } from "../api/secret-sync.ts";
 import type { Workload } from "../restart/workload.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
-import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
 import { Pace } from "./pace.ts";
+import type { Polling } from "./polling.ts";
 import { isMerging, targetKeyOf, type SyncObject } from "./sync-object.ts";
 import { providerKey, secretsOf, type ProviderObject, type Views } from "./views.ts";
 
@@ -15,7 +15,7 @@ import { providerKey, secretsOf, type ProviderObject, type Views } from "./views
 export function connectTriggers(
   views: Views,
   queue: WorkQueue<Lane>,
-  freshness: Pick<Freshness, "forget" | "expire">,
+  polling: Pick<Polling, "forget" | "expire">,
   clock: Clock,
   leastRefreshMs: number,
   drift: DriftTimes,
@@ -36,7 +36,7 @@ export function connectTriggers(
   /** What they may read, or where, has changed. */
   const lookAgain = (keys: Iterable<string>) => {
     for (const key of keys) {
-      freshness.expire(key);
+      polling.expire(key);
       queue.add(key, "edit");
     }
   };
@@ -51,12 +51,12 @@ export function connectTriggers(
     if (!after) {
       if (before) {
         queue.remove(before.key);
-        freshness.forget(before.key);
+        polling.forget(before.key);
         damper.forget(before.key);
         wakeHeir(before);
       }
     } else if (!before || before.uid !== after.uid) {
-      if (before) freshness.forget(before.key);
+      if (before) polling.forget(before.key);
       const waitMs = edits.isPaced(after.key) ? edits.waitMs(after.key) : 0;
       addIn(waitMs, after.key, after.status.conditions ? "edit" : "new");
     } else if (isDeletion(before, after)) {

@@ -29,8 +29,12 @@ export type Listing =
 
 /** The filter of a sweep: the version of every secret that there is. */
 export const EVERYTHING: ListFilter = {};
-/** Of 100 secrets at AWS. Beyond, asking for each key alone is the better way. */
+/** Nobody's: what everybody shares. */
+export const SHARED = "";
+/** Of 100 secrets at AWS. Of a listing that is kept. */
 const MOST_PAGES = 500;
+/** An account may have 500,000 secrets in a region (Secrets Manager quotas). */
+const MOST_PAGES_OF_A_SWEEP = 5_000;
 /** A refresh of ten thousand objects takes about that long; who comes to it late, since it was still worked on, shares it too. */
 const KEEP_MS = 20_000;
 /** Bytes of one listing, about. */
@@ -53,6 +57,8 @@ export class Listings implements Keeping {
   readonly #turns = new Turns(AT_ONCE);
   readonly #growing = new Set<Growing>();
   #sweepCalls = 1;
+  /** A listing of everything. */
+  #isTooLarge = false;
   /** By name, of those that are rotated by schedule. */
   #rotations = new Map<string, number>();
   #rotationsAt: number | undefined;
@@ -76,9 +82,14 @@ export class Listings implements Keeping {
     });
   }
 
-  /** Calls that a listing of everything takes, as far as is known. Infinity: there is none that is whole. */
+  /** Calls that a sweep takes, as far as is known. Infinity: there is none that is whole. */
   get sweepCalls(): number {
     return this.#sweepCalls;
+  }
+
+  /** Calls that a listing of everything takes, of which all is kept. Infinity: it takes too much memory. */
+  get listCalls(): number {
+    return this.#isTooLarge ? Infinity : this.#sweepCalls;
   }
 
   /** Milliseconds since 1970; undefined for what isn't rotated by schedule, or isn't known yet. */
@@ -138,10 +149,57 @@ export class Listings implements Keeping {
     }
   }
 
+  /**
+   * Goes through everything that there is, as of `freshAfter` or later, and keeps nothing of it. A failure may come after a part.
+   */
+  async sweep(
+    freshAfter: number,
+    onSecret: (secret: ListedSecret) => void,
+  ): Promise<{ readonly kind: "swept"; readonly whole: boolean } | Failed> {
+    const shared = await this.shared(EVERYTHING, freshAfter);
+    if (shared?.kind === "listing" && shared.whole) {
+      for (const [name, secret] of shared.byName) if (name === secret.name) onSecret(secret);
+      return { kind: "swept", whole: true };
+    }
+    const swept = await this.#turns.run(SHARED, () =>
+      this.#pages({ filter: EVERYTHING, share: SHARED, mostPages: MOST_PAGES_OF_A_SWEEP }, (secrets) => {
+        for (const secret of secrets) onSecret(secret);
+        return true;
+      }),
+    );
+    if (swept.kind === "swept" && !swept.whole) this.#sweepCalls = Infinity;
+    return swept;
+  }
+
   async #listPages(filter: ListFilter, share: string, growing: Growing): Promise<Listing> {
     const byName = new Map<string, ListedSecret>();
-    const startedAt = this.#clock.monotonic();
     const wanted = Object.keys(filter.tags ?? {});
+    const end = await this.#pages({ filter, share, mostPages: MOST_PAGES }, (secrets) => {
+      let bytes = 0;
+      for (const listed of secrets) {
+        const secret = withTags(listed, wanted);
+        bytes += weightOfListed(secret);
+        for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
+      }
+      growing.bytes += bytes;
+      this.#kept.add(this, bytes);
+      return !growing.isGivenUp && growing.bytes <= MOST_BYTES;
+    });
+    if (end.kind === "failed") return end;
+    if (Object.keys(filter).length === 0) this.#isTooLarge = !end.whole;
+    if (growing.isGivenUp || growing.bytes > MOST_BYTES)
+      return { kind: "listing", byName: new Map(), whole: false, bytes: 0 };
+    return { kind: "listing", byName, whole: end.whole, bytes: growing.bytes };
+  }
+
+  /** `take`: false ends it. Of everything, it is noted how many calls that takes, and what is rotated when. */
+  async #pages(
+    { filter, share, mostPages }: { filter: ListFilter; share: string; mostPages: number },
+    take: (secrets: readonly ListedSecret[]) => boolean,
+  ): Promise<{ readonly kind: "swept"; readonly whole: boolean } | Failed> {
+    const startedAt = this.#clock.monotonic();
+    const isEverything = Object.keys(filter).length === 0;
+    const rotations = new Map<string, number>();
     let next: string | undefined;
     let calls = 0;
     do {
@@ -152,33 +210,23 @@ export class Listings implements Keeping {
         failureOf,
       );
       if (page.kind === "failed") return page;
-      let bytes = 0;
-      for (const listed of page.secrets) {
-        const secret = withTags(listed, wanted);
-        bytes += weightOfListed(secret);
-        for (const name of [secret.name, ...secret.aliases]) byName.set(name, secret);
-      }
-      growing.bytes += bytes;
-      this.#kept.add(this, bytes);
-      if (growing.isGivenUp || growing.bytes > MOST_BYTES) break;
-      next = page.next;
+      if (isEverything)
+        for (const { name, aliases, nextRotation } of page.secrets)
+          if (nextRotation !== undefined)
+            for (const each of [name, ...aliases]) rotations.set(each, nextRotation);
       calls++;
-    } while (next && calls < MOST_PAGES);
-    if (growing.isGivenUp || growing.bytes > MOST_BYTES) {
-      if (wanted.length === 0 && filter.namePrefix === undefined) this.#sweepCalls = Infinity;
-      return { kind: "listing", byName: new Map(), whole: false, bytes: 0 };
-    }
+      if (!take(page.secrets)) {
+        return { kind: "swept", whole: false };
+      }
+      next = page.next;
+    } while (next && calls < mostPages);
     const whole = !next;
-    if (Object.keys(filter).length === 0) {
-      this.#sweepCalls = whole ? calls : Infinity;
+    if (isEverything) {
+      if (whole) this.#sweepCalls = calls;
       this.#rotationsAt = startedAt;
-      this.#rotations = new Map(
-        [...byName].flatMap(([name, { nextRotation }]) =>
-          nextRotation === undefined ? [] : [[name, nextRotation] as const],
-        ),
-      );
+      this.#rotations = rotations;
     }
-    return { kind: "listing", byName, whole, bytes: growing.bytes };
+    return { kind: "swept", whole };
   }
 }
 

@@ -7,18 +7,19 @@ import { failureOf, type Caller } from "./caller.ts";
 import { Finder } from "./finder.ts";
 import type { KeptBytes } from "./kept-bytes.ts";
 import type { Limits } from "./limiter.ts";
-import { EVERYTHING, Listings, versionIn } from "./listings.ts";
+import { Listings, SHARED } from "./listings.ts";
 import { Noted } from "./noted.ts";
 import { Recent } from "./recent.ts";
+import { Versions, type Known } from "./versions.ts";
 
 /**
  * One provider as one identity, for everybody who uses it: each key is fetched once for all who want it, in as few
  * calls as there can be.
  *
  *   values    BatchGet (20 a call); single reads for versions, stages, and identities that may not batch
- *   versions  a sweep of the listing or a describe for each key, whichever takes fewer calls
+ *   versions  a sweep of the listing or a describe for each key, whichever takes fewer calls (versions.ts)
  *
- * A listing may lag behind by minutes, so every key is read exactly from time to time: `versions` then declines.
+ * A listing may lag behind by minutes (AWS documents up to five), so whoever polls reads values from time to time.
  */
 export interface ProviderClientOptions {
   readonly reader: SecretReader;
@@ -38,13 +39,9 @@ export interface Kept {
   readonly names: KeptBytes;
 }
 
-/** AWS documents up to five minutes of lag for ListSecrets; twice that keeps a missed change rare and short. */
-const EXACT_READ_MS = 10 * 60_000;
+/** What was told missing is known for so long. */
+const MISSING_MS = 10 * 60_000;
 const KEEP_MS = 10_000;
-/** What was told missing is asked for again after this time, where no listing tells. */
-const MISSING_MS = 30_000;
-/** Nobody's: what everybody shares. */
-const SHARED = "";
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
@@ -54,27 +51,22 @@ export class ProviderClient {
   readonly finder: Finder;
   readonly #options: ProviderClientOptions;
   readonly #values: Recent<ReadResult>;
-  readonly #versions: Recent<VersionResult>;
+  readonly #versions: Versions;
   readonly #listings: Listings;
   readonly #batches: Batcher<string, ReadResult>;
-  readonly #sweeps: Batcher<VersionRequest, VersionResult>;
-  readonly #exactAt: Noted;
   /** When a key, version or stage was told missing. */
   readonly #missingAt: Noted;
   /** Keys that the store refuses: they would have it refuse the batches of others. */
   readonly #refusedAt: Noted;
   readonly #startedAt: number;
   #noBatchUntil = 0;
-  #noSweepUntil = 0;
-  #noDescribeUntil = 0;
   #noRotationsUntil = 0;
 
   constructor(options: ProviderClientOptions) {
     this.#options = options;
     const { clock, coming, reader, kept } = options;
     this.#startedAt = clock.monotonic();
-    this.#exactAt = new Noted(clock, EXACT_READ_MS, kept.names);
-    this.#missingAt = new Noted(clock, EXACT_READ_MS, kept.names);
+    this.#missingAt = new Noted(clock, MISSING_MS, kept.names);
     this.#refusedAt = new Noted(clock, BATCH_RETRY_MS, kept.names);
     this.#values = new Recent({
       clock,
@@ -82,8 +74,16 @@ export class ProviderClient {
       kept: kept.values,
       weightOf: (result) => (result.kind === "found" ? result.value.length + 256 : 256),
     });
-    this.#versions = new Recent({ clock, keepMs: KEEP_MS, kept: kept.names, weightOf: () => 256 });
     this.#listings = new Listings({ ...options, kept: kept.names });
+    this.#versions = new Versions({
+      ...options,
+      listings: this.#listings,
+      missingAt: this.#missingAt,
+      noteMissing: (id, result) => this.#noteMissing(id, result),
+      coming: coming.versions,
+      kept: kept.names,
+      onShared: () => options.onShared("version"),
+    });
     this.finder = new Finder({
       listings: this.#listings,
       currentStage: reader.currentStage,
@@ -97,13 +97,6 @@ export class ProviderClient {
       most: reader.batchSize,
       send: (take) => this.#readMany(take),
       sendOne: (key, share) => this.#readOne({ key }, share),
-    });
-    this.#sweeps = new Batcher({
-      clock,
-      moreComing: () => coming.versions() > 0,
-      lingerMs: LINGER_MS,
-      most: 100_000,
-      send: (take) => this.#sweep(take()),
     });
   }
 
@@ -128,34 +121,20 @@ export class ProviderClient {
     const answer = isAlone ? this.#readOne(ref, share) : this.#batches.request(share, ref.key);
     this.#values.set(id, answer, ({ kind }) => kind === "found");
     return answer.then((result) => {
-      if (result.kind !== "failed") this.#exactAt.note(id);
       this.#noteMissing(id, result);
       if (result.kind === "failed" && result.failure.reason === "ProviderRefused") this.#refusedAt.note(id);
       return result;
     });
   }
 
-  /** The version as of `freshAfter` or later; undefined when it is time for an exact read. */
+  /** The version as of `freshAfter` or later; undefined when this identity may read values only. */
   version(ref: RemoteRef, freshAfter: number, share: string): Promise<VersionResult> | undefined {
-    const id = refId(ref);
-    if (!this.#exactAt.has(id)) return undefined;
-    // An exact version never changes.
-    if (ref.version !== undefined) {
-      return Promise.resolve(
-        this.#missingAt.has(id)
-          ? { kind: "missing" }
-          : { kind: "found", versionId: ref.version, versionStages: [] },
-      );
-    }
-    const shared = this.#versions.get(id, freshAfter);
-    if (shared) {
-      this.#options.onShared("version");
-      return shared;
-    }
-    if (!this.#mayAskVersions()) return undefined;
-    const answer = this.#sweeps.request(share, { ref, freshAfter, share });
-    this.#versions.set(id, answer, ({ kind }) => kind === "found");
-    return answer;
+    return this.#versions.version(ref, freshAfter, share);
+  }
+
+  /** Which of these are no longer as known, as of `freshAfter` or later, or can't be told. */
+  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
+    return this.#versions.news(known, freshAfter);
   }
 
   /**
@@ -169,7 +148,7 @@ export class ProviderClient {
       now >= this.#noRotationsUntil
     ) {
       this.#noRotationsUntil = now + ROTATIONS_MS;
-      void this.#listings.list(EVERYTHING, now, SHARED);
+      void this.#listings.sweep(now, () => undefined);
     }
     return this.#listings.nextRotation(key);
   }
@@ -177,7 +156,7 @@ export class ProviderClient {
   /** Ends its connections, once nothing is under way any more. */
   close(): void {
     for (const cache of [this.#values, this.#versions, this.#listings]) cache.forgetAll();
-    for (const notes of [this.#exactAt, this.#missingAt, this.#refusedAt]) notes.forgetAll();
+    for (const notes of [this.#missingAt, this.#refusedAt]) notes.forgetAll();
     this.#options.caller.whenIdle(() => this.#options.reader.close());
   }
 
@@ -195,12 +174,6 @@ export class ProviderClient {
 
   #mayBatch(): boolean {
     return this.#options.reader.batchSize > 1 && this.#options.clock.monotonic() >= this.#noBatchUntil;
-  }
-
-  /** An identity that may only read values would be denied at each refresh of each key, and then read anyway. */
-  #mayAskVersions(): boolean {
-    const now = this.#options.clock.monotonic();
-    return now >= this.#noSweepUntil || now >= this.#noDescribeUntil;
   }
 
   #readOne(ref: RemoteRef, share: string): Promise<ReadResult> {
@@ -245,58 +218,4 @@ export class ProviderClient {
     };
     return (await Promise.all(halves.map(read))).flat();
   }
-
-  /** All keys that want a version now: one listing, or one describe each. */
-  async #sweep(requests: readonly VersionRequest[]): Promise<readonly VersionResult[]> {
-    const describe = (request: VersionRequest) => this.#describe(request);
-    const freshAfter = Math.max(...requests.map((request) => request.freshAfter));
-    const now = this.#options.clock.monotonic();
-    if (now < this.#noSweepUntil) return Promise.all(requests.map(describe));
-    const mayDescribe = now >= this.#noDescribeUntil;
-    const shared = this.#listings.shared(EVERYTHING, freshAfter);
-    // Those who are about to ask would pay for descriptions too.
-    const wanted = requests.length + this.#options.coming.versions();
-    if (!shared && mayDescribe && wanted <= this.#listings.sweepCalls)
-      return Promise.all(requests.map(describe));
-    const listing = await (shared ?? this.#listings.list(EVERYTHING, freshAfter, SHARED));
-    if (listing.kind === "failed") {
-      // This identity may not list, and will hardly be let before long.
-      if (listing.failure.reason === "AccessDenied")
-        this.#noSweepUntil = this.#options.clock.monotonic() + BATCH_RETRY_MS;
-      if (!mayDescribe) return requests.map(() => listing);
-      return Promise.all(requests.map(describe));
-    }
-    const { currentStage } = this.#options.reader;
-    return Promise.all(
-      requests.map(async (request): Promise<VersionResult> => {
-        const listed = versionIn(listing.byName, request.ref, currentStage);
-        if (listed) return listed;
-        // It was told missing, and the listing doesn't show it either.
-        if (listing.whole && this.#missingAt.has(refId(request.ref))) return { kind: "missing" };
-        return describe(request);
-      }),
-    );
-  }
-
-  async #describe({ ref, share }: VersionRequest): Promise<VersionResult> {
-    const { caller, reader } = this.#options;
-    const id = refId(ref);
-    if (this.#missingAt.has(id, MISSING_MS)) return { kind: "missing" };
-    const result = await caller.call(
-      { operation: "describe", question: () => `describe ${id}`, share },
-      (signal) => reader.describe(ref, signal),
-      failureOf,
-    );
-    if (result.kind === "failed" && result.failure.reason === "AccessDenied")
-      this.#noDescribeUntil = this.#options.clock.monotonic() + BATCH_RETRY_MS;
-    if (result.kind === "found") this.#listings.noteRotation(ref.key, result.nextRotation);
-    this.#noteMissing(id, result);
-    return result;
-  }
-}
-
-interface VersionRequest {
-  readonly ref: RemoteRef;
-  readonly freshAfter: number;
-  readonly share: string;
 }

@@ -18,7 +18,7 @@ const jitter = (group: string, round: number, intervalMs: number): number =>
   (chance(`round ${group} ${round}`) - 0.5) * 0.2 * intervalMs;
 
 /** A number in [0, 1) that depends on the text alone: FNV-1a, mixed once more so that similar texts differ. */
-function chance(text: string): number {
+export function chance(text: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < text.length; index++)
     hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);

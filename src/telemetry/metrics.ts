@@ -42,6 +42,8 @@ export interface MetricSources {
   readonly isLeader: () => boolean;
   /** Seconds since 1970. */
   readonly now: () => number;
+  /** Lets others have a turn. */
+  readonly pause: () => Promise<void>;
 }
 
 export type Metrics = ReturnType<typeof newMetrics>;
@@ -89,6 +91,18 @@ export function newMetrics(options: {
     help: "Time of a call to a provider.",
     labelNames: ["provider", "operation"],
     buckets: fast,
+    registers,
+  });
+  const polledObjects = new Counter({
+    name: "secretsync_polled_objects_total",
+    help: "Objects in step that a poll of their provider looked after, by result: unchanged, or due, since something is or may be new.",
+    labelNames: ["result"],
+    registers,
+  });
+  const pollSeconds = new Histogram({
+    name: "secretsync_poll_duration_seconds",
+    help: "How long a poll of one provider for all its objects of one interval took.",
+    buckets: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers,
   });
   const shared = new Counter({
@@ -212,6 +226,7 @@ export function newMetrics(options: {
   }).set({ version: options.version }, 1);
 
   for (const result of reconcileResults) reconciles.inc({ result }, 0);
+  for (const result of ["unchanged", "due"]) polledObjects.inc({ result }, 0);
   for (const operation of ["value", "version"]) shared.inc({ operation }, 0);
   for (const kind of ["Secret", "SecretSync", "Event"]) writes.inc({ kind }, 0);
   for (const kind of ["Deployment", "StatefulSet", "DaemonSet"]) {
@@ -242,6 +257,8 @@ export function newMetrics(options: {
     queueWaitSeconds,
     providerCalls,
     providerSeconds,
+    polledObjects,
+    pollSeconds,
     shared,
     propagationSeconds,
     writes,

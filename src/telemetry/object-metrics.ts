@@ -21,7 +21,12 @@ export interface ObjectSample {
 interface Sources {
   readonly objects: () => Iterable<ObjectSample>;
   readonly now: () => number;
+  /** Lets others have a turn. */
+  readonly pause: () => Promise<void>;
 }
+
+/** So many objects are looked at in one turn of the event loop; some ten milliseconds. */
+const PORTION = 2_000;
 
 /** As the alerts have it, for clusters in which metrics don't tell of each object. */
 const isStale = (now: number, { lastSuccess, refreshInterval }: ObjectSample): boolean =>
@@ -29,21 +34,100 @@ const isStale = (now: number, { lastSuccess, refreshInterval }: ObjectSample): b
 const isRotationOverdue = (now: number, { nextRotation }: ObjectSample): boolean =>
   nextRotation !== undefined && now - nextRotation / 1000 > 86_400;
 
+interface SeriesOptions {
+  readonly name: string;
+  readonly help: string;
+  /** A label beside namespace and name. */
+  readonly reason?: (sample: ObjectSample) => string;
+  /** undefined: no series. */
+  readonly value: (sample: ObjectSample) => number | undefined;
+}
+
+/**
+ * A gauge with a series for each object. Nothing is kept between scrapes, and its text is made line by line: ten thousand lines
+ * at once would hold up everything else.
+ */
+export class ObjectGauge extends Gauge {
+  readonly #options: SeriesOptions;
+  readonly #objects: () => Iterable<ObjectSample>;
+
+  constructor(options: SeriesOptions, registers: Registry[], objects: () => Iterable<ObjectSample>) {
+    const labelNames = ["namespace", "name", ...(options.reason ? ["reason"] : [])];
+    super({ name: options.name, help: options.help, labelNames, registers });
+    this.#options = options;
+    this.#objects = objects;
+  }
+
+  /** For registry.metrics(), which makes everything at once. */
+  override async get() {
+    const values = this.#series().map(({ labels, value }) => ({ labels, value }));
+    return { ...(await super.get()), values: [...values] };
+  }
+
+  /** The text format, line by line: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+  *lines(): Iterable<string> {
+    const { name, help } = this.#options;
+    yield `# HELP ${name} ${help}\n# TYPE ${name} gauge`;
+    for (const { labels, value } of this.#series()) {
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
+      yield `${name}{${pairs.join()}} ${value}`;
+    }
+  }
+
+  *#series() {
+    const { reason, value: valueOf } = this.#options;
+    for (const sample of this.#objects()) {
+      const value = valueOf(sample);
+      if (value === undefined) continue;
+      const { namespace, name } = sample;
+      yield { labels: { namespace, name, ...(reason ? { reason: reason(sample) } : {}) }, value };
+    }
+  }
+}
+
+/** The text of all metrics, with turns for others between. */
+export async function exposition(registry: Registry, pause: () => Promise<void>): Promise<string> {
+  const texts: string[] = [];
+  for (const metric of registry.getMetricsAsArray() as unknown as readonly (Gauge & { name: string })[]) {
+    if (metric instanceof ObjectGauge) {
+      const lines: string[] = [];
+      for (const line of metric.lines()) {
+        lines.push(line);
+        if (lines.length % PORTION === 0) await pause();
+      }
+      texts.push(lines.join("\n"));
+    } else texts.push(await registry.getSingleMetricAsString(metric.name));
+    await pause();
+  }
+  return `${texts.join("\n\n")}\n`;
+}
+
 export function objectMetrics(
   registers: Registry[],
   connected: () => Sources | undefined,
   perObject: boolean,
 ): void {
   const objects = () => connected()?.objects() ?? [];
+  const now = () => connected()?.now() ?? 0;
+  const count = async (isCounted: (sample: ObjectSample) => boolean): Promise<number> => {
+    let counted = 0;
+    let seen = 0;
+    for (const sample of objects()) {
+      if (++seen % PORTION === 0) await connected()?.pause();
+      if (isCounted(sample)) counted++;
+    }
+    return counted;
+  };
   new Gauge({
     name: "secretsync_objects",
     help: "SecretSyncs by readiness.",
     labelNames: ["ready"],
     registers,
-    collect() {
-      const counts = { true: 0, false: 0 };
-      for (const { ready } of objects()) counts[`${ready}`]++;
-      for (const ready of ["true", "false"] as const) this.set({ ready }, counts[ready]);
+    async collect() {
+      for (const ready of ["true", "false"]) {
+        const counted = await count((sample) => `${sample.ready}` === ready);
+        this.set({ ready }, counted);
+      }
     },
   });
   new Gauge({
@@ -51,95 +135,58 @@ export function objectMetrics(
     help: "SecretSyncs with workloads that run with something older than the Secret, by the reason of their condition Restarted.",
     labelNames: ["reason"],
     registers,
-    collect() {
-      for (const reason of ["RestartWaiting", "RestartFailed"])
-        this.set(
-          { reason },
-          count(objects(), ({ pendingRestart }) => pendingRestart === reason),
-        );
+    async collect() {
+      for (const reason of ["RestartWaiting", "RestartFailed"]) {
+        const counted = await count(({ pendingRestart }) => pendingRestart === reason);
+        this.set({ reason }, counted);
+      }
     },
   });
   new Gauge({
     name: "secretsync_stale_objects",
     help: "SecretSyncs that were last in step longer ago than two of their intervals and five minutes.",
     registers,
-    collect() {
-      const now = connected()?.now() ?? 0;
-      this.set(count(objects(), (sample) => isStale(now, sample)));
+    async collect() {
+      this.set(await count((sample) => isStale(now(), sample)));
     },
   });
   new Gauge({
     name: "secretsync_rotation_overdue_objects",
     help: "SecretSyncs with a source that should have been rotated a day ago or earlier.",
     registers,
-    collect() {
-      const now = connected()?.now() ?? 0;
-      this.set(count(objects(), (sample) => isRotationOverdue(now, sample)));
+    async collect() {
+      this.set(await count((sample) => isRotationOverdue(now(), sample)));
     },
   });
-  if (perObject) {
-    new Gauge({
+  if (!perObject) return;
+  const series: readonly SeriesOptions[] = [
+    {
       name: "secretsync_object_ready",
       help: "1 when the SecretSync is Ready, else 0; the label tells the reason of its condition.",
-      labelNames: ["namespace", "name", "reason"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, ready, reason } of objects())
-          this.set({ namespace, name, reason }, ready ? 1 : 0);
-      },
-    });
-    new Gauge({
+      reason: ({ reason }) => reason,
+      value: ({ ready }) => (ready ? 1 : 0),
+    },
+    {
       name: "secretsync_object_pending_restart",
       help: "1 while workloads run with something older than the Secret; the label tells the reason of the condition Restarted.",
-      labelNames: ["namespace", "name", "reason"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, pendingRestart: reason } of objects())
-          if (reason !== "") this.set({ namespace, name, reason }, 1);
-      },
-    });
-    new Gauge({
+      reason: ({ pendingRestart }) => pendingRestart,
+      value: ({ pendingRestart }) => (pendingRestart === "" ? undefined : 1),
+    },
+    {
       name: "secretsync_object_refresh_interval_seconds",
       help: "How often the SecretSync is refreshed; 0 for not at all.",
-      labelNames: ["namespace", "name"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, refreshInterval } of objects())
-          this.set({ namespace, name }, refreshInterval);
-      },
-    });
-    new Gauge({
+      value: ({ refreshInterval }) => refreshInterval,
+    },
+    {
       name: "secretsync_object_last_success_timestamp_seconds",
       help: "When the SecretSync was last found or made up to date.",
-      labelNames: ["namespace", "name"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, lastSuccess } of objects()) {
-          if (lastSuccess !== undefined) this.set({ namespace, name }, lastSuccess);
-        }
-      },
-    });
-    new Gauge({
+      value: ({ lastSuccess }) => lastSuccess,
+    },
+    {
       name: "secretsync_object_next_rotation_timestamp_seconds",
       help: "By when the provider wants to have rotated the first of its sources; only for those that rotate by schedule.",
-      labelNames: ["namespace", "name"],
-      registers,
-      collect() {
-        this.reset();
-        for (const { namespace, name, nextRotation } of objects()) {
-          if (nextRotation !== undefined) this.set({ namespace, name }, nextRotation / 1000);
-        }
-      },
-    });
-  }
-}
-
-function count(samples: Iterable<ObjectSample>, isCounted: (sample: ObjectSample) => boolean): number {
-  let counted = 0;
-  for (const sample of samples) if (isCounted(sample)) counted++;
-  return counted;
+      value: ({ nextRotation }) => (nextRotation === undefined ? undefined : nextRotation / 1000),
+    },
+  ];
+  for (const options of series) new ObjectGauge(options, registers, objects);
 }

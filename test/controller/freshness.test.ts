@@ -76,20 +76,38 @@ describe("an object", () => {
 
 describe("what is written to be sure", () => {
   const seen = { nextRotation: undefined, verified: false };
-  it("is due ten minutes after it was first seen, and after each time, but not right after a start", async () => {
+  it("is due five to ten minutes after it was first seen, and ten after each time, but not right after a start", async () => {
     const { clock, freshness, in: inMs } = start();
-    expect(freshness.mustVerify("k")).toBe(false);
     const look = (verified: boolean) =>
       freshness.succeeded("k", { ...now, until: inMs(1) }, { ...seen, verified }, freshness.epoch("k"));
+    // What was never read is read, and written only if it differs.
+    expect(freshness.mustReadExactly("k")).toBe(true);
+    expect(freshness.mustVerify("k")).toBe(false);
     look(false);
-    await clock.advance(10 * 60_000 - 1);
+    await clock.advance(5 * 60_000 - 1);
     look(false);
     freshness.failed("k", 1_000);
+    expect(freshness.mustReadExactly("k")).toBe(false);
+    expect(freshness.mustVerify("k")).toBe(false);
+    await clock.advance(5 * 60_000 + 1);
+    expect(freshness.mustReadExactly("k")).toBe(true);
+    expect(freshness.mustVerify("k")).toBe(true);
+    look(true);
+    await clock.advance(10 * 60_000 - 1);
     expect(freshness.mustVerify("k")).toBe(false);
     await clock.advance(1);
     expect(freshness.mustVerify("k")).toBe(true);
-    look(true);
-    expect(freshness.mustVerify("k")).toBe(false);
+  });
+
+  it("is due at different times for those that were first seen together", async () => {
+    const { clock, freshness, in: inMs } = start();
+    const keys = Array.from({ length: 100 }, (_, index) => `shop/app-${index}`);
+    for (const key of keys)
+      freshness.succeeded(key, { ...now, until: inMs(1) }, { ...seen, verified: false }, 0);
+    await clock.advance(7.5 * 60_000);
+    const due = keys.filter((key) => freshness.mustVerify(key)).length;
+    expect(due).toBeGreaterThan(20);
+    expect(due).toBeLessThan(80);
   });
 });
 

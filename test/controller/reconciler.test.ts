@@ -6,12 +6,14 @@ import { newFetcher } from "../../src/controller/fetch.ts";
 import { Freshness } from "../../src/controller/freshness.ts";
 import { newGatherer } from "../../src/controller/gather.ts";
 import type { AccessResult } from "../../src/controller/provider-access.ts";
-import { newQuietRefresh } from "../../src/controller/quiet.ts";
+import { newPolling, type Polling } from "../../src/controller/polling.ts";
 import { newReconciler, type Next } from "../../src/controller/reconciler.ts";
 import { newStatusWriter } from "../../src/controller/report.ts";
 import type { Restarts } from "../../src/controller/restart.ts";
 import { projectSync, type SyncObject } from "../../src/controller/sync-object.ts";
 import { newViews, type Views } from "../../src/controller/views.ts";
+import { PollingFeed } from "../../src/feeds/polling.ts";
+import type { Known } from "../../src/fetch/versions.ts";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { projectSecret } from "../../src/plan/live-target.ts";
 import { noLogger } from "../support/no-logger.ts";
@@ -30,6 +32,10 @@ let restarts: Restarts;
 /** Steps that were taken, in order. */
 let steps: string[];
 let reconcile: ReturnType<typeof newReconciler>;
+let polling: Polling;
+let feed: PollingFeed;
+/** When a failed or unfinished reconcile wants to come back; monotonic. */
+let next: Next | undefined;
 
 const KEY = "shop/orders";
 const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
@@ -38,6 +44,7 @@ const nextRevision = () => String(++revision);
 
 /** The apiserver, as far as it takes writes. */
 const api = {
+  get: () => Promise.resolve(undefined),
   apply: (
     _type: unknown,
     object: KubeObject & { data?: Record<string, string> },
@@ -105,15 +112,29 @@ beforeEach(() => {
       steps.push("values");
       return Promise.resolve(found(version, version));
     },
+    news: <K extends Known>(known: readonly K[]) => {
+      steps.push("poll");
+      return Promise.resolve(known.filter((one) => one.version !== version));
+    },
     nextRotation: () => undefined,
+    finder: { find: () => Promise.resolve({ kind: "matches", secrets: new Map(), forbidden: [] }) },
     place: "a fake",
   };
-  const fetcher = newFetcher(() =>
-    Promise.resolve({
-      ok: true,
-      access: { client, mayRead: () => mayRead, mayReadAny: true },
-    } as unknown as AccessResult),
-  );
+  const access = { client, mayRead: () => mayRead, mayReadAny: true };
+  const fetcher = newFetcher(() => Promise.resolve({ ok: true, access } as unknown as AccessResult));
+  feed = new PollingFeed({
+    clock,
+    open: () => Promise.resolve(client),
+    isAsLeft: ({ targetKey, targetVersion }) =>
+      views.secrets.get(targetKey)?.resourceVersion === targetVersion,
+    onNews: (key) => void run(key, true),
+    onPolled: () => undefined,
+    onError: (error) => {
+      throw error;
+    },
+    mostQuestions: 1_000,
+  });
+  polling = newPolling({ feed, freshness, views, leastRefreshMs: 0 });
   const drift = new DriftTimes(clock);
   const gatherer = newGatherer({ api, views, clock, digestKey: () => digestKey, leastRefreshMs: 0, drift });
   reconcile = newReconciler({
@@ -121,7 +142,7 @@ beforeEach(() => {
     clock,
     log: noLogger,
     freshness,
-    quiet: newQuietRefresh({ views, freshness, fetcher, clock, leastRefreshMs: 0 }),
+    polling,
     gatherer: {
       ...gatherer,
       gather: (...args) => {
@@ -148,96 +169,154 @@ const task = {
   free: () => undefined,
 };
 
-/** What the next refresh takes. */
-async function refreshed(refresh = true): Promise<readonly string[]> {
+async function run(key: string, refresh: boolean): Promise<void> {
+  next = await reconcile(key, { refresh, freshAfter: clock.monotonic() }, task);
+}
+
+/** The steps of a look, whatever made it due. */
+async function looked(refresh = false): Promise<readonly string[]> {
   steps = [];
-  await clock.advance(60_000);
-  await reconcile(KEY, { refresh, freshAfter: clock.monotonic() }, task);
+  await run(KEY, refresh);
   return steps;
 }
 
-/** Until a refresh needs nothing but the question. */
-async function untilQuiet(): Promise<void> {
-  expect(await refreshed()).toEqual(["look", "values", "write", "status"]);
-  expect(await refreshed()).toEqual(["look", "versions"]);
-  expect(await refreshed()).toEqual(["versions"]);
+/** What the next poll takes. */
+async function polled(): Promise<readonly string[]> {
+  steps = [];
+  await clock.advance(70_000);
+  return [...new Set(steps)];
 }
 
-describe("a refresh of what is in step", () => {
-  it("asks for versions and nothing else, and comes back at its time", async () => {
-    await untilQuiet();
-    steps = [];
-    const next: Next = await reconcile(KEY, { refresh: true, freshAfter: clock.monotonic() }, task);
-    expect(next).toMatchObject({ kind: "at", result: "success" });
-    expect(next.kind === "at" && next.at - clock.monotonic()).toBeGreaterThan(0);
-    expect(freshness.lastSuccess(KEY)).toBe(clock.now() / 1000);
-    expect(freshness.freshUntil(KEY, { uid: "u", generation: 1, requestedAt: undefined })).toBe(
-      next.kind === "at" && next.at,
-    );
+async function untilInStep(): Promise<void> {
+  expect(await looked()).toEqual(["look", "values", "write", "status"]);
+  expect(next).toEqual({ kind: "polled" });
+  expect(await polled()).toEqual(["poll"]);
+}
+
+describe("an object that is in step", () => {
+  it("is left to polling, with all that is known of it", async () => {
+    await untilInStep();
+    expect(feed.has(KEY)).toBe(true);
+    expect(freshness.lastSuccess(KEY)).toBeUndefined();
+    expect(clock.now() / 1000 - (polling.lastSuccess(KEY) ?? 0)).toBeLessThan(70);
+    await clock.advance(130_000);
+    expect(clock.now() / 1000 - (polling.lastSuccess(KEY) ?? 0)).toBeLessThan(70);
+    expect(polling.overdueCount([])).toBe(0);
   });
 
-  it("looks at all of it when there is another version, and is quiet again after that", async () => {
-    await untilQuiet();
+  it("is looked at when there is another version, and left to polling again", async () => {
+    await untilInStep();
     version = "v2";
-    expect(await refreshed()).toEqual(["versions", "look", "versions", "values", "write", "status"]);
-    expect(await refreshed()).toEqual(["look", "versions"]);
-    expect(await refreshed()).toEqual(["versions"]);
+    expect(await polled()).toEqual(["poll", "look", "versions", "values", "write", "status"]);
+    expect(await polled()).toEqual(["poll"]);
   });
 
-  it.each<[string, () => void]>([
-    ["spec", () => views.syncs.set(sync({ generation: 2, spec: { refreshInterval: "2m" } }))],
-    ["object", () => views.syncs.set(sync({ annotations: { other: "x" } }))],
-    [
-      "Secret",
-      () => {
-        const secret = views.secrets.get(KEY)!;
-        views.secrets.set({ ...secret, resourceVersion: nextRevision(), owned: {} });
-      },
-    ],
-    ["provider, or what it lets be read", () => freshness.expire(KEY)],
-  ])("looks at all of it when its %s changed", async (_what, change) => {
-    await untilQuiet();
-    change();
-    expect((await refreshed())[0]).toBe("look");
+  it("needs no look at its sources when something else makes it due before the next poll", async () => {
+    await untilInStep();
+    expect(await looked()).toEqual(["look"]);
+    expect(next).toEqual({ kind: "polled" });
+    // What its record holds is still what polling compares with.
+    version = "v2";
+    expect(await polled()).toContain("write");
   });
 
-  it("looks at all of it when it may no longer be read, and tells", async () => {
-    await untilQuiet();
+  it("is looked at when its Secret changed, although nobody said so", async () => {
+    await untilInStep();
+    const secret = views.secrets.get(KEY)!;
+    views.secrets.set({ ...secret, resourceVersion: nextRevision(), owned: {} });
+    expect(await polled()).toContain("look");
+  });
+
+  it("looks at its sources when its spec, or its provider, changed", async () => {
+    await untilInStep();
+    views.syncs.set(sync({ generation: 2, spec: { refreshInterval: "2m" } }));
+    expect(await looked()).toContain("versions");
+    polling.expire(KEY);
+    expect(feed.has(KEY)).toBe(false);
+    expect(await looked()).toContain("versions");
+    expect(feed.has(KEY)).toBe(true);
+  });
+
+  it("is read and written exactly from time to time, whatever versions say", async () => {
+    await untilInStep();
+    // Between five and ten minutes after it was first seen, and every ten then.
+    for (const minutes of [11, 10, 10]) {
+      steps = [];
+      await clock.advance(minutes * 60_000);
+      expect(steps.filter((step) => step === "values")).toHaveLength(1);
+      expect(steps.filter((step) => step === "write")).toHaveLength(1);
+    }
+  });
+
+  it("isn't any more once its namespace may no longer read it, and that is told", async () => {
+    await untilInStep();
     mayRead = false;
-    expect(await refreshed()).toEqual(["look", "status"]);
+    polling.expire(KEY);
+    expect(await looked()).toEqual(["look", "status"]);
+    expect(feed.has(KEY)).toBe(false);
     expect(views.syncs.get(KEY)?.status.conditions).toContainEqual(
       expect.objectContaining({ type: "Ready", reason: "KeyNotAllowed" }),
     );
   });
 
-  it("looks at all of it when something else made it due, and when ten minutes have passed", async () => {
-    await untilQuiet();
-    expect(await refreshed(false)).toContain("look");
-    await untilQuietAgain();
-    await clock.advance(10 * 60_000);
-    expect(await refreshed()).toEqual(["look", "versions"]);
+  it("is forgotten when it is deleted", async () => {
+    await untilInStep();
+    views.syncs.delete(KEY, views.syncs.get(KEY)!.uid);
+    await run(KEY, false);
+    expect(next).toEqual({ kind: "gone" });
+    expect(feed.size).toBe(0);
+    expect(await polled()).toEqual([]);
   });
+});
 
+describe("an object that isn't in step", () => {
   it.each<[string, Partial<Restarts>]>([
     ["a restart waits", { waiting: "Deployment/web is paused" }],
     ["a restart failed", { problem: "Deployment/web: no" }],
     ["pods could not be looked at yet", { retryInMs: 50 }],
-  ])("is never quiet while %s", async (_what, more) => {
+  ])("looks after itself while %s", async (_what, more) => {
     restarts = { ...noRestarts, ...more };
-    for (let round = 0; round < 4; round++) expect(await refreshed()).toContain("look");
+    for (let round = 0; round < 3; round++) {
+      expect(await looked(true)).toContain("look");
+      expect(next).toMatchObject({ kind: more.problem ? "backoff" : "at" });
+      expect(feed.has(KEY)).toBe(false);
+    }
+    restarts = noRestarts;
+    await looked(true);
+    expect(next).toEqual({ kind: "polled" });
   });
 
-  it("is told whoever deletes and makes the object anew", async () => {
-    await untilQuiet();
-    const { uid } = views.syncs.get(KEY)!;
-    views.syncs.delete(KEY, uid);
-    await reconcile(KEY, { refresh: true, freshAfter: clock.monotonic() }, task);
-    views.syncs.set(sync());
-    expect((await refreshed())[0]).toBe("look");
+  it.each<[string, object, Next["kind"]]>([
+    ["is never refreshed", { refreshInterval: "0s" }, "never"],
+    ["is suspended", { suspend: true }, "never"],
+    [
+      "has a find, which takes turns with those of others",
+      { data: undefined, dataFrom: [{ find: { path: "prod/" } }] },
+      "backoff",
+    ],
+    ["merges keys into a Secret", { target: { creationPolicy: "Merge" } }, "backoff"],
+  ])("looks after itself when it %s", async (_what, spec, kind) => {
+    views.syncs.set(sync({ generation: 2, spec }));
+    await looked();
+    expect(next).toMatchObject({ kind });
+    expect(feed.has(KEY)).toBe(false);
+  });
+
+  it("looks after itself when its provider changed while it was looked at", async () => {
+    await untilInStep();
+    version = "v2";
+    const { apply } = api;
+    api.apply = (...args) => {
+      polling.expire(KEY);
+      return apply(...args);
+    };
+    try {
+      await looked(true);
+    } finally {
+      api.apply = apply;
+    }
+    expect(next).toMatchObject({ kind: "at" });
+    expect(await looked()).toContain("versions");
+    expect(next).toEqual({ kind: "polled" });
   });
 });
-
-async function untilQuietAgain(): Promise<void> {
-  await refreshed();
-  expect(await refreshed()).toEqual(["versions"]);
-}

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { Caller } from "../../src/fetch/caller.ts";
 import { KeptBytes } from "../../src/fetch/kept-bytes.ts";
 import { ProviderClient, type Kept } from "../../src/fetch/provider-client.ts";
-import type { FindCriteria } from "../../src/plan/sources.ts";
+import { MISSING_VERSION, type FindCriteria } from "../../src/plan/sources.ts";
 import type { ReadResult } from "../../src/providers/provider.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { failure, FakeReader } from "../support/fake-reader.ts";
@@ -186,21 +186,6 @@ describe("versions", () => {
     await clock.advance(1);
   };
 
-  it("aren't told for a key that was never read exactly, or not for ten minutes", async () => {
-    reader.put("k", "v");
-    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeUndefined();
-    await values(["k"]);
-    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeDefined();
-    await clock.advance(10 * 60_000 + 1);
-    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeUndefined();
-  });
-
-  it("aren't told for a key whose only read failed", async () => {
-    reader.fail = () => failure("AccessDenied", "request");
-    await values(["k"]);
-    expect(client.version({ key: "k" }, clock.monotonic(), "shop")).toBeUndefined();
-  });
-
   it("of one key come by a describe, at once", async () => {
     await known(1);
     const answer = client.version({ key: "k0" }, clock.monotonic(), "shop");
@@ -337,6 +322,126 @@ describe("versions", () => {
     await settled(...keys(30).map((key) => client.version({ key }, since, "shop")));
     expect(reader.calls).toEqual(["list"]);
     expect(shared.filter((each) => each === "version")).toHaveLength(30);
+  });
+});
+
+describe("news", () => {
+  const knownOf = (names: readonly string[], version = "v1") =>
+    names.map((key) => ({ ref: { key }, version, share: "shop" }));
+  const news = async (known: ReturnType<typeof knownOf>) => {
+    const [told] = await settled(client.news(known, clock.monotonic()));
+    return told!.map(({ ref }) => ref.key);
+  };
+  const stored = (count: number) => {
+    for (const key of keys(count)) reader.put(key, key);
+  };
+
+  it("of many come by one sweep, and whoever is told has the version without a call", async () => {
+    stored(250);
+    reader.put("k7", "new", "v2");
+    const since = clock.monotonic();
+    expect(await news(knownOf(keys(250)))).toEqual(["k7"]);
+    expect(await settled(client.version({ key: "k7" }, since, "shop"))).toMatchObject([{ versionId: "v2" }]);
+    expect(reader.calls).toEqual(["list", "list", "list"]);
+    expect(kept.names.total).toBeLessThan(1_000);
+  });
+
+  it("of few come by a describe each, once it is known how long the listing is", async () => {
+    stored(250);
+    await news(knownOf(keys(250)));
+    reader.calls.length = 0;
+    reader.put("k2", "new", "v2");
+    await clock.advance(1);
+    expect(await news(knownOf(["k1", "k2"]))).toEqual(["k2"]);
+    expect(reader.calls).toEqual(["describe k1", "describe k2"]);
+  });
+
+  it("tell what is gone, what has come, and nothing of what is still missing", async () => {
+    stored(30);
+    reader.secrets.delete("k3");
+    const missing = knownOf(["k4", "none"], MISSING_VERSION);
+    expect(await news([...knownOf(["k1", "k2", "k3"]), ...missing])).toEqual(["k4", "k3"]);
+    expect(reader.calls).toEqual(["list", "describe k3"]);
+  });
+
+  it("concern each version that somebody knows, and each stage", async () => {
+    stored(3);
+    reader.put("k0", "new", "v2");
+    const known = [
+      ...knownOf(["k0", "k1"]),
+      ...knownOf(["k0"], "v2"),
+      { ref: { key: "k1", versionStage: "AWSCURRENT" }, version: "v1", share: "shop" },
+      { ref: { key: "k1", versionStage: "AWSPREVIOUS" }, version: "v0", share: "shop" },
+    ];
+    const [told] = await settled(client.news(known, clock.monotonic()));
+    expect(told).toEqual([known[0], known[4]]);
+  });
+
+  it("of a key that the listing doesn't show yet come by a describe", async () => {
+    stored(30);
+    reader.unlisted.add("k3");
+    expect(await news(knownOf(keys(30)))).toEqual([]);
+    expect(reader.calls).toEqual(["list", "describe k3"]);
+  });
+
+  it("never concern an exact version", async () => {
+    stored(1);
+    const known = [{ ref: { key: "k0", version: "v0" }, version: "v0", share: "shop" }];
+    expect(await settled(client.news(known, clock.monotonic()))).toEqual([[]]);
+    expect(reader.calls).toEqual([]);
+  });
+
+  it("come by describes when listing is denied, and by listings when describing is", async () => {
+    stored(3);
+    reader.fail = (operation) => (operation === "list" ? failure("AccessDenied", "request") : undefined);
+    expect(await news(knownOf(keys(3)))).toEqual([]);
+    expect(reader.calls).toEqual(["list", "describe k0", "describe k1", "describe k2"]);
+    reader.fail = (operation) => (operation === "describe" ? failure("AccessDenied", "request") : undefined);
+    await clock.advance(10 * 60_000);
+    await settled(client.version({ key: "k0" }, clock.monotonic(), "shop"));
+    await settled(client.version({ key: "gone" }, clock.monotonic(), "shop"));
+    reader.calls.length = 0;
+    await clock.advance(1);
+    expect(await news(knownOf(["k0"]))).toEqual([]);
+    expect(reader.calls).toEqual(["list"]);
+  });
+
+  it("are everybody's when nobody can tell", async () => {
+    stored(3);
+    reader.fail = () => failure("AccessDenied", "request");
+    expect(await news(knownOf(keys(3)))).toEqual(keys(3));
+    reader.calls.length = 0;
+    expect(await news(knownOf(keys(3)))).toEqual(keys(3));
+    // An identity that may do neither isn't denied at each poll.
+    expect(reader.calls).toEqual([]);
+  });
+
+  it("are everybody's when a listing ends after a part", async () => {
+    stored(250);
+    let lists = 0;
+    reader.fail = (operation) =>
+      operation === "list" && ++lists > 1 ? failure("ProviderRefused", "request") : undefined;
+    expect(await news(knownOf(keys(250)))).toEqual(keys(250));
+    expect(reader.calls).toEqual(["list", "list"]);
+  });
+
+  it("need no call of their own while a listing of the same moment is kept", async () => {
+    stored(250);
+    const since = clock.monotonic();
+    await settled(client.finder.findVersions(request({ tags: {} })));
+    reader.calls.length = 0;
+    const [told] = await settled(client.news(knownOf(keys(250), "v0"), since));
+    expect(told).toHaveLength(250);
+    expect(reader.calls).toEqual([]);
+  });
+
+  it("tell when what is listed is rotated next", async () => {
+    stored(30);
+    reader.rotations.set("k1", 123);
+    await news(knownOf(keys(30)));
+    expect(client.nextRotation("k1")).toBe(123);
+    expect(client.nextRotation("arn:k1")).toBe(123);
+    expect(client.nextRotation("k2")).toBeUndefined();
   });
 });
 

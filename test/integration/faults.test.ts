@@ -10,7 +10,7 @@ import { parseOptions } from "../../src/options.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { newLogger } from "../../src/telemetry/logger.ts";
 import { noTracing } from "../../src/telemetry/tracing.ts";
-import { wire } from "../../src/wire.ts";
+import { wire } from "../../src/wire/operator.ts";
 import { ApiProxy, type Write } from "../support/api-proxy.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { TEST_CREDENTIALS } from "../support/aws.ts";

@@ -110,7 +110,7 @@ describe("a SecretSync", () => {
     ).toEqual(before);
   });
 
-  it("is looked up at each of its intervals, though other events come between", async () => {
+  it("is looked up at each of its intervals, and visited by nobody while nothing is new", async () => {
     const alone = await newTenant(api, "alone", await ownAws.start());
     const name = unique("s");
     ownAws.put(name, canary("one"));
@@ -119,10 +119,15 @@ describe("a SecretSync", () => {
     await alone.untilReason(name, "Synced");
     const looks = () =>
       ["DescribeSecret", "ListSecrets"].reduce((sum, call) => sum + (ownAws.calls.get(call) ?? 0), 0);
+    const polled = () => own.metric("secretsync_polled_objects_total");
     const reconciles = () => own.metric("secretsync_reconcile_total");
-    const before = { looks: looks(), reconciles: await reconciles() };
-    await until("it was reconciled some times", async () => (await reconciles()) >= before.reconciles + 6);
+    await until("it was polled", async () => (await polled()) > 0);
+    const before = { looks: looks(), polled: await polled(), reconciles: await reconciles() };
+    await until("it was polled some times", async () => (await polled()) >= before.polled + 6);
     expect(looks() - before.looks).toBeGreaterThanOrEqual(6);
+    expect(await reconciles()).toBe(before.reconciles);
+    ownAws.put(name, canary("two"));
+    await alone.untilValue(name, "password", canary("two"));
     await own.stop();
     await ownAws.stop();
   }, 40_000);

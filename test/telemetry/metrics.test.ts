@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { newMetrics } from "../../src/telemetry/metrics.ts";
-import type { ObjectSample } from "../../src/telemetry/object-metrics.ts";
+import { exposition, type ObjectSample } from "../../src/telemetry/object-metrics.ts";
 import { newCallObserver } from "../../src/telemetry/provider-calls.ts";
 import { noTracing } from "../../src/telemetry/tracing.ts";
 import { sumOf } from "../support/operator.ts";
@@ -39,6 +39,7 @@ function newTestMetrics(samples: readonly ObjectSample[] = [], perObject = true)
     watchSilence: () => [["Secret", 6]],
     isLeader: () => true,
     now: () => 1_700_001_000,
+    pause: () => Promise.resolve(),
   });
   return metrics;
 }
@@ -115,6 +116,18 @@ describe("metrics", () => {
     const text = await newTestMetrics(samples, false).registry.metrics();
     expect(sumOf(text, "secretsync_stale_objects", {})).toBe(1);
     expect(sumOf(text, "secretsync_rotation_overdue_objects", {})).toBe(1);
+  });
+
+  it("are the same text, written with turns for others, as the registry's own", async () => {
+    const samples = Array.from({ length: 4_500 }, (_, index) =>
+      sample(`app-${index}`, { pendingRestart: index % 2 ? "RestartWaiting" : "", ready: index % 3 > 0 }),
+    );
+    const { registry } = newTestMetrics(samples);
+    let turns = 0;
+    const text = await exposition(registry, () => (turns++, Promise.resolve()));
+    expect(text).toBe(await registry.metrics());
+    const portions = 4 * 2 + 1;
+    expect(turns).toBe(registry.getMetricsAsArray().length + portions);
   });
 
   it("name no object where that is switched off", async () => {

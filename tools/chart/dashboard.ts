@@ -182,12 +182,15 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
         queries: { "{{lane}}": quantile(0.99, "secretsync_queue_wait_seconds", "lane") },
       },
       {
-        title: "Reconciles by result",
-        help: "retry: will try again soon; stalled: a person must act; error: a bug.",
+        title: "Reconciles and polled objects by result",
+        help: "retry: will try again soon; stalled: a person must act; error: a bug. polled: objects in step that a poll found unchanged, or made due.",
         type: "timeseries",
         unit: "ops",
         width: 6,
-        queries: { "{{result}}": "sum by (result) (rate(secretsync_reconcile_total[$__rate_interval]))" },
+        queries: {
+          "{{result}}": "sum by (result) (rate(secretsync_reconcile_total[$__rate_interval]))",
+          "polled {{result}}": "sum by (result) (rate(secretsync_polled_objects_total[$__rate_interval]))",
+        },
       },
       {
         title: "Silence of the watches",

@@ -1,0 +1,308 @@
+import { nextRefreshMs } from "../plan/schedule.ts";
+import { refreshGroup, type Source, type SourceVersions } from "../plan/sources.ts";
+import type { Known } from "../fetch/versions.ts";
+import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import { askersOf, Questions, type Question } from "./questions.ts";
+
+/**
+ * Polling: objects that are in step wait here, and nobody visits them. For each provider and interval one poll asks which keys have
+ * another version than known, and makes due only the objects that read these. Time, last success and the next time belong to the
+ * whole group.
+ *
+ *   in step ──join──► group ──poll──► news? ──onNews──► queue ──► leave ──► reconcile ──► in step
+ *
+ * An object that reads several providers is polled with the first, and asks all of them. Objects with finds don't join: a find is work
+ * that takes turns with that of others, so they go through the queue each time.
+ */
+export interface PollingOptions {
+  readonly clock: Clock;
+  /** Whom to ask as the namespace; undefined: it can't be asked just now. */
+  readonly open: (question: Question, signal: AbortSignal) => Promise<Asked | undefined>;
+  /** Whether the object's Secret is still as it was. */
+  readonly isAsLeft: (member: Member) => boolean;
+  /** Something is new for the object, or can't be told, or it is time to read it exactly. */
+  readonly onNews: (key: string) => void;
+  /** How a poll ended: how many objects it looked after, how many of them it made due, and how long that took. */
+  readonly onPolled: (poll: { group: string; members: number; due: number; seconds: number }) => void;
+  /** A poll threw, which is a bug; its objects are made due. */
+  readonly onError: (error: unknown) => void;
+  /** All questions together; beyond, an object doesn't join. */
+  readonly mostQuestions: number;
+}
+
+export interface Asked {
+  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]>;
+  /** Milliseconds since 1970. */
+  nextRotation(key: string): number | undefined;
+}
+
+/** What is known of an object when it joins. */
+export interface Joining {
+  /** namespace/name */
+  readonly key: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly generation: number | undefined;
+  readonly requestedAt: string | undefined;
+  readonly intervalMs: number;
+  readonly sources: readonly Source[];
+  readonly versions: SourceVersions;
+  /** namespace/name of its Secret, and the resource version with which it is in step. */
+  readonly targetKey: string;
+  readonly targetVersion: string;
+  /** Monotonic time of the last exact look. */
+  readonly exactAt: number;
+}
+
+export interface Member extends Omit<Joining, "versions" | "sources" | "intervalMs"> {
+  readonly group: Group;
+  readonly questions: readonly Question[];
+  /** Seconds since 1970. */
+  readonly joinedAt: number;
+}
+
+interface Group {
+  readonly id: string;
+  readonly name: string;
+  readonly intervalMs: number;
+  readonly members: Set<Member>;
+  /** Monotonic time of the next poll, or of the one that runs. */
+  dueAt: number;
+  /** Seconds since 1970; 0 before the first poll. */
+  lastSuccess: number;
+  isPolling: boolean;
+  cancel: Cancel;
+}
+
+interface Poll {
+  readonly round: number;
+  /** Monotonic: what was observed since then is fresh enough. */
+  readonly since: number;
+  readonly signal: AbortSignal;
+  /** Objects that it made due. */
+  due: number;
+}
+
+/** What a member knew when it left. */
+export interface Left {
+  readonly member: Member;
+  readonly versions: readonly string[];
+  readonly dueAt: number;
+  readonly lastSuccess: number;
+}
+
+/** Each object is read exactly as often, since listings lag, and somebody may have written under our name. */
+export const EXACT_MS = 10 * 60_000;
+/** Members that are looked at in one turn of the event loop. */
+const PORTION = 2_000;
+/** Late polls are told from such that wait a moment. */
+const LATE_MS = 60_000;
+const POLL_MS = 10 * 60_000;
+
+export class PollingFeed {
+  readonly #options: PollingOptions;
+  readonly #members = new Map<string, Member>();
+  readonly #groups = new Map<string, Group>();
+  readonly #questions = new Questions();
+  /** Who was asked last, by provider. */
+  readonly #asked = new Map<string, Asked>();
+  /** Questions of each namespace. */
+  readonly #shares = new Map<string, number>();
+  #count = 0;
+  #round = 0;
+  #closed = false;
+
+  constructor(options: PollingOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  has(key: string): boolean {
+    return this.#members.has(key);
+  }
+
+  /** false: it can't wait here, so it must look after itself. */
+  join(joining: Joining): boolean {
+    const { sources, versions, intervalMs, ...rest } = joining;
+    const { key, namespace } = joining;
+    this.leave(key);
+    if (this.#closed || !this.#hasRoom(namespace, sources.length)) return false;
+    const reads = sources.filter((source) => source.kind === "read");
+    if (reads.length < sources.length) return false;
+    const questions = reads.map((source) =>
+      this.#questions.add(key, namespace, source, versions.get(source.id) as string),
+    );
+    const group = this.#group(namespace, sources, intervalMs);
+    const joinedAt = this.#options.clock.now() / 1000;
+    const member: Member = { ...rest, group, questions, joinedAt };
+    this.#members.set(key, member);
+    group.members.add(member);
+    this.#countQuestions(namespace, questions.length);
+    return true;
+  }
+
+  /** The object looks after itself from now on; undefined when it did already. */
+  leave(key: string): Left | undefined {
+    const member = this.#members.get(key);
+    if (!member) return undefined;
+    const { group, questions, namespace } = member;
+    const left = { member, versions: questions.map(({ version }) => version) };
+    this.#members.delete(key);
+    group.members.delete(member);
+    for (const question of questions) this.#questions.remove(key, question);
+    this.#countQuestions(namespace, -questions.length);
+    if (group.members.size === 0 && !group.isPolling) this.#end(group);
+    return { ...left, dueAt: group.dueAt, lastSuccess: lastSuccessOf(member) };
+  }
+
+  /** Seconds since 1970 when the object was last known to be in step. */
+  lastSuccess(key: string): number | undefined {
+    const member = this.#members.get(key);
+    return member && lastSuccessOf(member);
+  }
+
+  /** Milliseconds since 1970 by when a provider wants to have rotated the first of the object's sources. */
+  nextRotation(key: string): number | undefined {
+    let first: number | undefined;
+    for (const { providerId, ref } of this.#members.get(key)?.questions ?? []) {
+      const next = this.#asked.get(providerId)?.nextRotation(ref.key);
+      if (next !== undefined && (first === undefined || next < first)) first = next;
+    }
+    return first;
+  }
+
+  /** Members whose poll is late. */
+  overdueCount(): number {
+    const now = this.#options.clock.monotonic();
+    let count = 0;
+    for (const { dueAt, members } of this.#groups.values()) if (now > dueAt + LATE_MS) count += members.size;
+    return count;
+  }
+
+  /** For how long a poll has been due that hasn't begun; 0 when none has. */
+  stillMs(): number {
+    const now = this.#options.clock.monotonic();
+    let most = 0;
+    for (const { dueAt, isPolling } of this.#groups.values())
+      if (!isPolling) most = Math.max(most, now - dueAt);
+    return most;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const group of this.#groups.values()) group.cancel();
+  }
+
+  /** A namespace gets half of all room at most. */
+  #hasRoom(namespace: string, more: number): boolean {
+    const { mostQuestions } = this.#options;
+    return (
+      this.#count + more <= mostQuestions && (this.#shares.get(namespace) ?? 0) + more <= mostQuestions / 2
+    );
+  }
+
+  #countQuestions(namespace: string, more: number): void {
+    this.#count += more;
+    const count = (this.#shares.get(namespace) ?? 0) + more;
+    if (count > 0) this.#shares.set(namespace, count);
+    else this.#shares.delete(namespace);
+  }
+
+  #group(namespace: string, sources: readonly Source[], intervalMs: number): Group {
+    const name = refreshGroup(sources);
+    const isCluster = sources[0]?.provider.kind === "ClusterSecretProvider";
+    const id = `${isCluster ? "" : namespace} ${name} ${intervalMs}`;
+    let group = this.#groups.get(id);
+    if (!group) {
+      const members = new Set<Member>();
+      const cancel = () => undefined;
+      group = { id, name, intervalMs, members, dueAt: 0, lastSuccess: 0, isPolling: false, cancel };
+      this.#groups.set(id, group);
+      this.#schedule(group);
+    }
+    return group;
+  }
+
+  #schedule(group: Group): void {
+    const { clock } = this.#options;
+    if (this.#closed) return;
+    const inMs = nextRefreshMs(clock.now(), group.intervalMs, group.name);
+    group.dueAt = clock.monotonic() + inMs;
+    // A timer counts 25 days at most; it is set again then.
+    const wait = () => {
+      const leftMs = group.dueAt - clock.monotonic();
+      group.cancel = clock.after(leftMs, () =>
+        group.dueAt > clock.monotonic() ? wait() : void this.#run(group),
+      );
+    };
+    wait();
+  }
+
+  #end(group: Group): void {
+    group.cancel();
+    this.#groups.delete(group.id);
+  }
+
+  async #run(group: Group): Promise<void> {
+    const { clock, onError, onPolled } = this.#options;
+    const at = clock.now() / 1000;
+    const abort = new AbortController();
+    const since = clock.monotonic();
+    const members = group.members.size;
+    const poll: Poll = { round: ++this.#round, since, signal: abort.signal, due: 0 };
+    group.isPolling = true;
+    const cancel = clock.after(POLL_MS, () => abort.abort(new Error("the poll took too long")));
+    try {
+      await this.#poll(group, poll);
+      group.lastSuccess = at;
+      onPolled({ group: group.name, members, due: poll.due, seconds: (clock.monotonic() - since) / 1000 });
+    } catch (error) {
+      onError(error);
+      for (const member of group.members) this.#tell(member.key, poll);
+    } finally {
+      cancel();
+      group.isPolling = false;
+    }
+    if (group.members.size === 0) this.#end(group);
+    else this.#schedule(group);
+  }
+
+  async #poll(group: Group, poll: Poll): Promise<void> {
+    const { clock, isAsLeft } = this.#options;
+    const questions: Question[] = [];
+    for (const [index, member] of [...group.members].entries()) {
+      if (index % PORTION === PORTION - 1) await sleep(clock, 0, poll.signal);
+      if (!group.members.has(member)) continue;
+      if (poll.since - member.exactAt >= EXACT_MS || !isAsLeft(member)) this.#tell(member.key, poll);
+      else
+        for (const question of member.questions) {
+          if (question.round === poll.round) continue;
+          question.round = poll.round;
+          questions.push(question);
+        }
+    }
+    const byProvider = Map.groupBy(questions, ({ providerId }) => providerId);
+    await Promise.all([...byProvider].map(([providerId, about]) => this.#ask(providerId, about, poll)));
+  }
+
+  async #ask(providerId: string, questions: readonly Question[], poll: Poll): Promise<void> {
+    const [first] = questions;
+    const asked = first && (await this.#options.open(first, poll.signal));
+    if (asked) this.#asked.set(providerId, asked);
+    else this.#asked.delete(providerId);
+    const news = asked ? await asked.news(questions, poll.since) : questions;
+    for (const question of news) for (const key of askersOf(question)) this.#tell(key, poll);
+  }
+
+  /** It may have left meanwhile, and then looks anyway. */
+  #tell(key: string, poll: Poll): void {
+    if (!this.#members.has(key)) return;
+    poll.due++;
+    this.#options.onNews(key);
+  }
+}
+
+const lastSuccessOf = ({ group, joinedAt }: Member): number => Math.max(group.lastSuccess, joinedAt);

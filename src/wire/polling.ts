@@ -1,0 +1,53 @@
+import type { AccessTo } from "../controller/fetch.ts";
+import type { Freshness } from "../controller/freshness.ts";
+import type { Lane } from "../controller/lanes.ts";
+import { memoryFor } from "../controller/memory.ts";
+import { newPolling } from "../controller/polling.ts";
+import type { Views } from "../controller/views.ts";
+import { PollingFeed } from "../feeds/polling.ts";
+import type { WorkQueue } from "../runtime/work-queue.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Parts } from "./parts.ts";
+
+/** Beside what views hold. An object with more sources than there is room for is looked at each time. */
+const SHARE_OF_POLLING = 1 / 4;
+const BYTES_OF_A_QUESTION = 512;
+
+/** Objects in step, and who tells them that there is news. */
+export function wirePolling(
+  { options, clock, log, memoryBytes }: Parts,
+  {
+    views,
+    metrics,
+    freshness,
+    accessTo,
+    queue,
+  }: {
+    readonly views: Views;
+    readonly metrics: Metrics;
+    readonly freshness: Freshness;
+    readonly accessTo: AccessTo;
+    readonly queue: WorkQueue<Lane>;
+  },
+) {
+  const feed = new PollingFeed({
+    clock,
+    open: async ({ provider, share }, signal) => {
+      const opened = await accessTo(provider, share, signal);
+      return opened.ok ? opened.access.client : undefined;
+    },
+    isAsLeft: ({ targetKey, targetVersion }) =>
+      views.secrets.get(targetKey)?.resourceVersion === targetVersion,
+    onNews: (key) => queue.add(key, "periodic"),
+    onPolled: ({ group, members, due, seconds }) => {
+      metrics.polledObjects.inc({ result: "unchanged" }, Math.max(0, members - due));
+      metrics.polledObjects.inc({ result: "due" }, due);
+      metrics.pollSeconds.observe(seconds);
+      log.debug({ provider: group, members, due, seconds }, "polled");
+    },
+    onError: (error) => log.error({ err: error }, "a poll failed"),
+    mostQuestions: Math.floor((memoryFor(memoryBytes) * SHARE_OF_POLLING) / BYTES_OF_A_QUESTION),
+  });
+  const polling = newPolling({ feed, freshness, views, leastRefreshMs: options["min-refresh-interval"] });
+  return { feed, polling };
+}

@@ -1,0 +1,270 @@
+import { beforeEach, describe, expect, it } from "@jest/globals";
+import { EXACT_MS, PollingFeed, type Joining } from "../../src/feeds/polling.ts";
+import { askersOf, Questions } from "../../src/feeds/questions.ts";
+import type { Known } from "../../src/fetch/versions.ts";
+import type { ProviderRef } from "../../src/api/secret-sync-sources.ts";
+import { refId, type Source } from "../../src/plan/sources.ts";
+import { FakeClock } from "../support/fake-clock.ts";
+
+let clock: FakeClock;
+let feed: PollingFeed;
+/** Versions that the stores have, by provider and key. */
+let stored: Map<string, string>;
+/** Keys that were asked for, by poll. */
+let asked: string[][];
+let news: string[];
+let changed: Set<string>;
+let closed: Set<string>;
+let errors: unknown[];
+let polls: { members: number; due: number; seconds: number }[];
+
+const MINUTE = 60_000;
+const cluster: ProviderRef = { kind: "ClusterSecretProvider", name: "aws" };
+const own: ProviderRef = { kind: "SecretProvider", name: "aws" };
+
+beforeEach(() => {
+  clock = new FakeClock();
+  stored = new Map();
+  asked = [];
+  news = [];
+  changed = new Set();
+  closed = new Set();
+  errors = [];
+  polls = [];
+  feed = new PollingFeed({
+    clock,
+    open: ({ providerId }) =>
+      Promise.resolve(
+        closed.has(providerId)
+          ? undefined
+          : {
+              news<K extends Known>(known: readonly K[]) {
+                asked.push(known.map(({ ref }) => ref.key));
+                if (closed.has("all")) throw new Error("a bug");
+                return Promise.resolve(
+                  known.filter(({ ref, version }) => (stored.get(ref.key) ?? "v1") !== version),
+                );
+              },
+              nextRotation: (key: string) => (key === "rotated" ? 5_000 : undefined),
+            },
+      ),
+    isAsLeft: ({ key }) => !changed.has(key),
+    onNews: (key) => news.push(key),
+    onPolled: (poll) => polls.push(poll),
+    onError: (error) => errors.push(error),
+    mostQuestions: 20,
+  });
+});
+
+const read = (key: string, provider: ProviderRef = cluster): Source => ({
+  kind: "read",
+  provider,
+  field: "spec.data[0]",
+  ref: { key },
+  id: `${provider.kind}/${provider.name} read ${refId({ key })}`,
+});
+
+function join(key: string, sources: readonly Source[], more: Partial<Joining> = {}): boolean {
+  return feed.join({
+    key,
+    namespace: key.split("/")[0]!,
+    uid: key,
+    generation: 1,
+    requestedAt: undefined,
+    intervalMs: MINUTE,
+    sources,
+    versions: new Map(sources.map(({ id }) => [id, "v1"])),
+    targetKey: key,
+    targetVersion: "1",
+    exactAt: clock.monotonic(),
+    ...more,
+  });
+}
+
+/** Long enough for one poll of each group with that interval, and short enough for no third. */
+const poll = (intervalMs = MINUTE) => clock.advance(intervalMs * 1.1);
+
+describe("a poll", () => {
+  it("asks once for each key that a group reads, and makes due only who reads what is new", async () => {
+    join("a/one", [read("k1")]);
+    join("b/two", [read("k1"), read("k2")]);
+    join("b/three", [read("k3")]);
+    await poll();
+    expect(asked).toEqual([["k1", "k2", "k3"]]);
+    expect(news).toEqual([]);
+    stored.set("k1", "v2");
+    await poll();
+    expect(news).toEqual(["a/one", "b/two"]);
+    expect(polls).toMatchObject([
+      { members: 3, due: 0, seconds: 0 },
+      { members: 3, due: 2 },
+    ]);
+  });
+
+  it("comes again at each interval, and tells the same again until somebody looks", async () => {
+    join("a/one", [read("k1")]);
+    stored.set("k1", "v2");
+    await clock.advance(5 * MINUTE);
+    expect(asked.length).toBeGreaterThanOrEqual(4);
+    expect(news).toHaveLength(asked.length);
+    feed.leave("a/one");
+    asked = [];
+    await clock.advance(5 * MINUTE);
+    expect(asked).toEqual([]);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("is one for each provider and interval; an own provider is one for each namespace", async () => {
+    join("a/one", [read("k1")]);
+    join("a/two", [read("k2")], { intervalMs: 10 * MINUTE });
+    join("a/own", [read("k3", own)]);
+    join("b/own", [read("k3", own)]);
+    await clock.advance(1.5 * MINUTE);
+    expect(asked.filter(([key]) => key === "k1")).toHaveLength(1);
+    expect(asked.filter(([key]) => key === "k3")).toHaveLength(2);
+    await clock.advance(11 * MINUTE);
+    const long = asked.filter(([key]) => key === "k2").length;
+    expect(long).toBeGreaterThanOrEqual(1);
+    expect(long).toBeLessThanOrEqual(2);
+  });
+
+  it("of an object that reads several providers asks each", async () => {
+    join("a/one", [read("k1"), read("k2", own)]);
+    stored.set("k2", "v2");
+    await poll();
+    expect(asked.flat().toSorted()).toEqual(["k1", "k2"]);
+    expect(news).toEqual(["a/one"]);
+  });
+
+  it("goes by what each object knows, where one has seen more than another", async () => {
+    join("a/old", [read("k1")]);
+    join("a/new", [read("k1")], { versions: new Map([[read("k1").id, "v2"]]) });
+    stored.set("k1", "v2");
+    await poll();
+    expect(news).toEqual(["a/old"]);
+  });
+
+  it("makes due who must be read exactly, or whose Secret isn't as it was left, and asks nothing for it", async () => {
+    join("a/one", [read("k1")], { exactAt: clock.monotonic() - EXACT_MS });
+    join("a/two", [read("k2")]);
+    changed.add("a/two");
+    await poll();
+    expect(news).toEqual(["a/one", "a/two"]);
+    expect(asked).toEqual([]);
+  });
+
+  it("makes everybody due when the provider can't be asked, or a poll fails, and goes on", async () => {
+    join("a/one", [read("k1")]);
+    closed.add("ClusterSecretProvider/aws");
+    await poll();
+    expect(news).toEqual(["a/one"]);
+    closed.clear();
+    closed.add("all");
+    await poll();
+    expect(news).toEqual(["a/one", "a/one"]);
+    expect(errors).toEqual([new Error("a bug")]);
+    closed.clear();
+    await poll();
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+    expect(news).toHaveLength(2);
+  });
+
+  it("tells nobody who left meanwhile", async () => {
+    join("a/one", [read("k1")]);
+    join("a/two", [read("k1")]);
+    stored.set("k1", "v2");
+    feed.leave("a/one");
+    await poll();
+    expect(news).toEqual(["a/two"]);
+  });
+});
+
+describe("what is known of an object", () => {
+  it("is when it was last in step: since it joined, or since the last poll of all", async () => {
+    const joinedAt = clock.now() / 1000;
+    join("a/one", [read("k1")]);
+    expect(feed.lastSuccess("a/one")).toBe(joinedAt);
+    await poll();
+    const polledAt = feed.lastSuccess("a/one")!;
+    expect(polledAt).toBeGreaterThan(joinedAt);
+    await clock.advance(1_000);
+    join("a/two", [read("k2")]);
+    expect(feed.lastSuccess("a/two")).toBe(clock.now() / 1000);
+    closed.add("all");
+    await poll();
+    expect(feed.lastSuccess("a/one")).toBe(polledAt);
+    expect(feed.lastSuccess("a/none")).toBeUndefined();
+  });
+
+  it("goes with it when it leaves", async () => {
+    join("a/one", [read("k1"), read("k2")]);
+    await poll();
+    const left = feed.leave("a/one")!;
+    expect(left.versions).toEqual(["v1", "v1"]);
+    expect(left.member).toMatchObject({ uid: "a/one", generation: 1, exactAt: 1_000_000 });
+    expect(left.dueAt).toBeGreaterThan(clock.monotonic());
+    expect(left.lastSuccess).toBeGreaterThan(1_700_001_000);
+    expect(feed.leave("a/one")).toBeUndefined();
+    expect(feed.has("a/one")).toBe(false);
+  });
+
+  it("is the first rotation among its sources, once the provider was asked", async () => {
+    join("a/one", [read("k1"), read("rotated")]);
+    expect(feed.nextRotation("a/one")).toBeUndefined();
+    await poll();
+    expect(feed.nextRotation("a/one")).toBe(5_000);
+  });
+
+  it("is overdue when its poll doesn't come", async () => {
+    join("a/one", [read("k1")]);
+    join("a/two", [read("k2")]);
+    expect(feed.overdueCount()).toBe(0);
+    feed.close();
+    await clock.advance(2 * MINUTE + 1);
+    expect(feed.overdueCount()).toBe(2);
+    expect(feed.stillMs()).toBeGreaterThan(MINUTE);
+    expect(join("a/three", [read("k3")])).toBe(false);
+  });
+});
+
+describe("room", () => {
+  const many = (count: number) => Array.from({ length: count }, (_, index) => read(`k${index}`));
+
+  it("is bounded for all, and half of it for a namespace", () => {
+    expect(join("a/one", many(10))).toBe(true);
+    expect(join("a/two", many(1))).toBe(false);
+    expect(join("b/one", many(10))).toBe(true);
+    expect(join("c/one", many(1))).toBe(false);
+    feed.leave("a/one");
+    expect(join("c/one", many(10))).toBe(true);
+    expect(feed.size).toBe(2);
+  });
+
+  it("is taken once by who joins again", () => {
+    for (let round = 0; round < 3; round++) expect(join("a/one", many(10))).toBe(true);
+    expect(feed.size).toBe(1);
+  });
+
+  it("isn't given to finds", () => {
+    const find: Source = { kind: "find", provider: cluster, field: "f", criteria: { tags: {} }, id: "find" };
+    expect(join("a/one", [read("k1"), find])).toBe(false);
+    expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe("questions", () => {
+  it("are one for all who know the same of a key, and end with the last of them", () => {
+    const questions = new Questions();
+    const [source] = [read("k1")] as (Source & { kind: "read" })[];
+    const one = questions.add("a/one", "a", source!, "v1");
+    expect(questions.add("b/two", "b", source!, "v1")).toBe(one);
+    expect(askersOf(one)).toEqual(["a/one", "b/two"]);
+    expect(questions.add("b/three", "b", source!, "v2")).not.toBe(one);
+    const staged = { ...source!, ref: { key: "k1", versionStage: "AWSPREVIOUS" } };
+    expect(questions.add("b/four", "b", staged, "v1")).not.toBe(one);
+    questions.remove("a/one", one);
+    questions.remove("b/two", one);
+    expect(askersOf(one)).toEqual([]);
+    expect(questions.add("a/one", "a", source!, "v1")).not.toBe(one);
+  });
+});
