@@ -10,7 +10,7 @@ import {
 } from "../plan/sources.ts";
 import { shortened } from "../plan/text.ts";
 import type { ProviderClient } from "../fetch/provider-client.ts";
-import type { ReadResult } from "../providers/provider.ts";
+import type { ReadResult } from "../providers/contract.ts";
 import { Ration } from "../runtime/ration.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
 

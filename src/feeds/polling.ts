@@ -5,9 +5,10 @@ import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
 import { askersOf, Questions, type Question } from "./questions.ts";
 
 /**
- * Polling: objects that are in step wait here, and nobody visits them. For each provider and interval one poll asks which keys have
- * another version than known, and makes due only the objects that read these. Time, last success and the next time belong to the
- * whole group.
+ * Polling: objects that are in step wait here, and nobody visits them. For each namespace, provider and interval one poll asks which
+ * keys have another version than known, and makes due only the objects that read these. Time, last success and the next time belong
+ * to the whole group. Groups of one provider and interval ask at the same moments, so one listing serves them all; what it doesn't
+ * tell each asks for itself, so no namespace waits for another's questions.
  *
  *   in step ──join──► group ──poll──► news? ──onNews──► queue ──► leave ──► reconcile ──► in step
  *
@@ -66,6 +67,8 @@ interface Group {
   readonly name: string;
   readonly intervalMs: number;
   readonly members: Set<Member>;
+  /** Who was asked last, by provider. */
+  readonly asked: Map<string, Asked>;
   /** Monotonic time of the next poll, or of the one that runs. */
   dueAt: number;
   /** Seconds since 1970; 0 before the first poll. */
@@ -104,8 +107,6 @@ export class PollingFeed {
   readonly #members = new Map<string, Member>();
   readonly #groups = new Map<string, Group>();
   readonly #questions = new Questions();
-  /** Who was asked last, by provider. */
-  readonly #asked = new Map<string, Asked>();
   /** Questions of each namespace. */
   readonly #shares = new Map<string, number>();
   #count = 0;
@@ -167,8 +168,9 @@ export class PollingFeed {
   /** Milliseconds since 1970 by when a provider wants to have rotated the first of the object's sources. */
   nextRotation(key: string): number | undefined {
     let first: number | undefined;
-    for (const { providerId, ref } of this.#members.get(key)?.questions ?? []) {
-      const next = this.#asked.get(providerId)?.nextRotation(ref.key);
+    const { group, questions = [] } = this.#members.get(key) ?? {};
+    for (const { providerId, ref } of questions) {
+      const next = group?.asked.get(providerId)?.nextRotation(ref.key);
       if (next !== undefined && (first === undefined || next < first)) first = next;
     }
     return first;
@@ -213,13 +215,22 @@ export class PollingFeed {
 
   #group(namespace: string, sources: readonly Source[], intervalMs: number): Group {
     const name = refreshGroup(sources);
-    const isCluster = sources[0]?.provider.kind === "ClusterSecretProvider";
-    const id = `${isCluster ? "" : namespace} ${name} ${intervalMs}`;
+    const id = `${namespace} ${name} ${intervalMs}`;
     let group = this.#groups.get(id);
     if (!group) {
       const members = new Set<Member>();
       const cancel = () => undefined;
-      group = { id, name, intervalMs, members, dueAt: 0, lastSuccess: 0, isPolling: false, cancel };
+      group = {
+        id,
+        name,
+        intervalMs,
+        members,
+        asked: new Map(),
+        dueAt: 0,
+        lastSuccess: 0,
+        isPolling: false,
+        cancel,
+      };
       this.#groups.set(id, group);
       this.#schedule(group);
     }
@@ -285,14 +296,16 @@ export class PollingFeed {
         }
     }
     const byProvider = Map.groupBy(questions, ({ providerId }) => providerId);
-    await Promise.all([...byProvider].map(([providerId, about]) => this.#ask(providerId, about, poll)));
+    await Promise.all(
+      [...byProvider].map(([providerId, about]) => this.#ask(group, providerId, about, poll)),
+    );
   }
 
-  async #ask(providerId: string, questions: readonly Question[], poll: Poll): Promise<void> {
+  async #ask(group: Group, providerId: string, questions: readonly Question[], poll: Poll): Promise<void> {
     const [first] = questions;
     const asked = first && (await this.#options.open(first, poll.signal));
-    if (asked) this.#asked.set(providerId, asked);
-    else this.#asked.delete(providerId);
+    if (asked) group.asked.set(providerId, asked);
+    else group.asked.delete(providerId);
     const news = asked ? await asked.news(questions, poll.since) : questions;
     for (const question of news) for (const key of askersOf(question)) this.#tell(key, poll);
   }

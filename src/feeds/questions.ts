@@ -1,14 +1,14 @@
 import type { ProviderRef } from "../api/secret-sync-sources.ts";
 import type { Known } from "../fetch/versions.ts";
 import { providerName, type Source } from "../plan/sources.ts";
-import type { RemoteRef } from "../providers/provider.ts";
+import type { RemoteRef } from "../providers/contract.ts";
 import { keysOf, withKey, withoutKey, type Few } from "../runtime/few.ts";
 
-/** Who waits for news of which key: an index from a provider's keys to the objects that read them, each question once. */
+/** Who waits for news of which key: an index from a provider's keys to the objects of a namespace that read them, each question once. */
 
 export interface Question extends Known {
   readonly provider: ProviderRef;
-  /** Names the provider among those of all namespaces. */
+  /** Names the provider, and who asks it: a namespace waits for nothing that others ask. */
   readonly providerId: string;
   /** The round of a poll that asked it last. */
   round: number;
@@ -32,7 +32,6 @@ export class Questions {
     const about = byKey.get(ref.key) ?? [];
     let question = about.find((one) => one.version === version && isSame(one.ref, ref));
     if (!question) {
-      // Calls for an admin's provider are everybody's, for another's its namespace's.
       question = { provider, providerId, ref, version, share: namespace, round: 0, askers: undefined };
       byKey.set(ref.key, [...about, question]);
     }
@@ -57,7 +56,4 @@ export const askersOf = ({ askers }: Question): readonly string[] => [...keysOf(
 const isSame = (a: RemoteRef, b: RemoteRef): boolean =>
   a.version === b.version && a.versionStage === b.versionStage;
 
-const idOf = (provider: ProviderRef, namespace: string): string =>
-  provider.kind === "ClusterSecretProvider"
-    ? providerName(provider)
-    : `${namespace} ${providerName(provider)}`;
+const idOf = (provider: ProviderRef, namespace: string): string => `${namespace} ${providerName(provider)}`;

@@ -1,4 +1,4 @@
-import type { Failed, ProviderFailure, ReadResult } from "../providers/provider.ts";
+import type { Failed, ProviderFailure, ReadResult } from "../providers/contract.ts";
 
 /** What a batch of reads was answered with. */
 
@@ -12,14 +12,13 @@ export const leftOut: Failed = {
   },
 };
 
-/** The first failure that is about so much; of an answer that failed as a whole, that one. */
-export function firstFailure(
-  results: ReadonlyMap<string, ReadResult> | Failed,
-  scope: ProviderFailure["scope"],
-): ProviderFailure | undefined {
-  if (!(results instanceof Map)) return (results as Failed).failure;
-  for (const result of (results as ReadonlyMap<string, ReadResult>).values()) {
-    if (result.kind === "failed" && result.failure.scope === scope) return result.failure;
-  }
+/** The batch failed as a whole. */
+export const isFailed = (answer: ReadonlyMap<string, ReadResult> | Failed): answer is Failed =>
+  !(answer instanceof Map);
+
+/** The first failure of a key that tells of the provider itself. */
+export function providerFailure(results: ReadonlyMap<string, ReadResult>): ProviderFailure | undefined {
+  for (const result of results.values())
+    if (result.kind === "failed" && result.failure.scope === "provider") return result.failure;
   return undefined;
 }

@@ -1,4 +1,4 @@
-import type { Failed, ProviderFailure } from "../providers/provider.ts";
+import type { Failed, ProviderFailure } from "../providers/contract.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Circuit } from "./circuit.ts";
 import { Limiter, type Limits } from "./limiter.ts";

@@ -1,4 +1,4 @@
-import type { ProviderFailure } from "../providers/provider.ts";
+import type { ProviderFailure } from "../providers/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
 
 /**

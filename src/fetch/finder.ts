@@ -2,7 +2,7 @@ import { compilePattern } from "../api/regular-expression.ts";
 import type { FindCriteria, FindResult, FoundSecret } from "../plan/sources.ts";
 import { quoted } from "../plan/text.ts";
 import { MOST_WORK, Work } from "../plan/work.ts";
-import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/provider.ts";
+import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/contract.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { versionOf, type Listings } from "./listings.ts";
 

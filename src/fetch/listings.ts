@@ -2,11 +2,12 @@ import type {
   Failed,
   ListedSecret,
   ListFilter,
+  ListingRead,
   ListResult,
   RemoteRef,
-  SecretReader,
+  SecretStore,
   VersionResult,
-} from "../providers/provider.ts";
+} from "../providers/contract.ts";
 import { weightOf } from "../api/loose.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { failureOf, type Caller } from "./caller.ts";
@@ -49,7 +50,7 @@ interface Growing {
 }
 
 export class Listings implements Keeping {
-  readonly #reader: SecretReader;
+  readonly #listing: ListingRead | undefined;
   readonly #caller: Caller;
   readonly #recent: Recent<Listing>;
   readonly #kept: KeptBytes;
@@ -64,14 +65,14 @@ export class Listings implements Keeping {
   #rotationsAt: number | undefined;
 
   constructor(options: {
-    readonly reader: SecretReader;
+    readonly store: SecretStore;
     readonly caller: Caller;
     readonly clock: Clock;
     readonly kept: KeptBytes;
   }) {
-    const { reader, caller, clock, kept } = options;
+    const { store, caller, clock, kept } = options;
     this.#kept = kept;
-    this.#reader = reader;
+    this.#listing = store.listing;
     this.#caller = caller;
     this.#clock = clock;
     this.#recent = new Recent({
@@ -80,6 +81,11 @@ export class Listings implements Keeping {
       kept,
       weightOf: (listing) => (listing.kind === "listing" ? listing.bytes : 256),
     });
+  }
+
+  /** Whether the store lists what it has. */
+  get isThere(): boolean {
+    return this.#listing !== undefined;
   }
 
   /** Calls that a sweep takes, as far as is known. Infinity: there is none that is whole. */
@@ -197,6 +203,8 @@ export class Listings implements Keeping {
     { filter, share, mostPages }: { filter: ListFilter; share: string; mostPages: number },
     take: (secrets: readonly ListedSecret[]) => boolean,
   ): Promise<{ readonly kind: "swept"; readonly whole: boolean } | Failed> {
+    const listing = this.#listing;
+    if (!listing) return noListing;
     const startedAt = this.#clock.monotonic();
     const isEverything = Object.keys(filter).length === 0;
     const rotations = new Map<string, number>();
@@ -206,7 +214,7 @@ export class Listings implements Keeping {
       const token = next;
       const page: ListResult = await this.#caller.call(
         { operation: "list", question: () => `list ${JSON.stringify(filter)}`, share },
-        (signal) => this.#reader.list(filter, token, signal),
+        (signal) => listing.page(filter, token, signal),
         failureOf,
       );
       if (page.kind === "failed") return page;
@@ -229,6 +237,16 @@ export class Listings implements Keeping {
     return { kind: "swept", whole };
   }
 }
+
+const noListing: Failed = {
+  kind: "failed",
+  failure: {
+    reason: "InvalidSpec",
+    scope: "request",
+    message:
+      "this store can't list what it has, so nothing can be found in it; name the keys by extract or data",
+  },
+};
 
 /** Tags can be 19 KB of one secret, and only those that are filtered by are looked at. */
 const withTags = (secret: ListedSecret, wanted: readonly string[]): ListedSecret => ({

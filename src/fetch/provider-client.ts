@@ -1,7 +1,7 @@
 import { refId } from "../plan/sources.ts";
-import type { Failed, ReadResult, RemoteRef, SecretReader, VersionResult } from "../providers/provider.ts";
+import type { BatchRead, ReadResult, RemoteRef, SecretStore, VersionResult } from "../providers/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
-import { firstFailure, leftOut } from "./batch-answer.ts";
+import { isFailed, leftOut, providerFailure } from "./batch-answer.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import { Finder } from "./finder.ts";
@@ -22,7 +22,7 @@ import { Versions, type Known } from "./versions.ts";
  * A listing may lag behind by minutes (AWS documents up to five), so whoever polls reads values from time to time.
  */
 export interface ProviderClientOptions {
-  readonly reader: SecretReader;
+  readonly store: SecretStore;
   readonly caller: Caller;
   readonly clock: Clock;
   /** How many others are about to ask; batches wait a little for them. */
@@ -64,7 +64,7 @@ export class ProviderClient {
 
   constructor(options: ProviderClientOptions) {
     this.#options = options;
-    const { clock, coming, reader, kept } = options;
+    const { clock, coming, store, kept } = options;
     this.#startedAt = clock.monotonic();
     this.#missingAt = new Noted(clock, MISSING_MS, kept.names);
     this.#refusedAt = new Noted(clock, BATCH_RETRY_MS, kept.names);
@@ -81,12 +81,13 @@ export class ProviderClient {
       missingAt: this.#missingAt,
       noteMissing: (id, result) => this.#noteMissing(id, result),
       coming: coming.versions,
+      value: (ref, freshAfter, share) => this.value(ref, freshAfter, share),
       kept: kept.names,
       onShared: () => options.onShared("version"),
     });
     this.finder = new Finder({
       listings: this.#listings,
-      currentStage: reader.currentStage,
+      currentStage: store.currentStage,
       value: (key, freshAfter, share) => this.value({ key }, freshAfter, share),
       clock,
     });
@@ -94,14 +95,14 @@ export class ProviderClient {
       clock,
       moreComing: () => coming.values() > 0,
       lingerMs: LINGER_MS,
-      most: reader.batchSize,
-      send: (take) => this.#readMany(take),
+      most: store.batch?.most ?? 1,
+      send: (take) => this.#readMany(store.batch as BatchRead, take),
       sendOne: (key, share) => this.#readOne({ key }, share),
     });
   }
 
   get place(): string {
-    return this.#options.reader.place;
+    return this.#options.store.place;
   }
 
   /** From now on. */
@@ -157,7 +158,7 @@ export class ProviderClient {
   close(): void {
     for (const cache of [this.#values, this.#versions, this.#listings]) cache.forgetAll();
     for (const notes of [this.#missingAt, this.#refusedAt]) notes.forgetAll();
-    this.#options.caller.whenIdle(() => this.#options.reader.close());
+    this.#options.caller.whenIdle(() => this.#options.store.close());
   }
 
   #noteMissing(id: string, { kind }: { readonly kind: string }): void {
@@ -168,53 +169,50 @@ export class ProviderClient {
   #isCurrent({ version, versionStage }: RemoteRef): boolean {
     return (
       version === undefined &&
-      (versionStage === undefined || versionStage === this.#options.reader.currentStage)
+      (versionStage === undefined || versionStage === this.#options.store.currentStage)
     );
   }
 
   #mayBatch(): boolean {
-    return this.#options.reader.batchSize > 1 && this.#options.clock.monotonic() >= this.#noBatchUntil;
+    return this.#options.store.batch !== undefined && this.#options.clock.monotonic() >= this.#noBatchUntil;
   }
 
   #readOne(ref: RemoteRef, share: string): Promise<ReadResult> {
-    const { caller, reader } = this.#options;
+    const { caller, store } = this.#options;
     const question = () => refId(ref);
     return caller.call(
       { operation: "read", question, share },
-      (signal) => reader.read(ref, signal),
+      (signal) => store.read(ref, signal),
       failureOf,
     );
   }
 
   /** `take`: to be asked when the call goes out. */
-  async #readMany(take: () => readonly string[]): Promise<readonly ReadResult[]> {
-    const { caller, reader, clock } = this.#options;
+  async #readMany(batch: BatchRead, take: () => readonly string[]): Promise<readonly ReadResult[]> {
+    const { caller, clock } = this.#options;
     const answer = await caller.call(
       { operation: "readBatch", question: () => take().join(), share: SHARED },
-      (signal) => reader.readBatch(take(), signal),
-      (results) => firstFailure(results, "provider") ?? firstFailure(results, "batch"),
+      (signal) => batch.read(take(), signal),
+      (results) => (isFailed(results) ? results.failure : providerFailure(results)),
     );
     const keys = take();
-    if (!(answer instanceof Map)) return keys.map(() => answer as Failed);
-    const results = answer as ReadonlyMap<string, ReadResult>;
-    const refused = firstFailure(results, "batch");
-    if (refused) {
-      // Anything but a missing permission is about one of the keys: the next batch may do, and so may half of this one.
-      if (refused.reason !== "AccessDenied") return this.#readHalves(keys);
-      this.#noBatchUntil = clock.monotonic() + BATCH_RETRY_MS;
-      return Promise.all(keys.map((key) => this.#readOne({ key }, SHARED)));
-    }
-    return keys.map((key) => results.get(key) ?? leftOut);
+    if (!isFailed(answer)) return keys.map((key) => answer.get(key) ?? leftOut);
+    const { reason, scope } = answer.failure;
+    if (scope !== "batch") return keys.map(() => answer);
+    // Anything but a missing permission is about one of the keys: the next batch may do, and so may half of this one.
+    if (reason !== "AccessDenied") return this.#readHalves(batch, keys);
+    this.#noBatchUntil = clock.monotonic() + BATCH_RETRY_MS;
+    return Promise.all(keys.map((key) => this.#readOne({ key }, SHARED)));
   }
 
-  async #readHalves(keys: readonly string[]): Promise<readonly ReadResult[]> {
+  async #readHalves(batch: BatchRead, keys: readonly string[]): Promise<readonly ReadResult[]> {
     const middle = Math.ceil(keys.length / 2);
     const halves = [keys.slice(0, middle), keys.slice(middle)].filter((half) => half.length > 0);
     const read = async (half: readonly string[]): Promise<readonly ReadResult[]> => {
       const [only] = half;
       return half.length === 1 && only !== undefined
         ? [await this.#readOne({ key: only }, SHARED)]
-        : this.#readMany(() => half);
+        : this.#readMany(batch, () => half);
     };
     return (await Promise.all(halves.map(read))).flat();
   }

@@ -1,10 +1,17 @@
 import { MISSING_VERSION, refId } from "../plan/sources.ts";
-import type { ListedSecret, RemoteRef, SecretReader, VersionResult } from "../providers/provider.ts";
+import type {
+  Failed,
+  ListedSecret,
+  ReadResult,
+  RemoteRef,
+  SecretStore,
+  VersionResult,
+} from "../providers/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import type { KeptBytes } from "./kept-bytes.ts";
-import { EVERYTHING, SHARED, versionIn, versionOf, type Listings } from "./listings.ts";
+import { EVERYTHING, SHARED, versionIn, type Listings } from "./listings.ts";
 import type { Noted } from "./noted.ts";
 import { Recent } from "./recent.ts";
 
@@ -13,13 +20,14 @@ import { Recent } from "./recent.ts";
  * takes fewer calls.
  */
 export interface VersionsOptions {
-  readonly reader: SecretReader;
+  readonly store: SecretStore;
   readonly caller: Caller;
   readonly clock: Clock;
   readonly listings: Listings;
   /** When a key, version or stage was told missing. */
   readonly missingAt: Noted;
   readonly noteMissing: (id: string, result: { readonly kind: string }) => void;
+  readonly value: (ref: RemoteRef, freshAfter: number, share: string) => Promise<ReadResult>;
   /** How many others are about to ask; requests wait a little for them. */
   readonly coming: () => number;
   readonly kept: KeptBytes;
@@ -42,7 +50,18 @@ interface VersionRequest {
   readonly share: string;
 }
 
+interface NewsRequest {
+  readonly known: readonly Known[];
+  readonly freshAfter: number;
+  readonly answer: (listed: Listed | undefined) => Promise<void>;
+}
+
+/** What a listing tells of what is known; of the rest it tells that it is still so. */
+type Listed = { readonly news: ReadonlySet<Known>; readonly unsure: ReadonlySet<Known> } | "failed";
+
 const KEEP_MS = 10_000;
+/** Polls of one moment come within that time. */
+const TOGETHER_MS = 20;
 /** What was told missing is asked for again after this time, where no listing tells. */
 const MISSING_MS = 30_000;
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
@@ -54,6 +73,7 @@ export class Versions {
   readonly #options: VersionsOptions;
   readonly #recent: Recent<VersionResult>;
   readonly #requests: Batcher<VersionRequest, VersionResult>;
+  readonly #waiting: NewsRequest[] = [];
   #noListUntil = 0;
   #noDescribeUntil = 0;
 
@@ -93,22 +113,21 @@ export class Versions {
   }
 
   /**
-   * Which of these are no longer as known, as of `freshAfter` or later, or can't be told. Of many, the listing is looked at page
-   * by page, and nothing of it is kept but what is new.
+   * Which of these are no longer as known, as of `freshAfter` or later, or can't be told. Requests of a moment share one listing,
+   * looked at page by page, of which nothing is kept but what is new. What it doesn't tell each request asks for itself, so nobody
+   * waits for what others ask.
    */
-  async news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
+  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
     // An exact version never changes.
     const open = known.filter(({ ref }) => ref.version === undefined);
-    const isMany = open.length > this.#options.listings.sweepCalls || !this.#mayDescribe;
-    const listed = isMany && this.#mayList ? await this.#newsOfListing(open, freshAfter) : undefined;
-    if (listed) return listed;
-    const told = await Promise.all(
-      open.map(async (one) => {
-        const result = await this.version(one.ref, freshAfter, one.share);
-        return isNews(one, result) ? one : undefined;
-      }),
-    );
-    return told.filter((one) => one !== undefined);
+    const { promise, resolve, reject } = Promise.withResolvers<readonly K[]>();
+    this.#waiting.push({
+      known: open,
+      freshAfter,
+      answer: (listed) => this.#newsOf(open, freshAfter, listed).then(resolve, reject),
+    });
+    if (this.#waiting.length === 1) this.#options.clock.after(TOGETHER_MS, () => void this.#answerNews());
+    return promise;
   }
 
   forgetAll(): void {
@@ -116,41 +135,50 @@ export class Versions {
   }
 
   get #mayList(): boolean {
-    return this.#options.clock.monotonic() >= this.#noListUntil;
+    return this.#options.listings.isThere && this.#options.clock.monotonic() >= this.#noListUntil;
   }
 
   /** An identity that may only read values would be denied at each refresh of each key, and then read anyway. */
   get #mayDescribe(): boolean {
-    return this.#options.clock.monotonic() >= this.#noDescribeUntil;
+    const { store, clock } = this.#options;
+    return store.versions !== undefined && clock.monotonic() >= this.#noDescribeUntil;
   }
 
   #keep(id: string, answer: Promise<VersionResult>): void {
     this.#recent.set(id, answer, ({ kind }) => kind === "found");
   }
 
+  async #answerNews(): Promise<void> {
+    const waiting = this.#waiting.splice(0);
+    const count = waiting.reduce((sum, { known }) => sum + known.length, 0);
+    const isMany = count > this.#options.listings.sweepCalls || !this.#mayDescribe;
+    const listed = isMany && this.#mayList ? await this.#sweep(waiting) : undefined;
+    for (const { answer } of waiting) void answer(listed);
+  }
+
   /** undefined: this identity may not list. */
-  async #newsOfListing<K extends Known>(
-    known: readonly K[],
-    freshAfter: number,
-  ): Promise<readonly K[] | undefined> {
-    const { listings, reader } = this.#options;
-    const { currentStage } = reader;
-    const byName = Map.groupBy(known, ({ ref }) => ref.key);
-    const news: K[] = [];
-    const unsure: K[] = [];
+  async #sweep(waiting: readonly NewsRequest[]): Promise<Listed | undefined> {
+    const { listings, store } = this.#options;
+    const freshAfter = Math.max(...waiting.map((request) => request.freshAfter));
+    const byName = new Map<string, Known[]>();
+    for (const { known } of waiting)
+      for (const one of known) {
+        const about = byName.get(one.ref.key);
+        if (about) about.push(one);
+        else byName.set(one.ref.key, [one]);
+      }
+    const news = new Set<Known>();
+    const unsure = new Set<Known>();
     const look = (name: string, secret: ListedSecret) => {
       const about = byName.get(name);
       byName.delete(name);
       for (const one of about ?? []) {
-        const versionId = versionOf(secret, one.ref.versionStage ?? currentStage);
-        if (versionId === undefined) unsure.push(one);
-        else if (versionId !== one.version) {
+        const listed = versionIn(new Map([[name, secret]]), one.ref, store.currentStage);
+        if (!listed) unsure.add(one);
+        else if (isNews(one, listed)) {
           // Whoever is told asks next, and needs no call then.
-          this.#keep(
-            refId(one.ref),
-            Promise.resolve(versionIn(new Map([[one.ref.key, secret]]), one.ref, currentStage) as never),
-          );
-          news.push(one);
+          this.#keep(refId(one.ref), Promise.resolve(listed));
+          news.add(one);
         }
       }
     };
@@ -158,13 +186,39 @@ export class Versions {
       look(secret.name, secret);
       for (const alias of secret.aliases) look(alias, secret);
     });
-    if (swept.kind === "failed") return this.#isListDenied(swept) ? undefined : known;
+    if (swept.kind === "failed") return this.#isListDenied(swept) ? undefined : "failed";
     for (const unlisted of byName.values())
-      for (const one of unlisted) if (!swept.whole || one.version !== MISSING_VERSION) unsure.push(one);
+      for (const one of unlisted) if (!swept.whole || one.version !== MISSING_VERSION) unsure.add(one);
+    return { news, unsure };
+  }
+
+  /** What of this the listing tells, and for the rest the answers to its own questions. */
+  async #newsOf<K extends Known>(
+    known: readonly K[],
+    freshAfter: number,
+    listed: Listed | undefined,
+  ): Promise<readonly K[]> {
+    if (listed === "failed") return known;
+    const { value } = this.#options;
+    const open = listed ? known.filter((one) => listed.unsure.has(one)) : known;
     const told = await Promise.all(
-      unsure.map(async (one) => isNews(one, await this.#describe({ ...one, freshAfter }))),
+      open.map(async ({ ref, share }) => {
+        if (listed) return this.#described({ ref, freshAfter, share });
+        // Where only values tell versions, one look at them is for all who know the key.
+        return this.version(ref, freshAfter, share) ?? value(ref, freshAfter, share);
+      }),
     );
-    return [...news, ...unsure.filter((_one, index) => told[index])];
+    const news = open.filter((one, index) => isNews(one, told[index] ?? notTold));
+    return listed ? [...known.filter((one) => listed.news.has(one)), ...news] : news;
+  }
+
+  #described(request: VersionRequest): Promise<VersionResult> {
+    const id = refId(request.ref);
+    const shared = this.#recent.get(id, request.freshAfter);
+    if (shared) return shared;
+    const answer = this.#describe(request);
+    this.#keep(id, answer);
+    return answer;
   }
 
   /** This identity may not list, and will hardly be let before long. */
@@ -176,7 +230,7 @@ export class Versions {
 
   /** All keys that want a version now: one listing, or one describe each. */
   async #answer(requests: readonly VersionRequest[]): Promise<readonly VersionResult[]> {
-    const { listings, coming, reader, missingAt } = this.#options;
+    const { listings, coming, store, missingAt } = this.#options;
     const describe = (request: VersionRequest) => this.#describe(request);
     const freshAfter = Math.max(...requests.map((request) => request.freshAfter));
     if (!this.#mayList) return Promise.all(requests.map(describe));
@@ -190,7 +244,7 @@ export class Versions {
       this.#isListDenied(listing);
       return mayDescribe ? Promise.all(requests.map(describe)) : requests.map(() => listing);
     }
-    const { currentStage } = reader;
+    const { currentStage } = store;
     return Promise.all(
       requests.map(async (request): Promise<VersionResult> => {
         const listed = versionIn(listing.byName, request.ref, currentStage);
@@ -203,12 +257,14 @@ export class Versions {
   }
 
   async #describe({ ref, share }: VersionRequest): Promise<VersionResult> {
-    const { caller, reader, listings, missingAt, noteMissing, clock } = this.#options;
+    const { caller, store, listings, missingAt, noteMissing, clock } = this.#options;
     const id = refId(ref);
     if (missingAt.has(id, MISSING_MS)) return { kind: "missing" };
+    const { versions } = store;
+    if (!versions) return notTold;
     const result = await caller.call(
       { operation: "describe", question: () => `describe ${id}`, share },
-      (signal) => reader.describe(ref, signal),
+      (signal) => versions.read(ref, signal),
       failureOf,
     );
     if (result.kind === "failed" && result.failure.reason === "AccessDenied")
@@ -219,8 +275,13 @@ export class Versions {
   }
 }
 
+const notTold: Failed = {
+  kind: "failed",
+  failure: { reason: "ProviderRefused", scope: "request", message: "the store tells no versions" },
+};
+
 /** Also what can't be told: whoever knows it must look. */
-function isNews({ version }: Known, result: VersionResult | undefined): boolean {
-  if (result === undefined || result.kind === "failed") return true;
+function isNews({ version }: Known, result: VersionResult | ReadResult): boolean {
+  if (result.kind === "failed") return true;
   return (result.kind === "missing" ? MISSING_VERSION : result.versionId) !== version;
 }

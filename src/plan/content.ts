@@ -2,7 +2,7 @@ import { isSecretKey } from "../api/fields.ts";
 import type { Failure } from "../api/reasons.ts";
 import type { DataEntry, DataFromEntry } from "../api/secret-sync-sources.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import type { ReadResult } from "../providers/provider.ts";
+import type { ReadResult } from "../providers/contract.ts";
 import { SecretValue } from "../providers/secret-value.ts";
 import { decode } from "./decode.ts";
 import { Payloads } from "./payload.ts";

@@ -1,6 +1,6 @@
 import type { DataEntry, DataFromEntry, ProviderRef } from "../api/secret-sync-sources.ts";
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import type { Failed, Missing, ReadResult, RemoteRef, RemoteVersion } from "../providers/provider.ts";
+import type { Failed, Missing, ReadResult, RemoteRef, RemoteVersion } from "../providers/contract.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { fingerprint } from "./digest.ts";
 import { printable, shortened } from "./text.ts";

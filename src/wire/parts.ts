@@ -4,7 +4,7 @@ import type { Fence } from "../kube/fence.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import type { Options } from "../options.ts";
 import type { Admit } from "../providers/answer-body.ts";
-import type { ProxyEnv, SecretReader } from "../providers/provider.ts";
+import type { ProxyEnv, SecretStore } from "../providers/contract.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { LeaseTimes } from "../runtime/leader-election.ts";
 import type { Tls } from "../telemetry/http-server.ts";
@@ -33,7 +33,7 @@ export interface Parts {
         readonly proxyEnv?: ProxyEnv | undefined;
         readonly admitAnswer: () => Admit;
       },
-    ): SecretReader;
+    ): SecretStore;
   }>;
   /** The environment's proxies; absent: none. */
   readonly proxyEnv?: ProxyEnv | undefined;

@@ -50,7 +50,7 @@ export function wireStores(
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
   const connectAws: ConnectAws = async (target, share, limits) => {
     const { openSecretsManager } = await loadAws();
-    const reader = openSecretsManager({
+    const store = openSecretsManager({
       ...target,
       maxConcurrent: MOST_CONNECTIONS,
       lookup,
@@ -67,7 +67,7 @@ export function wireStores(
       observe: newCallObserver({ provider: "aws", metrics, tracing, monotonic: () => clock.monotonic() }),
     });
     const client = new ProviderClient({
-      reader,
+      store,
       caller,
       clock,
       coming,

@@ -1,10 +1,12 @@
 import { describe, expect, it } from "@jest/globals";
-import type { RemoteRef, SecretReader } from "../../src/providers/provider.ts";
+import type { Failed, ReadResult, RemoteRef, SecretStore } from "../../src/providers/contract.ts";
 
 /** What every secret store must do, whatever is behind it. */
 export interface ContractSubject {
   readonly name: string;
-  readonly open: () => SecretReader;
+  readonly open: () => SecretStore;
+  /** What the store can't do; all else is asked of it. */
+  readonly lacks?: readonly Capability[];
   readonly seed: {
     create(name: string, value: string | Uint8Array, tags?: Record<string, string>): Promise<unknown>;
     rotate(name: string, value: string): Promise<unknown>;
@@ -15,11 +17,31 @@ export interface ContractSubject {
   readonly unique: (prefix: string) => string;
 }
 
+/** Beside `read`. olderVersions: versions and stages before the current one. recovery: a deletion can be undone. */
+type Capability = "batch" | "versions" | "listing" | "olderVersions" | "recovery";
+
 const signal = new AbortController().signal;
 
-export function describeProviderContract({ name, open, seed, unique }: ContractSubject): void {
+const there = <T>(capability: T | undefined): T => {
+  if (capability === undefined) throw new Error("the store lacks what the suite was told it can do");
+  return capability;
+};
+const pageOf = (store: SecretStore) => there(store.listing).page.bind(store.listing);
+const versionOf = (store: SecretStore) => there(store.versions).read.bind(store.versions);
+const batchOf =
+  (store: SecretStore) =>
+  async (keys: readonly string[], until: AbortSignal): Promise<ReadonlyMap<string, ReadResult>> => {
+    const answer = await there(store.batch).read(keys, until);
+    if (!(answer instanceof Map)) throw new Error((answer as Failed).failure.message);
+    return answer as ReadonlyMap<string, ReadResult>;
+  };
+
+export function describeProviderContract({ name, open, lacks = [], seed, unique }: ContractSubject): void {
+  const can = (...capabilities: readonly Capability[]) => capabilities.every((each) => !lacks.includes(each));
+  const ifCan = (...capabilities: readonly Capability[]) => (can(...capabilities) ? it : () => undefined);
+
   describe(`${name}: the contract of a provider`, () => {
-    const text = (result: Awaited<ReturnType<SecretReader["read"]>>) =>
+    const text = (result: Awaited<ReturnType<SecretStore["read"]>>) =>
       result.kind === "found" ? result.value.reveal().toString() : result.kind;
 
     it("reads text and bytes, byte for byte", async () => {
@@ -27,113 +49,150 @@ export function describeProviderContract({ name, open, seed, unique }: ContractS
       const value = "Größe 🔑 日本";
       await seed.create(key, value);
       await seed.create(`${key}-bytes`, Buffer.from([0, 255, 7]));
-      const reader = open();
-      expect(text(await reader.read({ key }, signal))).toBe(value);
-      expect(text((await reader.readBatch([key], signal)).get(key)!)).toBe(value);
-      const bytes = await reader.read({ key: `${key}-bytes` }, signal);
+      const store = open();
+      expect(text(await store.read({ key }, signal))).toBe(value);
+      if (can("batch")) expect(text((await batchOf(store)([key], signal)).get(key)!)).toBe(value);
+      const bytes = await store.read({ key: `${key}-bytes` }, signal);
       expect(bytes.kind === "found" && [...bytes.value.reveal()]).toEqual([0, 255, 7]);
-      reader.close();
+      store.close();
     });
 
-    it("tells the current version and follows a rotation; older versions stay readable", async () => {
+    it("has what it is said to have", () => {
+      const store = open();
+      expect([store.batch, store.versions, store.listing].map((each) => each !== undefined)).toEqual([
+        can("batch"),
+        can("versions"),
+        can("listing"),
+      ]);
+      expect(store.place).not.toBe("");
+      store.close();
+    });
+
+    it("follows a rotation by another version", async () => {
       const key = unique("c");
       await seed.create(key, "one");
-      const reader = open();
-      const before = await reader.read({ key }, signal);
-      await seed.rotate(key, "two");
-      const after = await reader.read({ key }, signal);
-      if (before.kind !== "found" || after.kind !== "found") throw new Error("not found");
-      expect(after.versionId).not.toBe(before.versionId);
-      expect(after.versionStages).toContain(reader.currentStage);
-      const ask = async (ref: Omit<RemoteRef, "key">) => {
-        const result = await reader.describe({ key, ...ref }, signal);
-        return result.kind === "found" ? result.versionId : result.kind;
-      };
-      expect(await ask({})).toBe(after.versionId);
-      expect(await ask({ versionStage: "AWSPREVIOUS" })).toBe(before.versionId);
-      expect(await ask({ version: before.versionId })).toBe(before.versionId);
-      expect(await ask({ versionStage: "NOSUCHSTAGE" })).toBe("missing");
-      expect(text(await reader.read({ key, version: before.versionId }, signal))).toBe("one");
-      expect(text(await reader.read({ key, versionStage: "AWSPREVIOUS" }, signal))).toBe("one");
-      reader.close();
+      const store = open();
+      const versions: string[] = [];
+      for (const value of ["one", "two"]) {
+        if (value === "two") await seed.rotate(key, value);
+        const result = await store.read({ key }, signal);
+        expect(text(result)).toBe(value);
+        if (result.kind !== "found") throw new Error("not found");
+        versions.push(result.versionId);
+        const told = can("versions") ? await versionOf(store)({ key }, signal) : result;
+        expect(told).toMatchObject({ versionId: result.versionId });
+      }
+      expect(new Set(versions).size).toBe(2);
+      store.close();
     });
+
+    ifCan("versions", "olderVersions")(
+      "tells versions by id and stage, and older ones stay readable",
+      async () => {
+        const key = unique("c");
+        await seed.create(key, "one");
+        const store = open();
+        const before = await store.read({ key }, signal);
+        await seed.rotate(key, "two");
+        const after = await store.read({ key }, signal);
+        if (before.kind !== "found" || after.kind !== "found") throw new Error("not found");
+        expect(after.versionId).not.toBe(before.versionId);
+        expect(after.versionStages).toContain(store.currentStage);
+        const ask = async (ref: Omit<RemoteRef, "key">) => {
+          const result = await versionOf(store)({ key, ...ref }, signal);
+          return result.kind === "found" ? result.versionId : result.kind;
+        };
+        expect(await ask({})).toBe(after.versionId);
+        expect(await ask({ versionStage: "AWSPREVIOUS" })).toBe(before.versionId);
+        expect(await ask({ version: before.versionId })).toBe(before.versionId);
+        expect(await ask({ versionStage: "NOSUCHSTAGE" })).toBe("missing");
+        expect(text(await store.read({ key, version: before.versionId }, signal))).toBe("one");
+        expect(text(await store.read({ key, versionStage: "AWSPREVIOUS" }, signal))).toBe("one");
+        store.close();
+      },
+    );
 
     it("says missing for what isn't there, and for what was deleted", async () => {
       const key = unique("c");
-      const reader = open();
-      expect(await reader.read({ key }, signal)).toEqual({ kind: "missing" });
-      expect(await reader.describe({ key }, signal)).toEqual({ kind: "missing" });
+      const store = open();
+      expect(await store.read({ key }, signal)).toEqual({ kind: "missing" });
+      if (can("versions")) expect(await versionOf(store)({ key }, signal)).toEqual({ kind: "missing" });
       await seed.create(key, "value");
       await seed.remove(key);
-      expect(await reader.read({ key }, signal)).toEqual({ kind: "missing" });
+      expect(await store.read({ key }, signal)).toEqual({ kind: "missing" });
+      if (!can("olderVersions")) return;
       await seed.create(`${key}-there`, "value");
-      expect(await reader.read({ key: `${key}-there`, versionStage: "NOSUCHSTAGE" }, signal)).toEqual({
+      expect(await store.read({ key: `${key}-there`, versionStage: "NOSUCHSTAGE" }, signal)).toEqual({
         kind: "missing",
       });
-      reader.close();
+      store.close();
     });
 
-    it("counts what could still be restored as missing", async () => {
+    ifCan("recovery")("counts what could still be restored as missing", async () => {
       const [key, there] = [unique("c"), unique("c")];
       for (const name of [key, there]) await seed.create(name, "value");
       await seed.schedule(key);
-      const reader = open();
-      expect(await reader.read({ key }, signal)).toEqual({ kind: "missing" });
-      expect(await reader.describe({ key }, signal)).toEqual({ kind: "missing" });
-      const batch = await reader.readBatch([key, there], signal);
+      const store = open();
+      expect(await store.read({ key }, signal)).toEqual({ kind: "missing" });
+      expect(await versionOf(store)({ key }, signal)).toEqual({ kind: "missing" });
+      const batch = await batchOf(store)([key, there], signal);
       expect([text(batch.get(key)!), text(batch.get(there)!)]).toEqual(["missing", "value"]);
-      const page = await reader.list({ namePrefix: key }, undefined, signal);
+      const page = await pageOf(store)({ namePrefix: key }, undefined, signal);
       expect(page).toMatchObject({ kind: "page", secrets: [] });
-      reader.close();
+      store.close();
     });
 
-    it("lists more than a page holds, each secret once", async () => {
-      const path = unique("c");
-      const names = Array.from({ length: 101 }, (_, index) => `${path}/${index}`);
-      for (const name of names) await seed.create(name, "value");
-      const reader = open();
-      const listed: string[] = [];
-      let pages = 0;
-      let next: string | undefined;
-      do {
-        const page = await reader.list({ namePrefix: `${path}/` }, next, signal);
-        if (page.kind !== "page") throw new Error(page.failure.message);
-        listed.push(...page.secrets.map((secret) => secret.name));
-        next = page.next;
-        pages++;
-      } while (next !== undefined);
-      expect(pages).toBe(2);
-      expect(listed.toSorted()).toEqual(names.toSorted());
-      reader.close();
-    }, 30_000);
+    ifCan("listing")(
+      "lists more than a page holds, each secret once",
+      async () => {
+        const path = unique("c");
+        const names = Array.from({ length: 101 }, (_, index) => `${path}/${index}`);
+        for (const name of names) await seed.create(name, "value");
+        const store = open();
+        const listed: string[] = [];
+        let pages = 0;
+        let next: string | undefined;
+        do {
+          const page = await pageOf(store)({ namePrefix: `${path}/` }, next, signal);
+          if (page.kind !== "page") throw new Error(page.failure.message);
+          listed.push(...page.secrets.map((secret) => secret.name));
+          next = page.next;
+          pages++;
+        } while (next !== undefined);
+        expect(pages).toBe(2);
+        expect(listed.toSorted()).toEqual(names.toSorted());
+        store.close();
+      },
+      30_000,
+    );
 
-    it("reads a batch, each key with its own result", async () => {
+    ifCan("batch")("reads a batch, each key with its own result", async () => {
       const keys = Array.from({ length: 5 }, () => unique("c"));
       for (const key of keys.slice(1)) await seed.create(key, `value of ${key}`);
-      const reader = open();
-      const results = await reader.readBatch(keys, signal);
+      const store = open();
+      const results = await batchOf(store)(keys, signal);
       expect(keys.map((key) => text(results.get(key)!))).toEqual([
         "missing",
         ...keys.slice(1).map((key) => `value of ${key}`),
       ]);
-      reader.close();
+      store.close();
     });
 
-    it("lists names, tags and versions by path", async () => {
+    ifCan("listing", "versions")("lists names, tags and versions by path", async () => {
       const path = unique("c");
       await seed.create(`${path}/a`, "1", { team: "shop" });
       await seed.create(`${path}/b`, "2");
-      const reader = open();
-      const page = await reader.list({ namePrefix: `${path}/` }, undefined, signal);
+      const store = open();
+      const page = await pageOf(store)({ namePrefix: `${path}/` }, undefined, signal);
       if (page.kind !== "page") throw new Error(page.failure.message);
       const ours = page.secrets.filter((secret) => secret.name.startsWith(`${path}/`));
       expect(ours.map((secret) => secret.name).sort()).toEqual([`${path}/a`, `${path}/b`]);
       expect(ours.find((secret) => secret.name.endsWith("/a"))?.tags).toEqual({ team: "shop" });
-      const described = await reader.describe({ key: `${path}/a` }, signal);
-      expect(ours.find((secret) => secret.name.endsWith("/a"))?.versions[reader.currentStage]).toBe(
+      const described = await versionOf(store)({ key: `${path}/a` }, signal);
+      expect(ours.find((secret) => secret.name.endsWith("/a"))?.versions[store.currentStage]).toBe(
         described.kind === "found" && described.versionId,
       );
-      reader.close();
+      store.close();
     });
   });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { ProviderClient } from "../../src/fetch/provider-client.ts";
 import { newFetcher, type Fetch } from "../../src/controller/fetch.ts";
-import type { ReadResult } from "../../src/providers/provider.ts";
+import type { ReadResult } from "../../src/providers/contract.ts";
 import { SecretValue } from "../../src/providers/secret-value.ts";
 import { MISSING_VERSION, type FetchedValues, type FindResult, type Source } from "../../src/plan/sources.ts";
 import { settle } from "../support/fake-clock.ts";

@@ -12,6 +12,8 @@ let feed: PollingFeed;
 let stored: Map<string, string>;
 /** Keys that were asked for, by poll. */
 let asked: string[][];
+/** Of each its first key, and when. */
+let askedAt: [string, number][];
 let news: string[];
 let changed: Set<string>;
 let closed: Set<string>;
@@ -26,6 +28,7 @@ beforeEach(() => {
   clock = new FakeClock();
   stored = new Map();
   asked = [];
+  askedAt = [];
   news = [];
   changed = new Set();
   closed = new Set();
@@ -39,7 +42,10 @@ beforeEach(() => {
           ? undefined
           : {
               news<K extends Known>(known: readonly K[]) {
-                asked.push(known.map(({ ref }) => ref.key));
+                const names = known.map(({ ref }) => ref.key);
+                asked.push(names);
+                askedAt.push([names[0]!, clock.monotonic()]);
+                if (names[0] === "slow") return new Promise<K[]>(() => undefined);
                 if (closed.has("all")) throw new Error("a bug");
                 return Promise.resolve(
                   known.filter(({ ref, version }) => (stored.get(ref.key) ?? "v1") !== version),
@@ -87,14 +93,14 @@ const poll = (intervalMs = MINUTE) => clock.advance(intervalMs * 1.1);
 describe("a poll", () => {
   it("asks once for each key that a group reads, and makes due only who reads what is new", async () => {
     join("a/one", [read("k1")]);
-    join("b/two", [read("k1"), read("k2")]);
-    join("b/three", [read("k3")]);
+    join("a/two", [read("k1"), read("k2")]);
+    join("a/three", [read("k3")]);
     await poll();
     expect(asked).toEqual([["k1", "k2", "k3"]]);
     expect(news).toEqual([]);
     stored.set("k1", "v2");
     await poll();
-    expect(news).toEqual(["a/one", "b/two"]);
+    expect(news).toEqual(["a/one", "a/two"]);
     expect(polls).toMatchObject([
       { members: 3, due: 0, seconds: 0 },
       { members: 3, due: 2 },
@@ -114,18 +120,34 @@ describe("a poll", () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it("is one for each provider and interval; an own provider is one for each namespace", async () => {
+  it("is one for each namespace, provider and interval, those of one provider and interval at the same moment", async () => {
     join("a/one", [read("k1")]);
+    join("b/one", [read("k1")]);
     join("a/two", [read("k2")], { intervalMs: 10 * MINUTE });
     join("a/own", [read("k3", own)]);
     join("b/own", [read("k3", own)]);
-    await clock.advance(1.5 * MINUTE);
-    expect(asked.filter(([key]) => key === "k1")).toHaveLength(1);
+    await poll();
+    expect(asked.filter(([key]) => key === "k1")).toHaveLength(2);
+    const [first, second] = askedAt.filter(([key]) => key === "k1");
+    expect(first).toEqual(second);
     expect(asked.filter(([key]) => key === "k3")).toHaveLength(2);
     await clock.advance(11 * MINUTE);
     const long = asked.filter(([key]) => key === "k2").length;
     expect(long).toBeGreaterThanOrEqual(1);
     expect(long).toBeLessThanOrEqual(2);
+  });
+
+  it("waits for no other namespace's", async () => {
+    join("a/slow", [read("slow")]);
+    join("b/quick", [read("k1")]);
+    stored.set("k1", "v2");
+    await clock.advance(5 * MINUTE);
+    expect(asked.filter(([key]) => key === "slow")).toHaveLength(1);
+    expect(asked.filter(([key]) => key === "k1").length).toBeGreaterThanOrEqual(4);
+    expect(news).toContain("b/quick");
+    expect(news).not.toContain("a/slow");
+    // The slow one is overdue, and nobody else is.
+    expect(feed.overdueCount()).toBe(1);
   });
 
   it("of an object that reads several providers asks each", async () => {
@@ -155,7 +177,7 @@ describe("a poll", () => {
 
   it("makes everybody due when the provider can't be asked, or a poll fails, and goes on", async () => {
     join("a/one", [read("k1")]);
-    closed.add("ClusterSecretProvider/aws");
+    closed.add("a ClusterSecretProvider/aws");
     await poll();
     expect(news).toEqual(["a/one"]);
     closed.clear();
@@ -257,13 +279,14 @@ describe("questions", () => {
     const questions = new Questions();
     const [source] = [read("k1")] as (Source & { kind: "read" })[];
     const one = questions.add("a/one", "a", source!, "v1");
-    expect(questions.add("b/two", "b", source!, "v1")).toBe(one);
-    expect(askersOf(one)).toEqual(["a/one", "b/two"]);
-    expect(questions.add("b/three", "b", source!, "v2")).not.toBe(one);
+    expect(questions.add("a/two", "a", source!, "v1")).toBe(one);
+    expect(askersOf(one)).toEqual(["a/one", "a/two"]);
+    expect(questions.add("a/three", "a", source!, "v2")).not.toBe(one);
     const staged = { ...source!, ref: { key: "k1", versionStage: "AWSPREVIOUS" } };
-    expect(questions.add("b/four", "b", staged, "v1")).not.toBe(one);
+    expect(questions.add("a/four", "a", staged, "v1")).not.toBe(one);
+    expect(questions.add("b/one", "b", source!, "v1")).not.toBe(one);
     questions.remove("a/one", one);
-    questions.remove("b/two", one);
+    questions.remove("a/two", one);
     expect(askersOf(one)).toEqual([]);
     expect(questions.add("a/one", "a", source!, "v1")).not.toBe(one);
   });

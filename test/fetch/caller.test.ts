@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import { Caller, failureOf, type CallerOptions } from "../../src/fetch/caller.ts";
-import type { ReadResult } from "../../src/providers/provider.ts";
+import type { ReadResult } from "../../src/providers/contract.ts";
 import { FakeClock } from "../support/fake-clock.ts";
-import { failure } from "../support/fake-reader.ts";
+import { failure } from "../support/fake-store.ts";
 import { found, missing } from "../support/gen.ts";
 
 let clock: FakeClock;

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import { Circuit } from "../../src/fetch/circuit.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
-import type { ProviderFailure } from "../../src/providers/provider.ts";
+import type { ProviderFailure } from "../../src/providers/contract.ts";
 
 const down = (message = "down", retryAfterMs?: number): ProviderFailure => ({
   reason: "ProviderUnreachable",

@@ -5,7 +5,7 @@ import { plan, planFailure, planUnchanged } from "../../src/plan/plan.ts";
 import { newlyRestarted, report, reportInvalid, tellsVersions, type Outcome } from "../../src/plan/report.ts";
 import { MISSING_VERSION } from "../../src/plan/sources.ts";
 import type { Observed } from "../../src/plan/observed.ts";
-import type { ReadResult } from "../../src/providers/provider.ts";
+import type { ReadResult } from "../../src/providers/contract.ts";
 import { expectKstatus } from "../support/kstatus.ts";
 import { afterApply, failing, fetched, found, observed, outcomeOf } from "../support/gen.ts";
 

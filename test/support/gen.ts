@@ -8,7 +8,7 @@ import { plan } from "../../src/plan/plan.ts";
 import type { Outcome } from "../../src/plan/report.ts";
 import type { Step } from "../../src/plan/step.ts";
 import { sourcesOf, type FetchedValues } from "../../src/plan/sources.ts";
-import type { ReadResult } from "../../src/providers/provider.ts";
+import type { ReadResult } from "../../src/providers/contract.ts";
 import { SecretValue } from "../../src/providers/secret-value.ts";
 
 /** Builders of what tests of the core need. */

@@ -1,7 +1,7 @@
 /**
  * `make bench`: the operator against its goals, on a real control plane and an AWS stand-in that takes 10 ms for
  * each call. Prints a table and writes docs/benchmarks.md and docs/benchmarks.json.
- * For less, which writes no figures: BENCH_SIZES=1000, BENCH_ONLY=cold, steady or attacks.
+ * For less, which writes no figures: BENCH_SIZES=1000, BENCH_ONLY=cold, steady, attacks or simulation.
  */
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -23,15 +23,18 @@ import { longestTurn, underAttack } from "./attacks.ts";
 import { change, drift, newObject, restarts } from "./changes.ts";
 import { note, report } from "./figures.ts";
 import { LATENCY_MS, prepare, type Bench } from "./objects.ts";
-import { rss } from "./operator.ts";
+import { IMAGE_FLAGS, rss } from "./operator.ts";
 import { Sight } from "./sight.ts";
 import { ceiling, coldStart, idle } from "./start.ts";
+import type { SimulationFigures } from "./simulation.ts";
 import { steady } from "./steady.ts";
 import { badPayloads, outage } from "./trouble.ts";
 
 const sizes = (process.env["BENCH_SIZES"] ?? "1000,10000").split(",").map(Number);
-/** cold or steady: nothing that comes after it. attacks: only these. */
+/** cold or steady: nothing that comes after it. attacks or simulation: only these. */
 const only = process.env["BENCH_ONLY"];
+
+const SIMULATED = 100_000;
 
 /** What a pull transfers. */
 async function image(): Promise<void> {
@@ -42,11 +45,12 @@ async function image(): Promise<void> {
 async function main(): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-bench-"));
   try {
-    if (only !== "attacks") {
+    if (only !== "attacks" && only !== "simulation") {
       await image();
       for (const size of sizes) await benchSize(folder, size);
     }
     if (only === undefined || only === "attacks") await benchAttacks(folder);
+    if (only === undefined || only === "simulation") await benchSimulation();
   } finally {
     if (!process.env["BENCH_KEEP"]) rmSync(folder, { recursive: true, force: true });
   }
@@ -64,6 +68,27 @@ async function benchAttacks(folder: string): Promise<void> {
   } finally {
     await cluster.stop();
   }
+}
+
+/** More objects than a real control plane can be given here; in a process of its own, with the flags of the image. */
+async function benchSimulation(): Promise<void> {
+  process.stderr.write(`\n▸ ${SIMULATED} objects, simulated\n`);
+  const args = [...IMAGE_FLAGS, "tools/bench/simulation.ts", String(SIMULATED)];
+  const { stdout } = await step("fill, refresh and add one", () =>
+    promisify(execFile)(process.execPath, args),
+  );
+  const figures = JSON.parse(stdout) as SimulationFigures;
+  note("simulated: all Secrets written", SIMULATED, figures.coldSeconds, undefined, "s");
+  note("simulated: CPU of a refresh of all", SIMULATED, figures.refreshCpuSeconds, 60, "CPU-s");
+  note("simulated: provider calls for each refresh", SIMULATED, figures.refreshCalls, undefined, "calls");
+  note(
+    "simulated: new object to Secret written, during a refresh",
+    SIMULATED,
+    figures.newObjectMs,
+    1_000,
+    "ms",
+  );
+  note("simulated: memory, cluster and store included", SIMULATED, figures.memoryMiB, 1_024, "MiB");
 }
 
 /** A fresh cluster for each size, so that one can't slow the next. */

@@ -6,13 +6,17 @@ import type { Bench } from "./objects.ts";
 
 /** The operator under test, and what can be told of its process. */
 
+export const IMAGE_FLAGS: readonly string[] = (
+  process.env["BENCH_NODE_ARGS"] ?? "--max-semi-space-size=4 --optimize-for-size"
+).split(" ");
+
 export const start = (bench: Bench, leading = true): Promise<OperatorProcess> =>
   startOperator({
     kubeconfig: bench.kubeconfig,
     logFile: path.join(bench.folder, `operator-${performance.now()}.log`),
     // As in the image.
     env: { ...awsEnvironment(bench.endpoint), MALLOC_ARENA_MAX: "2" },
-    nodeArgs: (process.env["BENCH_NODE_ARGS"] ?? "--max-semi-space-size=4 --optimize-for-size").split(" "),
+    nodeArgs: IMAGE_FLAGS,
     args: ["--log-level=info", "--metrics-per-object=false"],
     leading,
   });

@@ -1,4 +1,4 @@
-import type { ProviderFailure } from "../provider.ts";
+import type { ProviderFailure } from "../contract.ts";
 
 /**
  * Errors of the AWS SDK, sorted once. Messages are ours: AWS's own carry request ids and account details, and change

@@ -15,9 +15,9 @@ import type {
   ProxyEnv,
   ReadResult,
   RemoteRef,
-  SecretReader,
+  SecretStore,
   VersionResult,
-} from "../provider.ts";
+} from "../contract.ts";
 import { readBody, type Admit } from "../answer-body.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify, identityError } from "./failure.ts";
@@ -49,7 +49,7 @@ const CURRENT = "AWSCURRENT";
 const BATCH = 20;
 const PAGE = 100;
 
-export function openSecretsManager(connection: AwsConnection): SecretReader {
+export function openSecretsManager(connection: AwsConnection): SecretStore {
   const { region, credentials, endpoint, maxConcurrent, lookup, proxyEnv, admitAnswer } = connection;
   const agent = {
     maxSockets: maxConcurrent,
@@ -98,110 +98,111 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
   return {
     place: `AWS Secrets Manager in ${region}`,
     currentStage: CURRENT,
-    batchSize: BATCH,
-
-    async readBatch(keys, signal) {
-      const results = new Map<string, ReadResult>();
-      try {
-        const answer = await client.send(
-          new BatchGetSecretValueCommand({ SecretIdList: [...new Set(keys)] }),
-          { abortSignal: signal },
-        );
-        const values = new Map<string, ReadResult>();
-        for (const secret of answer.SecretValues ?? []) {
-          const result = found(secret);
-          for (const name of [secret.Name, secret.ARN]) if (name) values.set(name, result);
-        }
-        for (const { SecretId = "", ErrorCode = "", Message = "" } of answer.Errors ?? []) {
-          // A failure of AWS's own is one of this moment: the single read below tells.
-          if (/^Internal|Unavailable/.test(ErrorCode)) continue;
-          values.set(
-            SecretId,
-            classify({ name: ErrorCode, message: Message, $metadata: { httpStatusCode: 400 } }),
-          );
-        }
-        // What the answer passes over in silence must not count as deleted: ask for it alone.
-        for (const key of keys) {
-          results.set(key, values.get(key) ?? byPartialArn(values, key) ?? (await read({ key }, signal)));
-        }
-      } catch (error) {
-        const outcome = classify(error);
-        // Not allowed as a whole: this identity lacks secretsmanager:BatchGetSecretValue.
-        const result: ReadResult =
-          outcome.kind === "failed" && outcome.failure.scope === "request"
-            ? { kind: "failed", failure: { ...outcome.failure, scope: "batch" } }
-            : outcome.kind === "missing"
-              ? {
-                  kind: "failed",
-                  failure: { reason: "ProviderRefused", scope: "batch", message: "AWS refuses the batch" },
-                }
-              : outcome;
-        for (const key of keys) results.set(key, result);
-      }
-      return results;
-    },
-
-    read: (ref, signal) => read(ref, signal),
-
-    async describe(ref: RemoteRef, signal): Promise<VersionResult> {
-      try {
-        const secret = await client.send(new DescribeSecretCommand({ SecretId: ref.key }), {
-          abortSignal: signal,
-        });
-        if (secret.DeletedDate) return { kind: "missing" };
-        const versions = Object.entries(secret.VersionIdsToStages ?? {});
-        const wanted = versions.find(([id, stages]) =>
-          ref.version === undefined ? stages.includes(ref.versionStage ?? CURRENT) : id === ref.version,
-        );
-        return wanted
-          ? {
-              kind: "found",
-              versionId: wanted[0],
-              versionStages: wanted[1],
-              nextRotation: nextRotationOf(secret),
-            }
-          : { kind: "missing" };
-      } catch (error) {
-        return classify(error);
-      }
-    },
-
-    async list(filter: ListFilter, next, signal): Promise<ListResult> {
-      const filters = filtersOf(filter);
-      try {
-        const answer = await client.send(
-          new ListSecretsCommand({
-            MaxResults: PAGE,
-            ...(next ? { NextToken: next } : {}),
-            ...(filters.length > 0 ? { Filters: filters } : {}),
-          }),
-          { abortSignal: signal },
-        );
-        const secrets = (answer.SecretList ?? [])
-          .filter(({ DeletedDate }) => !DeletedDate)
-          .map(({ Name = "", ARN, Tags = [], SecretVersionsToStages = {}, ...secret }) => ({
-            name: Name,
-            nextRotation: nextRotationOf(secret),
-            aliases: ARN ? [ARN, ARN.replace(/-[A-Za-z0-9]{6}$/, "")] : [],
-            tags: Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value])),
-            versions: Object.fromEntries(
-              Object.entries(SecretVersionsToStages).flatMap(([id, stages]) =>
-                stages.map((stage) => [stage, id] as const),
-              ),
-            ),
-          }));
-        return { kind: "page", secrets, next: answer.NextToken };
-      } catch (error) {
-        const outcome = classify(error);
-        if (outcome.kind === "missing") return listingRefused("ProviderRefused");
-        // What single reads are told speaks of key and version, and of other rights.
-        const { reason } = outcome.failure;
-        return reason === "ProviderRefused" || reason === "AccessDenied" ? listingRefused(reason) : outcome;
-      }
-    },
-
+    read,
+    batch: { most: BATCH, read: readBatch },
+    versions: { read: describe },
+    listing: { page },
     close: () => client.destroy(),
   };
+
+  async function readBatch(
+    keys: readonly string[],
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, ReadResult> | Failed> {
+    try {
+      const results = new Map<string, ReadResult>();
+      const answer = await client.send(new BatchGetSecretValueCommand({ SecretIdList: [...new Set(keys)] }), {
+        abortSignal: signal,
+      });
+      const values = new Map<string, ReadResult>();
+      for (const secret of answer.SecretValues ?? []) {
+        const result = found(secret);
+        for (const name of [secret.Name, secret.ARN]) if (name) values.set(name, result);
+      }
+      for (const { SecretId = "", ErrorCode = "", Message = "" } of answer.Errors ?? []) {
+        // A failure of AWS's own is one of this moment: the single read below tells.
+        if (/^Internal|Unavailable/.test(ErrorCode)) continue;
+        values.set(
+          SecretId,
+          classify({ name: ErrorCode, message: Message, $metadata: { httpStatusCode: 400 } }),
+        );
+      }
+      // What the answer passes over in silence must not count as deleted: ask for it alone.
+      for (const key of keys) {
+        results.set(key, values.get(key) ?? byPartialArn(values, key) ?? (await read({ key }, signal)));
+      }
+      return results;
+    } catch (error) {
+      const outcome = classify(error);
+      if (outcome.kind === "missing") return batchRefused;
+      // Not allowed as a whole: this identity lacks secretsmanager:BatchGetSecretValue.
+      const { failure } = outcome;
+      return failure.scope === "request"
+        ? { kind: "failed", failure: { ...failure, scope: "batch" } }
+        : outcome;
+    }
+  }
+
+  async function describe(ref: RemoteRef, signal: AbortSignal): Promise<VersionResult> {
+    try {
+      const secret = await client.send(new DescribeSecretCommand({ SecretId: ref.key }), {
+        abortSignal: signal,
+      });
+      if (secret.DeletedDate) return { kind: "missing" };
+      const versions = Object.entries(secret.VersionIdsToStages ?? {});
+      const wanted = versions.find(([id, stages]) =>
+        ref.version === undefined ? stages.includes(ref.versionStage ?? CURRENT) : id === ref.version,
+      );
+      return wanted
+        ? {
+            kind: "found",
+            versionId: wanted[0],
+            versionStages: wanted[1],
+            nextRotation: nextRotationOf(secret),
+          }
+        : { kind: "missing" };
+    } catch (error) {
+      return classify(error);
+    }
+  }
+
+  async function page(
+    filter: ListFilter,
+    next: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ListResult> {
+    const filters = filtersOf(filter);
+    try {
+      const answer = await client.send(
+        new ListSecretsCommand({
+          MaxResults: PAGE,
+          ...(next ? { NextToken: next } : {}),
+          ...(filters.length > 0 ? { Filters: filters } : {}),
+        }),
+        { abortSignal: signal },
+      );
+      const secrets = (answer.SecretList ?? [])
+        .filter(({ DeletedDate }) => !DeletedDate)
+        .map(({ Name = "", ARN, Tags = [], SecretVersionsToStages = {}, ...secret }) => ({
+          name: Name,
+          nextRotation: nextRotationOf(secret),
+          aliases: ARN ? [ARN, ARN.replace(/-[A-Za-z0-9]{6}$/, "")] : [],
+          tags: Object.fromEntries(Tags.map(({ Key = "", Value = "" }) => [Key, Value])),
+          versions: Object.fromEntries(
+            Object.entries(SecretVersionsToStages).flatMap(([id, stages]) =>
+              stages.map((stage) => [stage, id] as const),
+            ),
+          ),
+        }));
+      return { kind: "page", secrets, next: answer.NextToken };
+    } catch (error) {
+      const outcome = classify(error);
+      if (outcome.kind === "missing") return listingRefused("ProviderRefused");
+      // What single reads are told speaks of key and version, and of other rights.
+      const { reason } = outcome.failure;
+      return reason === "ProviderRefused" || reason === "AccessDenied" ? listingRefused(reason) : outcome;
+    }
+  }
 
   async function read({ key, version, versionStage }: RemoteRef, signal: AbortSignal): Promise<ReadResult> {
     try {
@@ -219,6 +220,11 @@ export function openSecretsManager(connection: AwsConnection): SecretReader {
     }
   }
 }
+
+const batchRefused: Failed = {
+  kind: "failed",
+  failure: { reason: "ProviderRefused", scope: "batch", message: "AWS refuses the batch" },
+};
 
 const listingRefused = (reason: "ProviderRefused" | "AccessDenied"): Failed => {
   const message =

@@ -1,21 +1,29 @@
 import type {
+  BatchRead,
   Failed,
+  ListingRead,
+  VersionRead,
   ListedSecret,
   ListFilter,
   ListResult,
   ReadResult,
   RemoteRef,
-  SecretReader,
+  SecretStore,
   VersionResult,
-} from "../../src/providers/provider.ts";
+} from "../../src/providers/contract.ts";
 import { SecretValue } from "../../src/providers/secret-value.ts";
 
 /** A secret store in memory that counts its calls and fails when it is told to. */
-export class FakeReader implements SecretReader {
+export class FakeStore implements SecretStore {
   readonly place = "a fake";
   readonly currentStage = "AWSCURRENT";
-  batchSize = 20;
-  readonly secrets = new Map<string, { value: string; versionId: string; tags?: Record<string, string> }>();
+  batch: BatchRead | undefined = { most: 20, read: (keys) => this.#readBatch(keys) };
+  versions: VersionRead | undefined = { read: (ref) => this.#describe(ref) };
+  listing: ListingRead | undefined = { page: (filter, next) => this.#page(filter, next) };
+  readonly secrets = new Map<
+    string,
+    { value: string | Uint8Array; versionId: string; tags?: Record<string, string> }
+  >();
   readonly calls: string[] = [];
   readonly rotations = new Map<string, number>();
   /** Names that a batch passes over. */
@@ -25,31 +33,40 @@ export class FakeReader implements SecretReader {
   fail: (operation: string, key?: string) => Failed | undefined = () => undefined;
   pageSize = 100;
   closed = false;
+  readonly #previous = new Map<string, { value: string | Uint8Array; versionId: string }>();
   #held: Promise<void> | undefined;
 
-  put(key: string, value: string, versionId = "v1", tags: Record<string, string> = {}): void {
+  put(key: string, value: string | Uint8Array, versionId = "v1", tags: Record<string, string> = {}): void {
+    const before = this.secrets.get(key);
+    if (before && before.versionId !== versionId) this.#previous.set(key, before);
     this.secrets.set(key, { value, versionId, tags });
   }
 
-  #find(key: string): ReadResult {
-    const secret = this.secrets.get(key);
-    if (!secret) return { kind: "missing" };
+  #find({ key, version, versionStage = "AWSCURRENT" }: RemoteRef): ReadResult {
+    const stages = { AWSCURRENT: this.secrets.get(key), AWSPREVIOUS: this.#previous.get(key) };
+    const there = this.secrets.has(key) ? Object.entries(stages) : [];
+    const wanted = there.find(([stage, secret]) =>
+      version === undefined ? stage === versionStage : secret?.versionId === version,
+    );
+    const [stage, secret] = wanted ?? [];
+    if (!secret || stage === undefined) return { kind: "missing" };
     return {
       kind: "found",
-      value: SecretValue.fromText(secret.value),
+      value: new SecretValue(Buffer.from(secret.value as string)),
       versionId: secret.versionId,
-      versionStages: ["AWSCURRENT"],
+      versionStages: [stage],
     };
   }
 
-  readBatch(keys: readonly string[]): Promise<ReadonlyMap<string, ReadResult>> {
+  #readBatch(keys: readonly string[]): Promise<ReadonlyMap<string, ReadResult> | Failed> {
     this.calls.push(`batch ${keys.length}`);
     const whole = this.fail("batch");
+    if (whole) return Promise.resolve(whole);
     return Promise.resolve(
       new Map(
         keys
           .filter((key) => !this.leftOut.has(key))
-          .map((key) => [key, whole ?? this.fail("item", key) ?? this.#find(key)]),
+          .map((key) => [key, this.fail("item", key) ?? this.#find({ key })]),
       ),
     );
   }
@@ -66,21 +83,23 @@ export class FakeReader implements SecretReader {
     };
   }
 
-  async read({ key }: RemoteRef, signal: AbortSignal): Promise<ReadResult> {
+  async read(ref: RemoteRef, signal: AbortSignal): Promise<ReadResult> {
+    const { key } = ref;
     this.calls.push(`read ${key}`);
     if (this.#held) {
       const gaveUp = new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
       await Promise.race([this.#held, gaveUp]);
       if (signal.aborted) return failure("ProviderUnreachable", "provider");
     }
-    return Promise.resolve(this.fail("read", key) ?? this.#find(key));
+    return Promise.resolve(this.fail("read", key) ?? this.#find(ref));
   }
 
-  describe({ key }: RemoteRef): Promise<VersionResult> {
+  #describe(ref: RemoteRef): Promise<VersionResult> {
+    const { key } = ref;
     this.calls.push(`describe ${key}`);
     const failed = this.fail("describe", key);
     if (failed) return Promise.resolve(failed);
-    const found = this.#find(key);
+    const found = this.#find(ref);
     if (found.kind !== "found") return Promise.resolve(found);
     const { versionId, versionStages } = found;
     return Promise.resolve({
@@ -91,7 +110,7 @@ export class FakeReader implements SecretReader {
     });
   }
 
-  list(filter: ListFilter, next: string | undefined): Promise<ListResult> {
+  #page(filter: ListFilter, next: string | undefined): Promise<ListResult> {
     this.calls.push("list");
     const failed = this.fail("list");
     if (failed) return Promise.resolve(failed);

@@ -72,19 +72,36 @@ export interface ListFilter {
 /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY: https://nodejs.org/api/http.html#built-in-proxy-support */
 export type ProxyEnv = Readonly<Record<string, string | undefined>>;
 
-/** Reads secrets as one identity. */
-export interface SecretReader {
+/**
+ * A secret store, read as one identity. Whatever isn't `read` is a capability that a store may lack; the fetch layer then does
+ * without.
+ */
+export interface SecretStore {
   /** Where it reads, as messages name it. */
   readonly place: string;
   /** The stage that a plain key means. */
   readonly currentStage: string;
-  /** Most keys in one readBatch; 1 when there is no such call. */
-  readonly batchSize: number;
-  /** Current versions of several keys in one call, by key. A failure of the call as a whole is each key's failure. */
-  readBatch(keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, ReadResult>>;
   read(ref: RemoteRef, signal: AbortSignal): Promise<ReadResult>;
-  /** The version only; no value is decrypted. */
-  describe(ref: RemoteRef, signal: AbortSignal): Promise<VersionResult>;
-  list(filter: ListFilter, next: string | undefined, signal: AbortSignal): Promise<ListResult>;
+  readonly batch?: BatchRead | undefined;
+  readonly versions?: VersionRead | undefined;
+  readonly listing?: ListingRead | undefined;
   close(): void;
+}
+
+/** Current versions of several keys in one call. */
+export interface BatchRead {
+  /** Keys in a call. */
+  readonly most: number;
+  /** By key. Failed: the call as a whole; with scope `batch`, single reads or a part of the keys may work. */
+  read(keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, ReadResult> | Failed>;
+}
+
+/** The version only; no value is decrypted. */
+export interface VersionRead {
+  read(ref: RemoteRef, signal: AbortSignal): Promise<VersionResult>;
+}
+
+/** What there is, page by page. It may lag behind. */
+export interface ListingRead {
+  page(filter: ListFilter, next: string | undefined, signal: AbortSignal): Promise<ListResult>;
 }

@@ -1,0 +1,85 @@
+/**
+ * The engine with very many objects, in a simulated cluster with a simulated store: what the operator itself takes. Runs in a
+ * process of its own, with the image's flags, and prints its figures as JSON: `node tools/bench/simulation.ts 100000`.
+ */
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseOptions } from "../../src/options.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { noTracing } from "../../src/telemetry/tracing.ts";
+import { wire } from "../../src/wire/operator.ts";
+import { noLogger } from "../../test/support/no-logger.ts";
+import { namespaceOf, SimulatedCluster, SimulatedStore } from "./simulated-cluster.ts";
+
+export interface SimulationFigures {
+  readonly coldSeconds: number;
+  readonly memoryMiB: number;
+  /** Of one refresh of all objects. */
+  readonly refreshCpuSeconds: number;
+  readonly refreshCalls: number;
+  readonly newObjectMs: number;
+}
+
+const REFRESH_MS = 30_000;
+
+async function simulate(size: number): Promise<SimulationFigures> {
+  const seen = new Map<string, number>();
+  let count = 0;
+  const cluster = new SimulatedCluster(size, (key) => {
+    if (++count > size) seen.set(key, performance.now());
+  });
+  const store = new SimulatedStore(size + 10);
+  const parsed = parseOptions(
+    [
+      "--leader-elect=false",
+      "--metrics-bind-address=0",
+      "--health-probe-bind-address=0",
+      "--metrics-per-object=false",
+    ],
+    {},
+  );
+  if (parsed.kind !== "options") throw new Error("the simulation's own options are wrong");
+  const operator = wire({
+    options: parsed.options,
+    version: "simulation",
+    apiWith: () => cluster.api,
+    clock: systemClock,
+    random: Math.random,
+    randomBytes,
+    log: noLogger,
+    tracing: noTracing,
+    namespace: "secretsync-system",
+    identity: "simulation",
+    loadAws: () => Promise.resolve({ openSecretsManager: () => store }),
+    memoryBytes: 2 ** 30,
+  });
+  const stop = new AbortController();
+  const since = performance.now();
+  const running = operator.run(stop.signal);
+  await until(() => count >= size);
+  const coldSeconds = (performance.now() - since) / 1000;
+  // What the start has left behind is no part of a refresh, nor is what it makes due in its first interval.
+  await sleep(1.5 * REFRESH_MS);
+  const before = { cpu: process.cpuUsage(), calls: store.calls };
+  await sleep(2 * REFRESH_MS);
+  const { user, system } = process.cpuUsage(before.cpu);
+  const refreshCalls = (store.calls - before.calls) / 2;
+  const memoryMiB = process.memoryUsage().rss / 2 ** 20;
+  const { listedAt } = store;
+  await until(() => store.listedAt > listedAt);
+  const createdAt = performance.now();
+  cluster.create(size);
+  const key = `${namespaceOf(size)}/sync-${size}`;
+  await until(() => seen.has(key), 1);
+  const newObjectMs = (seen.get(key) ?? NaN) - createdAt;
+  stop.abort();
+  await running;
+  return { coldSeconds, memoryMiB, refreshCpuSeconds: (user + system) / 2e6, refreshCalls, newObjectMs };
+}
+
+async function until(isTrue: () => boolean, everyMs = 20): Promise<void> {
+  while (!isTrue()) await sleep(everyMs);
+}
+
+process.stdout.write(`${JSON.stringify(await simulate(Number(process.argv[2])))}\n`);
+process.exit(0);
