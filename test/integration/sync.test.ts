@@ -119,7 +119,7 @@ describe("a SecretSync", () => {
     await alone.untilReason(name, "Synced");
     const looks = () =>
       ["DescribeSecret", "ListSecrets"].reduce((sum, call) => sum + (ownAws.calls.get(call) ?? 0), 0);
-    const polled = () => own.metric("secretsync_polled_objects_total");
+    const polled = () => own.metric("secretsync_polled_objects_total", { result: "unchanged" });
     const reconciles = () => own.metric("secretsync_reconcile_total");
     await until("it was polled", async () => (await polled()) > 0);
     const before = { looks: looks(), polled: await polled(), reconciles: await reconciles() };
