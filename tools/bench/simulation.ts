@@ -18,6 +18,8 @@ export interface SimulationFigures {
   readonly refreshCpuSeconds: number;
   readonly refreshCalls: number;
   readonly newObjectMs: number;
+  /** Longest turn of the event loop while the metrics of each object are scraped. */
+  readonly scrapeTurnMs: number;
 }
 
 const REFRESH_MS = 30_000;
@@ -30,15 +32,11 @@ async function simulate(size: number): Promise<SimulationFigures> {
   });
   const store = new SimulatedStore(size + 10);
   const parsed = parseOptions(
-    [
-      "--leader-elect=false",
-      "--metrics-bind-address=0",
-      "--health-probe-bind-address=0",
-      "--metrics-per-object=false",
-    ],
+    ["--leader-elect=false", "--metrics-bind-address=127.0.0.1:0", "--health-probe-bind-address=0"],
     {},
   );
   if (parsed.kind !== "options") throw new Error("the simulation's own options are wrong");
+  let port: number | undefined;
   const operator = wire({
     options: parsed.options,
     version: "simulation",
@@ -46,7 +44,7 @@ async function simulate(size: number): Promise<SimulationFigures> {
     clock: systemClock,
     random: Math.random,
     randomBytes,
-    log: noLogger,
+    log: { ...noLogger, info: (fields: { metricsPort?: number }) => (port ??= fields.metricsPort) },
     tracing: noTracing,
     namespace: "secretsync-system",
     identity: "simulation",
@@ -72,9 +70,38 @@ async function simulate(size: number): Promise<SimulationFigures> {
   const key = `${namespaceOf(size)}/sync-${size}`;
   await until(() => seen.has(key), 1);
   const newObjectMs = (seen.get(key) ?? NaN) - createdAt;
+  const scrapeTurnMs = await longestTurnDuring(() => scrape(`http://127.0.0.1:${port}/metrics`));
   stop.abort();
   await running;
-  return { coldSeconds, memoryMiB, refreshCpuSeconds: (user + system) / 2e6, refreshCalls, newObjectMs };
+  return {
+    coldSeconds,
+    memoryMiB,
+    refreshCpuSeconds: (user + system) / 2e6,
+    refreshCalls,
+    newObjectMs,
+    scrapeTurnMs,
+  };
+}
+
+async function scrape(url: string): Promise<void> {
+  const text = await (await fetch(url)).text();
+  if (!text.includes("secretsync_object_ready{")) throw new Error("the scrape tells of no object");
+}
+
+async function longestTurnDuring(work: () => Promise<void>): Promise<number> {
+  // What is loaded and compiled at the first time is no part of it.
+  await work();
+  await sleep(2_000);
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  }, 1);
+  await work();
+  clearInterval(timer);
+  return longest;
 }
 
 async function until(isTrue: () => boolean, everyMs = 20): Promise<void> {
