@@ -29,15 +29,15 @@ const MOST_AT_ONCE = 10;
 /** A text that takes work to make: once a second at most, however many ask. */
 export function page(options: {
   readonly contentType: string;
-  readonly body: () => Promise<string>;
+  /** Piece by piece, with turns for others between: a piece is turned into bytes at once. */
+  readonly body: () => AsyncIterable<string>;
   readonly clock: Clock;
 }): Route {
   const { contentType, body, clock } = options;
-  let made: { readonly at: number; readonly text: Promise<Buffer>; given: number } | undefined;
+  let made: { readonly at: number; readonly text: Promise<readonly Buffer[]>; given: number } | undefined;
   const handle = (request: http.IncomingMessage, response: http.ServerResponse): void => {
     const now = clock.monotonic();
-    if (!made || now - made.at >= SAME_TEXT_MS)
-      made = { at: now, text: body().then((text) => Buffer.from(text)), given: 0 };
+    if (!made || now - made.at >= SAME_TEXT_MS) made = { at: now, text: bytesOf(body()), given: 0 };
     if (made.given >= MOST_AT_ONCE) {
       clock.after(made.at + SAME_TEXT_MS - now, () => {
         if (!response.destroyed) handle(request, response);
@@ -46,11 +46,22 @@ export function page(options: {
     }
     made.given++;
     made.text.then(
-      (text) => response.writeHead(200, { "content-type": contentType }).end(text),
+      (pieces) => {
+        const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+        response.writeHead(200, { "content-type": contentType, "content-length": length });
+        for (const piece of pieces) response.write(piece);
+        response.end();
+      },
       () => response.writeHead(500).end(),
     );
   };
   return { handle };
+}
+
+async function bytesOf(pieces: AsyncIterable<string>): Promise<readonly Buffer[]> {
+  const bytes: Buffer[] = [];
+  for await (const piece of pieces) bytes.push(Buffer.from(piece));
+  return bytes;
 }
 
 /** Lets a request pass, or answers it with a status of its own. */

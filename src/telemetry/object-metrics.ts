@@ -25,8 +25,9 @@ interface Sources {
   readonly pause: () => Promise<void>;
 }
 
-/** So many objects are looked at in one turn of the event loop; some ten milliseconds. */
+/** So many objects are looked at in one turn of the event loop, and so many lines written; each some milliseconds. */
 const PORTION = 2_000;
+const LINES = 1_000;
 
 /** As the alerts have it, for clusters in which metrics don't tell of each object. */
 const isStale = (now: number, { lastSuccess, refreshInterval }: ObjectSample): boolean =>
@@ -85,21 +86,25 @@ export class ObjectGauge extends Gauge {
   }
 }
 
-/** The text of all metrics, with turns for others between. */
-export async function exposition(registry: Registry, pause: () => Promise<void>): Promise<string> {
-  const texts: string[] = [];
+/** The text of all metrics, piece by piece, with turns for others between. */
+export async function* exposition(registry: Registry, pause: () => Promise<void>): AsyncIterable<string> {
+  let isFirst = true;
   for (const metric of registry.getMetricsAsArray() as unknown as readonly (Gauge & { name: string })[]) {
+    if (!isFirst) yield "\n";
+    isFirst = false;
     if (metric instanceof ObjectGauge) {
-      const lines: string[] = [];
+      let lines: string[] = [];
       for (const line of metric.lines()) {
         lines.push(line);
-        if (lines.length % PORTION === 0) await pause();
+        if (lines.length < LINES) continue;
+        yield `${lines.join("\n")}\n`;
+        lines = [];
+        await pause();
       }
-      texts.push(lines.join("\n"));
-    } else texts.push(await registry.getSingleMetricAsString(metric.name));
+      if (lines.length > 0) yield `${lines.join("\n")}\n`;
+    } else yield `${await registry.getSingleMetricAsString(metric.name)}\n`;
     await pause();
   }
-  return `${texts.join("\n\n")}\n`;
 }
 
 export function objectMetrics(

@@ -23,8 +23,12 @@ function answerOf(route: Route, headers: Record<string, string> = {}) {
       Object.assign(answer, { status, headers: more });
       return response;
     },
+    write(piece: Buffer) {
+      answer.body = `${answer.body ?? ""}${String(piece)}`;
+      return true;
+    },
     end(body?: Buffer | string) {
-      answer.body = String(body ?? "");
+      answer.body = `${answer.body ?? ""}${String(body ?? "")}`;
       return response;
     },
   };
@@ -32,11 +36,18 @@ function answerOf(route: Route, headers: Record<string, string> = {}) {
   return { answer, response };
 }
 
+async function* piecesOf(...pieces: readonly (string | Error)[]): AsyncIterable<string> {
+  for (const piece of pieces) {
+    if (typeof piece !== "string") throw piece;
+    yield await Promise.resolve(piece);
+  }
+}
+
 describe("a page", () => {
   it("is made once a second for all who ask, and given to so many at once", async () => {
     const clock = new FakeClock();
     let made = 0;
-    const route = page({ contentType: "text/plain", body: () => Promise.resolve(`text ${++made}`), clock });
+    const route = page({ contentType: "text/plain", body: () => piecesOf(`text ${++made}`), clock });
     const answers = Array.from({ length: 25 }, () => answerOf(route).answer);
     await settle();
     expect(answers.filter(({ body }) => body === "text 1")).toHaveLength(10);
@@ -49,7 +60,7 @@ describe("a page", () => {
 
   it("isn't made for who has hung up", async () => {
     const clock = new FakeClock();
-    const route = page({ contentType: "text/plain", body: () => Promise.resolve("x"), clock });
+    const route = page({ contentType: "text/plain", body: () => piecesOf("x"), clock });
     const asked = Array.from({ length: 11 }, () => answerOf(route));
     asked[10]!.response.destroyed = true;
     await clock.advance(5_000);
@@ -59,7 +70,7 @@ describe("a page", () => {
   it("that can't be made is a server error", async () => {
     const route = page({
       contentType: "",
-      body: () => Promise.reject(new Error("no")),
+      body: () => piecesOf("a part", new Error("no")),
       clock: new FakeClock(),
     });
     const { answer } = answerOf(route);
@@ -147,10 +158,10 @@ describe("the server", () => {
   });
 
   it("shows a page over HTTP", async () => {
-    const body = () => Promise.resolve("a_metric 1\n");
+    const body = () => piecesOf("a_metric 1\n", "größe 2\n");
     const port = await serving({ "/metrics": page({ contentType: "text/x", body, clock: systemClock }) });
     const answer = await fetch(`http://127.0.0.1:${port}/metrics`);
     expect(answer.headers.get("content-type")).toBe("text/x");
-    expect(await answer.text()).toBe("a_metric 1\n");
+    expect(await answer.text()).toBe("a_metric 1\ngröße 2\n");
   });
 });

@@ -123,11 +123,23 @@ describe("metrics", () => {
       sample(`app-${index}`, { pendingRestart: index % 2 ? "RestartWaiting" : "", ready: index % 3 > 0 }),
     );
     const { registry } = newTestMetrics(samples);
-    let turns = 0;
-    const text = await exposition(registry, () => (turns++, Promise.resolve()));
-    expect(text).toBe(await registry.metrics());
-    const portions = 4 * 2 + 1;
-    expect(turns).toBe(registry.getMetricsAsArray().length + portions);
+    const pieces: string[] = [];
+    for await (const piece of exposition(registry, () => Promise.resolve())) pieces.push(piece);
+    expect(pieces.join("")).toBe(await registry.metrics());
+    const lines = pieces.map((piece) => piece.split("\n").length);
+    expect(Math.max(...lines)).toBeLessThanOrEqual(1_002);
+  });
+
+  it("let others have a turn after each piece", async () => {
+    const samples = Array.from({ length: 4_500 }, (_, index) => sample(`app-${index}`));
+    const { registry } = newTestMetrics(samples);
+    let isOpen = false;
+    for await (const piece of exposition(registry, () => ((isOpen = false), Promise.resolve()))) {
+      if (piece === "\n") continue;
+      // What follows a piece of a whole portion comes in another turn.
+      expect(isOpen && piece.split("\n").length > 1_000).toBe(false);
+      isOpen = true;
+    }
   });
 
   it("name no object where that is switched off", async () => {
