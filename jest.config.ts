@@ -17,11 +17,13 @@ const config: Config = {
   // Tests on a cluster wait for conditions, and a shared machine may be slow.
   testTimeout: 30_000,
   coverageProvider: "v8",
-  collectCoverageFrom: ["src/plan/**/*.ts", "src/runtime/**/*.ts"],
+  collectCoverageFrom: ["src/{plan,runtime,fetch,feeds}/**/*.ts"],
   coverageThreshold: {
     global: { branches: 95 },
     "./src/plan/": { branches: 95 },
     "./src/runtime/": { branches: 95 },
+    "./src/fetch/": { branches: 95 },
+    "./src/feeds/": { branches: 95 },
   },
   coverageReporters: ["text"],
 };

@@ -4,7 +4,7 @@ import { askersOf, Questions } from "../../src/feeds/questions.ts";
 import type { Known } from "../../src/fetch/versions.ts";
 import type { ProviderRef } from "../../src/api/secret-sync-sources.ts";
 import { refId, type Source } from "../../src/plan/sources.ts";
-import { FakeClock } from "../support/fake-clock.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
 
 let clock: FakeClock;
 let feed: PollingFeed;
@@ -21,6 +21,7 @@ let errors: unknown[];
 let polls: { members: number; due: number; seconds: number }[];
 
 const MINUTE = 60_000;
+const rotations: Record<string, number> = { rotated: 5_000, sooner: 4_000, later: 6_000 };
 const cluster: ProviderRef = { kind: "ClusterSecretProvider", name: "aws" };
 const own: ProviderRef = { kind: "SecretProvider", name: "aws" };
 
@@ -34,7 +35,12 @@ beforeEach(() => {
   closed = new Set();
   errors = [];
   polls = [];
-  feed = new PollingFeed({
+  feed = newFeed(20);
+});
+
+/** `onAsked`: called while the provider is asked. */
+function newFeed(mostQuestions: number, onAsked: () => void = () => undefined): PollingFeed {
+  return new PollingFeed({
     clock,
     open: ({ providerId }) =>
       Promise.resolve(
@@ -42,6 +48,7 @@ beforeEach(() => {
           ? undefined
           : {
               news<K extends Known>(known: readonly K[]) {
+                onAsked();
                 const names = known.map(({ ref }) => ref.key);
                 asked.push(names);
                 askedAt.push([names[0]!, clock.monotonic()]);
@@ -51,16 +58,16 @@ beforeEach(() => {
                   known.filter(({ ref, version }) => (stored.get(ref.key) ?? "v1") !== version),
                 );
               },
-              nextRotation: (key: string) => (key === "rotated" ? 5_000 : undefined),
+              nextRotation: (key: string) => rotations[key],
             },
       ),
     isAsLeft: ({ key }) => !changed.has(key),
     onNews: (key) => news.push(key),
     onPolled: (poll) => polls.push(poll),
     onError: (error) => errors.push(error),
-    mostQuestions: 20,
+    mostQuestions,
   });
-});
+}
 
 const read = (key: string, provider: ProviderRef = cluster): Source => ({
   kind: "read",
@@ -191,6 +198,40 @@ describe("a poll", () => {
     expect(news).toHaveLength(2);
   });
 
+  it("of very many takes turns, and goes on with who is still there", async () => {
+    feed = newFeed(10_000);
+    for (let index = 0; index < 4_500; index++) join(`a/app-${index}`, [read(`k${index}`)]);
+    stored.set("k4400", "v2");
+    stored.set("k4499", "v2");
+    const polled = poll();
+    // While it takes its turns.
+    await settle();
+    feed.leave("a/app-4499");
+    await polled;
+    expect(news).toEqual(["a/app-4400"]);
+    expect(polls).toMatchObject([{ members: 4_500, due: 1 }]);
+  });
+
+  it("ends a group whose last object left meanwhile", async () => {
+    let leave = () => undefined as void;
+    feed = newFeed(20, () => leave());
+    join("a/one", [read("k1")]);
+    leave = () => void feed.leave("a/one");
+    await poll();
+    expect(asked).toHaveLength(1);
+    expect(clock.pendingTimers).toBe(0);
+    await poll();
+    expect(asked).toHaveLength(1);
+  });
+
+  it("of a month comes when the month is over", async () => {
+    const month = 30 * 24 * 60 * MINUTE;
+    join("a/one", [read("k1")], { intervalMs: month, exactAt: clock.monotonic() + 2 * month });
+    await clock.advance(1.2 * month);
+    expect(asked.length).toBeGreaterThanOrEqual(1);
+    expect(asked.length).toBeLessThanOrEqual(2);
+  });
+
   it("tells nobody who left meanwhile", async () => {
     join("a/one", [read("k1")]);
     join("a/two", [read("k1")]);
@@ -232,9 +273,12 @@ describe("what is known of an object", () => {
 
   it("is the first rotation among its sources, once the provider was asked", async () => {
     join("a/one", [read("k1"), read("rotated")]);
+    join("a/two", [read("rotated"), read("sooner"), read("later")]);
     expect(feed.nextRotation("a/one")).toBeUndefined();
     await poll();
     expect(feed.nextRotation("a/one")).toBe(5_000);
+    expect(feed.nextRotation("a/two")).toBe(4_000);
+    expect(feed.nextRotation("a/none")).toBeUndefined();
   });
 
   it("is overdue when its poll doesn't come", async () => {
