@@ -1,9 +1,10 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import type { Left, PollingFeed } from "../feeds/polling.ts";
+import { EXACT_MS, type Left, type PollingFeed } from "../feeds/polling.ts";
 import type { LiveTarget } from "../plan/live-target.ts";
 import { refreshMs } from "../plan/plan.ts";
 import { contentFingerprint, type Source, type SourceVersions } from "../plan/sources.ts";
 import { requestOf } from "../plan/trigger.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Freshness } from "./freshness.ts";
 import { targetKeyOf, type SyncObject } from "./sync-object.ts";
 import type { Views } from "./views.ts";
@@ -44,18 +45,22 @@ export function newPolling(options: {
   readonly feed: PollingFeed;
   readonly freshness: Freshness;
   readonly views: Views;
+  readonly clock: Clock;
   readonly leastRefreshMs: number;
 }): Polling {
-  const { feed, freshness, views, leastRefreshMs } = options;
+  const { feed, freshness, views, clock, leastRefreshMs } = options;
 
   const take = (key: string): Left | undefined => {
     const nextRotation = feed.nextRotation(key);
     const left = feed.leave(key);
     if (!left) return undefined;
     const { member, dueAt, lastSuccess } = left;
-    const { uid, generation, requestedAt, exactAt } = member;
+    const { uid, generation, requestedAt, exactAt, toldAt } = member;
     const fresh = { uid, generation, requestedAt, until: dueAt };
-    freshness.takeOver(key, { fresh, dueBy: dueAt, exactAt, lastSuccess, nextRotation });
+    const isExactDue = clock.monotonic() - exactAt >= EXACT_MS;
+    // Who was told that there is news reads values at once.
+    const known = toldAt === undefined || isExactDue ? { exactAt } : {};
+    freshness.takeOver(key, { fresh, dueBy: dueAt, lastSuccess, nextRotation, ...known });
     return left;
   };
 
@@ -88,6 +93,8 @@ export function newPolling(options: {
         targetKey: targetKey === key ? key : targetKey,
         targetVersion: target.resourceVersion,
         exactAt,
+        nextRotation: freshness.nextRotation(key),
+        left: versions ? undefined : left,
       });
       if (isIn) freshness.forget(key);
       return isIn;

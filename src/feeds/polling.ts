@@ -27,8 +27,8 @@ export interface PollingOptions {
   readonly onPolled: (poll: { group: string; members: number; due: number; seconds: number }) => void;
   /** A poll threw, which is a bug; its objects are made due. */
   readonly onError: (error: unknown) => void;
-  /** All questions together; beyond, an object doesn't join. */
-  readonly mostQuestions: number;
+  /** Of all members with their questions, about; beyond, an object doesn't join. */
+  readonly mostBytes: number;
 }
 
 export interface Asked {
@@ -53,13 +53,21 @@ export interface Joining {
   readonly targetVersion: string;
   /** Monotonic time of the last exact look. */
   readonly exactAt: number;
+  /** Milliseconds since 1970; what polls tell later counts more. */
+  readonly nextRotation: number | undefined;
+  /** Present when nobody looked at its sources since it left: then it must be polled by the time at which it would have been. */
+  readonly left: Left | undefined;
 }
 
-export interface Member extends Omit<Joining, "versions" | "sources" | "intervalMs"> {
+export interface Member extends Omit<Joining, "versions" | "sources" | "intervalMs" | "left"> {
   readonly group: Group;
   readonly questions: readonly Question[];
-  /** Seconds since 1970. */
-  readonly joinedAt: number;
+  /** Bytes, about. */
+  readonly weight: number;
+  /** Seconds since 1970: when it was last known to be in step, as far as its group's polls don't tell. */
+  inStepAt: number;
+  /** Monotonic time of the poll that made it due; since then it waits to be looked at, and polls say nothing of it. */
+  toldAt: number | undefined;
 }
 
 interface Group {
@@ -67,8 +75,8 @@ interface Group {
   readonly name: string;
   readonly intervalMs: number;
   readonly members: Set<Member>;
-  /** Who was asked last, by provider. */
-  readonly asked: Map<string, Asked>;
+  /** Who was asked by the last poll, by provider. */
+  asked: Map<string, Asked>;
   /** Monotonic time of the next poll, or of the one that runs. */
   dueAt: number;
   /** Seconds since 1970; 0 before the first poll. */
@@ -90,7 +98,9 @@ interface Poll {
 export interface Left {
   readonly member: Member;
   readonly versions: readonly string[];
+  /** Monotonic: until when it needs no look. In the past when a poll has made it due. */
   readonly dueAt: number;
+  /** Seconds since 1970. */
   readonly lastSuccess: number;
 }
 
@@ -101,15 +111,21 @@ const PORTION = 2_000;
 /** Late polls are told from such that wait a moment. */
 const LATE_MS = 60_000;
 const POLL_MS = 10 * 60_000;
+/** Polls of a moment differ by some milliseconds. */
+const SLACK_MS = 100;
+/** Bytes, about, beside the texts. */
+const WEIGHT_OF_A_MEMBER = 600;
+const WEIGHT_OF_A_QUESTION = 350;
+const WEIGHT_OF_A_GROUP = 1_000;
 
 export class PollingFeed {
   readonly #options: PollingOptions;
   readonly #members = new Map<string, Member>();
   readonly #groups = new Map<string, Group>();
   readonly #questions = new Questions();
-  /** Questions of each namespace. */
+  /** Bytes of each namespace. */
   readonly #shares = new Map<string, number>();
-  #count = 0;
+  #bytes = 0;
   #round = 0;
   #closed = false;
 
@@ -127,21 +143,29 @@ export class PollingFeed {
 
   /** false: it can't wait here, so it must look after itself. */
   join(joining: Joining): boolean {
-    const { sources, versions, intervalMs, ...rest } = joining;
+    const { sources, versions, intervalMs, left, ...rest } = joining;
     const { key, namespace } = joining;
     this.leave(key);
-    if (this.#closed || !this.#hasRoom(namespace, sources.length)) return false;
+    if (this.#closed) return false;
     const reads = sources.filter((source) => source.kind === "read");
     if (reads.length < sources.length) return false;
+    const group = this.#group(namespace, sources, intervalMs);
+    const isAlone = group.members.size === 0;
+    const weight = weightOf(reads, versions) + (isAlone ? WEIGHT_OF_A_GROUP : 0);
+    // Who comes back without a look must not wait longer than if it had stayed; a poll under way may have passed it over.
+    const isLate = left !== undefined && (group.isPolling || group.dueAt > left.dueAt + SLACK_MS);
+    if (isLate || !this.#hasRoom(namespace, weight)) {
+      if (isAlone && !group.isPolling) this.#end(group);
+      return false;
+    }
     const questions = reads.map((source) =>
       this.#questions.add(key, namespace, source, versions.get(source.id) as string),
     );
-    const group = this.#group(namespace, sources, intervalMs);
-    const joinedAt = this.#options.clock.now() / 1000;
-    const member: Member = { ...rest, group, questions, joinedAt };
+    const inStepAt = left?.lastSuccess ?? this.#options.clock.now() / 1000;
+    const member: Member = { ...rest, group, questions, weight, inStepAt, toldAt: undefined };
     this.#members.set(key, member);
     group.members.add(member);
-    this.#countQuestions(namespace, questions.length);
+    this.#count(namespace, weight);
     return true;
   }
 
@@ -149,14 +173,15 @@ export class PollingFeed {
   leave(key: string): Left | undefined {
     const member = this.#members.get(key);
     if (!member) return undefined;
-    const { group, questions, namespace } = member;
-    const left = { member, versions: questions.map(({ version }) => version) };
+    const { group, questions, namespace, weight, toldAt } = member;
+    const dueAt = toldAt ?? group.dueAt;
+    const lastSuccess = lastSuccessOf(member);
     this.#members.delete(key);
     group.members.delete(member);
     for (const question of questions) this.#questions.remove(key, question);
-    this.#countQuestions(namespace, -questions.length);
+    this.#count(namespace, -weight);
     if (group.members.size === 0 && !group.isPolling) this.#end(group);
-    return { ...left, dueAt: group.dueAt, lastSuccess: lastSuccessOf(member) };
+    return { member, versions: questions.map(({ version }) => version), dueAt, lastSuccess };
   }
 
   /** Seconds since 1970 when the object was last known to be in step. */
@@ -168,28 +193,31 @@ export class PollingFeed {
   /** Milliseconds since 1970 by when a provider wants to have rotated the first of the object's sources. */
   nextRotation(key: string): number | undefined {
     let first: number | undefined;
-    const { group, questions = [] } = this.#members.get(key) ?? {};
-    for (const { providerId, ref } of questions) {
-      const next = group?.asked.get(providerId)?.nextRotation(ref.key);
+    const member = this.#members.get(key);
+    for (const { providerId, ref } of member?.questions ?? []) {
+      const next = member?.group.asked.get(providerId)?.nextRotation(ref.key);
       if (next !== undefined && (first === undefined || next < first)) first = next;
     }
-    return first;
+    return first ?? member?.nextRotation;
   }
 
-  /** Members whose poll is late. */
+  /** Members whose poll is late, or that a poll made due and nobody looks at. */
   overdueCount(): number {
-    const now = this.#options.clock.monotonic();
+    const since = this.#options.clock.monotonic() - LATE_MS;
     let count = 0;
-    for (const { dueAt, members } of this.#groups.values()) if (now > dueAt + LATE_MS) count += members.size;
+    for (const { dueAt, members } of this.#groups.values()) {
+      if (dueAt < since) count += members.size;
+      else for (const { toldAt = Infinity } of members) if (toldAt < since) count++;
+    }
     return count;
   }
 
-  /** For how long a poll has been due that hasn't begun; 0 when none has. */
+  /** For how long a poll has been due that hasn't begun, or that should have ended; 0 when none has. */
   stillMs(): number {
     const now = this.#options.clock.monotonic();
     let most = 0;
     for (const { dueAt, isPolling } of this.#groups.values())
-      if (!isPolling) most = Math.max(most, now - dueAt);
+      most = Math.max(most, now - dueAt - (isPolling ? POLL_MS : 0));
     return most;
   }
 
@@ -199,17 +227,15 @@ export class PollingFeed {
   }
 
   /** A namespace gets half of all room at most. */
-  #hasRoom(namespace: string, more: number): boolean {
-    const { mostQuestions } = this.#options;
-    return (
-      this.#count + more <= mostQuestions && (this.#shares.get(namespace) ?? 0) + more <= mostQuestions / 2
-    );
+  #hasRoom(namespace: string, bytes: number): boolean {
+    const { mostBytes } = this.#options;
+    return this.#bytes + bytes <= mostBytes && (this.#shares.get(namespace) ?? 0) + bytes <= mostBytes / 2;
   }
 
-  #countQuestions(namespace: string, more: number): void {
-    this.#count += more;
-    const count = (this.#shares.get(namespace) ?? 0) + more;
-    if (count > 0) this.#shares.set(namespace, count);
+  #count(namespace: string, bytes: number): void {
+    this.#bytes += bytes;
+    const share = (this.#shares.get(namespace) ?? 0) + bytes;
+    if (share > 0) this.#shares.set(namespace, share);
     else this.#shares.delete(namespace);
   }
 
@@ -266,13 +292,16 @@ export class PollingFeed {
     const poll: Poll = { round: ++this.#round, since, signal: abort.signal, due: 0 };
     group.isPolling = true;
     const cancel = clock.after(POLL_MS, () => abort.abort(new Error("the poll took too long")));
+    const late = new Promise<never>((_resolve, reject) => {
+      abort.signal.addEventListener("abort", () => reject(abort.signal.reason as Error));
+    });
     try {
-      await this.#poll(group, poll);
+      await Promise.race([this.#poll(group, poll), late]);
       group.lastSuccess = at;
       onPolled({ group: group.name, members, due: poll.due, seconds: (clock.monotonic() - since) / 1000 });
     } catch (error) {
       onError(error);
-      for (const member of group.members) this.#tell(member.key, poll);
+      for (const member of group.members) this.#tell(member, poll);
     } finally {
       cancel();
       group.isPolling = false;
@@ -287,7 +316,7 @@ export class PollingFeed {
     for (const [index, member] of [...group.members].entries()) {
       if (index % PORTION === PORTION - 1) await sleep(clock, 0, poll.signal);
       if (!group.members.has(member)) continue;
-      if (poll.since - member.exactAt >= EXACT_MS || !isAsLeft(member)) this.#tell(member.key, poll);
+      if (poll.since - member.exactAt >= EXACT_MS || !isAsLeft(member)) this.#tell(member, poll);
       else
         for (const question of member.questions) {
           if (question.round === poll.round) continue;
@@ -296,26 +325,49 @@ export class PollingFeed {
         }
     }
     const byProvider = Map.groupBy(questions, ({ providerId }) => providerId);
+    const asked = new Map<string, Asked>();
     await Promise.all(
-      [...byProvider].map(([providerId, about]) => this.#ask(group, providerId, about, poll)),
+      [...byProvider].map(async ([providerId, about]) => {
+        const who = await this.#ask(about, poll);
+        if (who) asked.set(providerId, who);
+      }),
     );
+    group.asked = asked;
   }
 
-  async #ask(group: Group, providerId: string, questions: readonly Question[], poll: Poll): Promise<void> {
+  /** Who was asked; undefined: nobody could be. */
+  async #ask(questions: readonly Question[], poll: Poll): Promise<Asked | undefined> {
+    const { clock, open } = this.#options;
     const [first] = questions;
-    const asked = first && (await this.#options.open(first, poll.signal));
-    if (asked) group.asked.set(providerId, asked);
-    else group.asked.delete(providerId);
+    const asked = first && (await open(first, poll.signal));
     const news = asked ? await asked.news(questions, poll.since) : questions;
-    for (const question of news) for (const key of askersOf(question)) this.#tell(key, poll);
+    for (const [index, question] of news.entries()) {
+      if (index % PORTION === PORTION - 1) await sleep(clock, 0, poll.signal);
+      for (const key of askersOf(question)) {
+        const member = this.#members.get(key);
+        // Who has left meanwhile looks anyway.
+        if (member?.questions.includes(question)) this.#tell(member, poll);
+      }
+    }
+    return asked;
   }
 
-  /** It may have left meanwhile, and then looks anyway. */
-  #tell(key: string, poll: Poll): void {
-    if (!this.#members.has(key)) return;
-    poll.due++;
-    this.#options.onNews(key);
+  #tell(member: Member, poll: Poll): void {
+    if (member.toldAt !== poll.since) poll.due++;
+    if (member.toldAt === undefined) {
+      member.inStepAt = lastSuccessOf(member);
+      member.toldAt = poll.since;
+    }
+    this.#options.onNews(member.key);
   }
 }
 
-const lastSuccessOf = ({ group, joinedAt }: Member): number => Math.max(group.lastSuccess, joinedAt);
+const lastSuccessOf = ({ group, inStepAt, toldAt }: Member): number =>
+  toldAt === undefined ? Math.max(group.lastSuccess, inStepAt) : inStepAt;
+
+const weightOf = (reads: readonly (Source & { kind: "read" })[], versions: SourceVersions): number =>
+  reads.reduce((sum, { ref, id }) => {
+    const version = versions.get(id);
+    const texts = [ref.key, ref.versionStage ?? "", typeof version === "string" ? version : ""];
+    return sum + WEIGHT_OF_A_QUESTION + texts.join("").length;
+  }, WEIGHT_OF_A_MEMBER);

@@ -15,9 +15,12 @@ export interface Question extends Known {
   askers: Few;
 }
 
+/** Mostly one of a key, and very many are kept; else by version and stage. */
+type About = Question | Map<string, Question>;
+
 export class Questions {
-  /** By provider and key: one for each version, or stage, that somebody knows. */
-  readonly #byProvider = new Map<string, Map<string, readonly Question[]>>();
+  /** By provider and key. */
+  readonly #byProvider = new Map<string, Map<string, About>>();
 
   /** What the object knows of a source becomes a question, or joins the same one of others. */
   add(
@@ -26,34 +29,59 @@ export class Questions {
     { provider, ref }: Source & { kind: "read" },
     version: string,
   ): Question {
-    const providerId = idOf(provider, namespace);
+    const providerId = `${namespace} ${providerName(provider)}`;
     let byKey = this.#byProvider.get(providerId);
     if (!byKey) this.#byProvider.set(providerId, (byKey = new Map()));
-    const about = byKey.get(ref.key) ?? [];
-    let question = about.find((one) => one.version === version && isSame(one.ref, ref));
-    if (!question) {
-      question = { provider, providerId, ref, version, share: namespace, round: 0, askers: undefined };
-      byKey.set(ref.key, [...about, question]);
+    const id = idOf(ref, version);
+    const about = byKey.get(ref.key);
+    const same = about instanceof Map ? about.get(id) : about;
+    if (same && idOf(same.ref, same.version) === id) {
+      same.askers = withKey(same.askers, asker);
+      return same;
     }
-    question.askers = withKey(question.askers, asker);
+    const question: Question = {
+      provider,
+      providerId,
+      ref,
+      version,
+      share: namespace,
+      round: 0,
+      askers: asker,
+    };
+    if (about instanceof Map) about.set(id, question);
+    else if (about)
+      byKey.set(
+        ref.key,
+        new Map([
+          [idOf(about.ref, about.version), about],
+          [id, question],
+        ]),
+      );
+    else byKey.set(ref.key, question);
     return question;
   }
 
   remove(asker: string, question: Question): void {
     question.askers = withoutKey(question.askers, asker);
     if (question.askers !== undefined) return;
-    const { providerId, ref } = question;
+    const { providerId, ref, version } = question;
     const byKey = this.#byProvider.get(providerId);
-    const left = byKey?.get(ref.key)?.filter((one) => one !== question) ?? [];
-    if (left.length > 0) byKey?.set(ref.key, left);
-    else byKey?.delete(ref.key);
+    const about = byKey?.get(ref.key);
+    if (about instanceof Map) about.delete(idOf(ref, version));
+    if (about === question || (about instanceof Map && about.size === 0)) byKey?.delete(ref.key);
     if (byKey?.size === 0) this.#byProvider.delete(providerId);
+  }
+
+  /** Questions that somebody asks. */
+  get size(): number {
+    let count = 0;
+    for (const byKey of this.#byProvider.values())
+      for (const about of byKey.values()) count += about instanceof Map ? about.size : 1;
+    return count;
   }
 }
 
 export const askersOf = ({ askers }: Question): readonly string[] => [...keysOf(askers)];
 
-const isSame = (a: RemoteRef, b: RemoteRef): boolean =>
-  a.version === b.version && a.versionStage === b.versionStage;
-
-const idOf = (provider: ProviderRef, namespace: string): string => `${namespace} ${providerName(provider)}`;
+const idOf = (ref: RemoteRef, version: string): string =>
+  JSON.stringify([version, ref.version ?? "", ref.versionStage ?? ""]);

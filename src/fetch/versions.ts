@@ -7,11 +7,11 @@ import type {
   SecretStore,
   VersionResult,
 } from "../providers/contract.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import type { KeptBytes } from "./kept-bytes.ts";
-import { EVERYTHING, SHARED, versionIn, type Listings } from "./listings.ts";
+import { EVERYTHING, SHARED, versionIn, versionOf, type Listings } from "./listings.ts";
 import type { Noted } from "./noted.ts";
 import { Recent } from "./recent.ts";
 
@@ -53,6 +53,8 @@ interface VersionRequest {
 interface NewsRequest {
   readonly known: readonly Known[];
   readonly freshAfter: number;
+  /** How many of these a listing hasn't shown yet. */
+  left: number;
   readonly answer: (listed: Listed | undefined) => Promise<void>;
 }
 
@@ -62,6 +64,11 @@ type Listed = { readonly news: ReadonlySet<Known>; readonly unsure: ReadonlySet<
 const KEEP_MS = 10_000;
 /** Polls of one moment come within that time. */
 const TOGETHER_MS = 20;
+/** Keys that are gone through in one turn of the event loop. */
+const PORTION = 2_000;
+/** Keys that one poll asks for at a time, since answers may be values. */
+const ASKED_AT_ONCE = 100;
+const never = new AbortController().signal;
 /** What was told missing is asked for again after this time, where no listing tells. */
 const MISSING_MS = 30_000;
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
@@ -76,6 +83,7 @@ export class Versions {
   readonly #waiting: NewsRequest[] = [];
   #noListUntil = 0;
   #noDescribeUntil = 0;
+  #hasDescribed = false;
 
   constructor(options: VersionsOptions) {
     this.#options = options;
@@ -114,16 +122,18 @@ export class Versions {
 
   /**
    * Which of these are no longer as known, as of `freshAfter` or later, or can't be told. Requests of a moment share one listing,
-   * looked at page by page, of which nothing is kept but what is new. What it doesn't tell each request asks for itself, so nobody
-   * waits for what others ask.
+   * looked at page by page, of which nothing is kept; each is answered when all of its own was seen. What the listing doesn't tell
+   * each asks for itself, so nobody waits for what others ask.
    */
   news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
     // An exact version never changes.
     const open = known.filter(({ ref }) => ref.version === undefined);
+    if (open.length === 0) return Promise.resolve([]);
     const { promise, resolve, reject } = Promise.withResolvers<readonly K[]>();
     this.#waiting.push({
       known: open,
       freshAfter,
+      left: open.length,
       answer: (listed) => this.#newsOf(open, freshAfter, listed).then(resolve, reject),
     });
     if (this.#waiting.length === 1) this.#options.clock.after(TOGETHER_MS, () => void this.#answerNews());
@@ -149,37 +159,52 @@ export class Versions {
   }
 
   async #answerNews(): Promise<void> {
-    const waiting = this.#waiting.splice(0);
-    const count = waiting.reduce((sum, { known }) => sum + known.length, 0);
-    const isMany = count > this.#options.listings.sweepCalls || !this.#mayDescribe;
-    const listed = isMany && this.#mayList ? await this.#sweep(waiting) : undefined;
-    for (const { answer } of waiting) void answer(listed);
+    const waiting = new Set(this.#waiting.splice(0));
+    try {
+      const listed = this.#shouldSweep(waiting) ? await this.#sweep(waiting) : undefined;
+      for (const { answer } of waiting) void answer(listed);
+    } catch {
+      // A store that throws has a bug: whoever asked looks for itself, and tells.
+      for (const { answer } of waiting) void answer("failed");
+    }
   }
 
-  /** undefined: this identity may not list. */
-  async #sweep(waiting: readonly NewsRequest[]): Promise<Listed | undefined> {
-    const { listings, store } = this.#options;
-    const freshAfter = Math.max(...waiting.map((request) => request.freshAfter));
-    const byName = new Map<string, Known[]>();
-    for (const { known } of waiting)
-      for (const one of known) {
+  #shouldSweep(waiting: Iterable<NewsRequest>): boolean {
+    if (!this.#mayList) return false;
+    const { sweepCalls } = this.#options.listings;
+    const keys = new Set<string>();
+    for (const { known } of waiting) {
+      for (const { ref } of known) keys.add(ref.key);
+      if (keys.size > sweepCalls) return true;
+    }
+    return false;
+  }
+
+  /** Answers who was seen in whole, and leaves the others; undefined: this identity may not list. */
+  async #sweep(waiting: Set<NewsRequest>): Promise<Listed | undefined> {
+    const { listings, store, clock } = this.#options;
+    const freshAfter = Math.max(...[...waiting].map((request) => request.freshAfter));
+    const byName = new Map<string, { readonly one: Known; readonly request: NewsRequest }[]>();
+    let seen = 0;
+    for (const request of waiting) {
+      for (const one of request.known) {
+        if (++seen % PORTION === 0) await sleep(clock, 0, never);
         const about = byName.get(one.ref.key);
-        if (about) about.push(one);
-        else byName.set(one.ref.key, [one]);
+        if (about) about.push({ one, request });
+        else byName.set(one.ref.key, [{ one, request }]);
       }
-    const news = new Set<Known>();
-    const unsure = new Set<Known>();
+    }
+    const listed = { news: new Set<Known>(), unsure: new Set<Known>() };
     const look = (name: string, secret: ListedSecret) => {
       const about = byName.get(name);
       byName.delete(name);
-      for (const one of about ?? []) {
-        const listed = versionIn(new Map([[name, secret]]), one.ref, store.currentStage);
-        if (!listed) unsure.add(one);
-        else if (isNews(one, listed)) {
-          // Whoever is told asks next, and needs no call then.
-          this.#keep(refId(one.ref), Promise.resolve(listed));
-          news.add(one);
-        }
+      for (const { one, request } of about ?? []) {
+        const version = versionOf(secret, one.ref.versionStage ?? store.currentStage);
+        if (version === undefined) listed.unsure.add(one);
+        else if (version !== one.version) listed.news.add(one);
+        if (--request.left > 0) continue;
+        waiting.delete(request);
+        void request.answer(listed);
       }
     };
     const swept = await listings.sweep(freshAfter, (secret) => {
@@ -188,8 +213,9 @@ export class Versions {
     });
     if (swept.kind === "failed") return this.#isListDenied(swept) ? undefined : "failed";
     for (const unlisted of byName.values())
-      for (const one of unlisted) if (!swept.whole || one.version !== MISSING_VERSION) unsure.add(one);
-    return { news, unsure };
+      for (const { one } of unlisted)
+        if (!swept.whole || one.version !== MISSING_VERSION) listed.unsure.add(one);
+    return listed;
   }
 
   /** What of this the listing tells, and for the rest the answers to its own questions. */
@@ -199,17 +225,29 @@ export class Versions {
     listed: Listed | undefined,
   ): Promise<readonly K[]> {
     if (listed === "failed") return known;
-    const { value } = this.#options;
+    const { clock } = this.#options;
     const open = listed ? known.filter((one) => listed.unsure.has(one)) : known;
-    const told = await Promise.all(
-      open.map(async ({ ref, share }) => {
-        if (listed) return this.#described({ ref, freshAfter, share });
-        // Where only values tell versions, one look at them is for all who know the key.
-        return this.version(ref, freshAfter, share) ?? value(ref, freshAfter, share);
-      }),
-    );
-    const news = open.filter((one, index) => isNews(one, told[index] ?? notTold));
-    return listed ? [...known.filter((one) => listed.news.has(one)), ...news] : news;
+    const news = listed ? known.filter((one) => listed.news.has(one)) : [];
+    for (let from = 0; from < open.length; from += ASKED_AT_ONCE) {
+      if (from > 0) await sleep(clock, 0, never);
+      const portion = open.slice(from, from + ASKED_AT_ONCE);
+      const told = await Promise.all(
+        portion.map((one) => this.#isNews(one, freshAfter, listed !== undefined)),
+      );
+      news.push(...portion.filter((_one, index) => told[index]));
+    }
+    return news;
+  }
+
+  /** Also what can't be told: whoever knows it must look. `wasListed`: a listing doesn't tell it. */
+  async #isNews({ ref, version, share }: Known, freshAfter: number, wasListed: boolean): Promise<boolean> {
+    // Where only values tell versions, one look at them is for all who know the key, and none of them is held.
+    const byValue = () => this.#options.value(ref, freshAfter, share);
+    const byVersion = () =>
+      wasListed ? this.#described({ ref, freshAfter, share }) : this.version(ref, freshAfter, share);
+    const result = await ((this.#mayDescribe ? byVersion() : undefined) ?? byValue());
+    const isDenied = result.kind === "failed" && result.failure.reason === "AccessDenied";
+    return isOther(version, isDenied ? await byValue() : result);
   }
 
   #described(request: VersionRequest): Promise<VersionResult> {
@@ -267,8 +305,10 @@ export class Versions {
       (signal) => versions.read(ref, signal),
       failureOf,
     );
-    if (result.kind === "failed" && result.failure.reason === "AccessDenied")
+    // A denial after others were told concerns that key, such as one of another account.
+    if (result.kind === "failed" && result.failure.reason === "AccessDenied" && !this.#hasDescribed)
       this.#noDescribeUntil = clock.monotonic() + DENIED_MS;
+    if (result.kind !== "failed") this.#hasDescribed = true;
     if (result.kind === "found") listings.noteRotation(ref.key, result.nextRotation);
     noteMissing(id, result);
     return result;
@@ -280,8 +320,7 @@ const notTold: Failed = {
   failure: { reason: "ProviderRefused", scope: "request", message: "the store tells no versions" },
 };
 
-/** Also what can't be told: whoever knows it must look. */
-function isNews({ version }: Known, result: VersionResult | ReadResult): boolean {
+function isOther(version: string, result: VersionResult | ReadResult): boolean {
   if (result.kind === "failed") return true;
   return (result.kind === "missing" ? MISSING_VERSION : result.versionId) !== version;
 }

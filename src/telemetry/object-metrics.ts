@@ -70,7 +70,7 @@ export class ObjectGauge extends Gauge {
     const { name, help } = this.#options;
     yield `# HELP ${name} ${help}\n# TYPE ${name} gauge`;
     for (const { labels, value } of this.#series()) {
-      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${text}"`);
+      const pairs = Object.entries(labels).map(([label, text]) => `${label}="${escaped(text)}"`);
       yield `${name}{${pairs.join()}} ${value}`;
     }
   }
@@ -85,6 +85,10 @@ export class ObjectGauge extends Gauge {
     }
   }
 }
+
+/** A reason is read from status, which others may have written. */
+const escaped = (text: string): string =>
+  /[\\\n"]/.test(text) ? text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"') : text;
 
 /** The text of all metrics, piece by piece, with turns for others between. */
 export async function* exposition(registry: Registry, pause: () => Promise<void>): AsyncIterable<string> {

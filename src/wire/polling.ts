@@ -5,13 +5,13 @@ import { memoryFor } from "../controller/memory.ts";
 import { newPolling } from "../controller/polling.ts";
 import type { Views } from "../controller/views.ts";
 import { PollingFeed } from "../feeds/polling.ts";
+import { ApiError } from "../kube/kube-api.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Parts } from "./parts.ts";
 
-/** Beside what views hold. An object with more sources than there is room for is looked at each time. */
+/** Of what views may hold, beside it. Objects for which there is no room are looked at each time. */
 const SHARE_OF_POLLING = 1 / 4;
-const BYTES_OF_A_QUESTION = 512;
 
 /** Objects in step, and who tells them that there is news. */
 export function wirePolling(
@@ -33,8 +33,14 @@ export function wirePolling(
   const feed = new PollingFeed({
     clock,
     open: async ({ provider, share }, signal) => {
-      const opened = await accessTo(provider, share, signal);
-      return opened.ok ? opened.access.client : undefined;
+      try {
+        const opened = await accessTo(provider, share, signal);
+        return opened.ok ? opened.access.client : undefined;
+      } catch (error) {
+        // The apiserver is busy or away; whoever asked looks for itself, and waits as it must.
+        if (error instanceof ApiError) return undefined;
+        throw error;
+      }
     },
     isAsLeft: ({ targetKey, targetVersion }) =>
       views.secrets.get(targetKey)?.resourceVersion === targetVersion,
@@ -46,8 +52,14 @@ export function wirePolling(
       log.debug({ provider: group, members, due, seconds }, "polled");
     },
     onError: (error) => log.error({ err: error }, "a poll failed"),
-    mostQuestions: Math.floor((memoryFor(memoryBytes) * SHARE_OF_POLLING) / BYTES_OF_A_QUESTION),
+    mostBytes: memoryFor(memoryBytes) * SHARE_OF_POLLING,
   });
-  const polling = newPolling({ feed, freshness, views, leastRefreshMs: options["min-refresh-interval"] });
+  const polling = newPolling({
+    feed,
+    freshness,
+    views,
+    clock,
+    leastRefreshMs: options["min-refresh-interval"],
+  });
   return { feed, polling };
 }

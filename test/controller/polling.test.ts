@@ -62,7 +62,7 @@ function looked(key = KEY, nextRotation?: number): void {
 
 beforeEach(() => {
   clock = new FakeClock();
-  room = 10;
+  room = 1e6;
   freshness = new Freshness(clock);
   views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
   start();
@@ -82,9 +82,9 @@ function start(): void {
     onError: (error) => {
       throw error;
     },
-    mostQuestions: room,
+    mostBytes: room,
   });
-  polling = newPolling({ feed, freshness, views, leastRefreshMs: 0 });
+  polling = newPolling({ feed, freshness, views, clock, leastRefreshMs: 0 });
 }
 
 describe("an object in step", () => {

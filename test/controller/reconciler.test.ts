@@ -36,6 +36,7 @@ let polling: Polling;
 let feed: PollingFeed;
 /** When a failed or unfinished reconcile wants to come back; monotonic. */
 let next: Next | undefined;
+let onNews: (key: string) => void;
 
 const KEY = "shop/orders";
 const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
@@ -103,6 +104,7 @@ beforeEach(() => {
   mayRead = true;
   restarts = noRestarts;
   steps = [];
+  onNews = (key) => void run(key, true);
   const client = {
     version: () => {
       steps.push("versions");
@@ -127,14 +129,14 @@ beforeEach(() => {
     open: () => Promise.resolve(client),
     isAsLeft: ({ targetKey, targetVersion }) =>
       views.secrets.get(targetKey)?.resourceVersion === targetVersion,
-    onNews: (key) => void run(key, true),
+    onNews: (key) => onNews(key),
     onPolled: () => undefined,
     onError: (error) => {
       throw error;
     },
-    mostQuestions: 1_000,
+    mostBytes: 1e6,
   });
-  polling = newPolling({ feed, freshness, views, leastRefreshMs: 0 });
+  polling = newPolling({ feed, freshness, views, clock, leastRefreshMs: 0 });
   const drift = new DriftTimes(clock);
   const gatherer = newGatherer({ api, views, clock, digestKey: () => digestKey, leastRefreshMs: 0, drift });
   reconcile = newReconciler({
@@ -207,7 +209,7 @@ describe("an object that is in step", () => {
   it("is looked at when there is another version, and left to polling again", async () => {
     await untilInStep();
     version = "v2";
-    expect(await polled()).toEqual(["poll", "look", "versions", "values", "write", "status"]);
+    expect(await polled()).toEqual(["poll", "look", "values", "write", "status"]);
     expect(await polled()).toEqual(["poll"]);
   });
 
@@ -225,6 +227,36 @@ describe("an object that is in step", () => {
     const secret = views.secrets.get(KEY)!;
     views.secrets.set({ ...secret, resourceVersion: nextRevision(), owned: {} });
     expect(await polled()).toContain("look");
+  });
+
+  it("looks at its sources when a poll saw something new, whatever else made it due meanwhile", async () => {
+    await untilInStep();
+    // The poll's own news wait in the queue.
+    const told: string[] = [];
+    onNews = (key) => told.push(key);
+    version = "v2";
+    await polled();
+    expect(told).toEqual([KEY]);
+    expect(await looked()).toEqual(["look", "values", "write", "status"]);
+    expect(next).toEqual({ kind: "polled" });
+  });
+
+  it("is polled in time, although something makes it due again and again", async () => {
+    views.syncs.set(sync({ generation: 2, spec: { refreshInterval: "1h" } }));
+    expect(await looked()).toContain("write");
+    version = "v2";
+    let waited = 0;
+    for (steps = []; !steps.includes("values") && waited < 90; waited += 2) {
+      await clock.advance(2 * 60_000);
+      await run(KEY, false);
+      // As the settler does.
+      if (next?.kind === "at" && next.at <= clock.monotonic() + 2 * 60_000) {
+        await clock.advance(next.at - clock.monotonic());
+        await run(KEY, true);
+      }
+    }
+    expect(waited).toBeLessThanOrEqual(68);
+    expect(steps).toContain("write");
   });
 
   it("looks at its sources when its spec, or its provider, changed", async () => {

@@ -35,11 +35,11 @@ beforeEach(() => {
   closed = new Set();
   errors = [];
   polls = [];
-  feed = newFeed(20);
+  feed = newFeed(1e6);
 });
 
 /** `onAsked`: called while the provider is asked. */
-function newFeed(mostQuestions: number, onAsked: () => void = () => undefined): PollingFeed {
+function newFeed(mostBytes: number, onAsked: () => void = () => undefined): PollingFeed {
   return new PollingFeed({
     clock,
     open: ({ providerId }) =>
@@ -65,7 +65,7 @@ function newFeed(mostQuestions: number, onAsked: () => void = () => undefined): 
     onNews: (key) => news.push(key),
     onPolled: (poll) => polls.push(poll),
     onError: (error) => errors.push(error),
-    mostQuestions,
+    mostBytes,
   });
 }
 
@@ -90,6 +90,8 @@ function join(key: string, sources: readonly Source[], more: Partial<Joining> = 
     targetKey: key,
     targetVersion: "1",
     exactAt: clock.monotonic(),
+    nextRotation: undefined,
+    left: undefined,
     ...more,
   });
 }
@@ -153,7 +155,9 @@ describe("a poll", () => {
     expect(asked.filter(([key]) => key === "k1").length).toBeGreaterThanOrEqual(4);
     expect(news).toContain("b/quick");
     expect(news).not.toContain("a/slow");
-    // The slow one is overdue, and nobody else is.
+    // The slow one is overdue, and so is whom nobody looks at although it was told.
+    expect(feed.overdueCount()).toBe(2);
+    feed.leave("b/quick");
     expect(feed.overdueCount()).toBe(1);
   });
 
@@ -199,7 +203,7 @@ describe("a poll", () => {
   });
 
   it("of very many takes turns, and goes on with who is still there", async () => {
-    feed = newFeed(10_000);
+    feed = newFeed(1e8);
     for (let index = 0; index < 4_500; index++) join(`a/app-${index}`, [read(`k${index}`)]);
     stored.set("k4400", "v2");
     stored.set("k4499", "v2");
@@ -214,7 +218,7 @@ describe("a poll", () => {
 
   it("ends a group whose last object left meanwhile", async () => {
     let leave = () => undefined as void;
-    feed = newFeed(20, () => leave());
+    feed = newFeed(1e6, () => leave());
     join("a/one", [read("k1")]);
     leave = () => void feed.leave("a/one");
     await poll();
@@ -279,6 +283,9 @@ describe("what is known of an object", () => {
     expect(feed.nextRotation("a/one")).toBe(5_000);
     expect(feed.nextRotation("a/two")).toBe(4_000);
     expect(feed.nextRotation("a/none")).toBeUndefined();
+    // What was known when it joined holds until a poll tells more.
+    join("a/three", [read("k3")], { nextRotation: 7_000 });
+    expect(feed.nextRotation("a/three")).toBe(7_000);
   });
 
   it("is overdue when its poll doesn't come", async () => {
@@ -293,10 +300,77 @@ describe("what is known of an object", () => {
   });
 });
 
+describe("who was told that there is news", () => {
+  it("needs a look at once, and was last in step before", async () => {
+    join("a/one", [read("k1")]);
+    await poll();
+    const before = feed.lastSuccess("a/one");
+    stored.set("k1", "v2");
+    await poll();
+    await poll();
+    expect(feed.lastSuccess("a/one")).toBe(before);
+    const left = feed.leave("a/one")!;
+    expect(left.lastSuccess).toBe(before);
+    expect(left.dueAt).toBeLessThan(clock.monotonic());
+    expect(left.dueAt).toBe(left.member.toldAt);
+  });
+
+  it("is due once, however many of its sources are new", async () => {
+    join("a/one", [read("k1"), read("k2")]);
+    stored.set("k1", "v2");
+    stored.set("k2", "v2");
+    await poll();
+    expect(polls).toMatchObject([{ members: 1, due: 1 }]);
+  });
+});
+
+describe("who comes back without a look", () => {
+  it("is polled when it would have been, and was last in step when it was", async () => {
+    join("a/one", [read("k1")]);
+    join("a/two", [read("k2")]);
+    await clock.advance(10_000);
+    const left = feed.leave("a/one")!;
+    expect(join("a/one", [read("k1")], { left })).toBe(true);
+    expect(feed.lastSuccess("a/one")).toBe(left.lastSuccess);
+    await poll();
+    expect(asked[0]).toEqual(["k2", "k1"]);
+  });
+
+  it("looks after itself when its group would come later, or is passing it over just now", async () => {
+    join("a/one", [read("k1")]);
+    const left = feed.leave("a/one")!;
+    // So near to its time a group of its own takes the one after.
+    await clock.advance(left.dueAt - clock.monotonic() - 1_000);
+    expect(join("a/one", [read("k1")], { left })).toBe(false);
+    expect(clock.pendingTimers).toBe(0);
+    join("a/slow", [read("slow")]);
+    join("a/two", [read("k2")]);
+    await clock.advance(10_000);
+    const second = feed.leave("a/two")!;
+    await poll();
+    expect(asked).toEqual([["slow"]]);
+    expect(join("a/two", [read("k2")], { left: second })).toBe(false);
+    expect(join("a/two", [read("k2")])).toBe(true);
+  });
+});
+
+describe("a poll without an end", () => {
+  it("is given up, told, and begun again", async () => {
+    join("a/slow", [read("slow")], { exactAt: clock.monotonic() + 60 * MINUTE });
+    await clock.advance(14 * MINUTE);
+    expect(errors).toEqual([new Error("the poll took too long")]);
+    expect(news).toEqual(["a/slow"]);
+    expect(asked.length).toBeGreaterThanOrEqual(2);
+    expect(feed.stillMs()).toBe(0);
+  });
+});
+
 describe("room", () => {
   const many = (count: number) => Array.from({ length: count }, (_, index) => read(`k${index}`));
 
-  it("is bounded for all, and half of it for a namespace", () => {
+  it("is bounded by bytes for all, and half of it for a namespace", () => {
+    // Room for twice ten questions in groups of their own.
+    feed = newFeed(2 * 5_200);
     expect(join("a/one", many(10))).toBe(true);
     expect(join("a/two", many(1))).toBe(false);
     expect(join("b/one", many(10))).toBe(true);
@@ -329,8 +403,10 @@ describe("questions", () => {
     const staged = { ...source!, ref: { key: "k1", versionStage: "AWSPREVIOUS" } };
     expect(questions.add("a/four", "a", staged, "v1")).not.toBe(one);
     expect(questions.add("b/one", "b", source!, "v1")).not.toBe(one);
+    expect(questions.size).toBe(4);
     questions.remove("a/one", one);
     questions.remove("a/two", one);
+    expect(questions.size).toBe(3);
     expect(askersOf(one)).toEqual([]);
     expect(questions.add("a/one", "a", source!, "v1")).not.toBe(one);
   });

@@ -341,14 +341,80 @@ describe("news", () => {
     for (const key of keys(count)) store.put(key, key);
   };
 
-  it("of many come by one sweep, and whoever is told has the version without a call", async () => {
+  it("of many come by one sweep, of which nothing is kept", async () => {
     stored(250);
     store.put("k7", "new", "v2");
-    const since = clock.monotonic();
     expect(await news(knownOf(keys(250)))).toEqual(["k7"]);
-    expect(await settled(client.version({ key: "k7" }, since, "shop"))).toMatchObject([{ versionId: "v2" }]);
     expect(store.calls).toEqual(["list", "list", "list"]);
-    expect(kept.names.total).toBeLessThan(1_000);
+    expect(kept.names.total).toBe(0);
+  });
+
+  it("of a few keys come by describes, however many namespaces know them", async () => {
+    stored(250);
+    await news(knownOf(keys(250)));
+    store.calls.length = 0;
+    await clock.advance(1);
+    const since = clock.monotonic();
+    const told = await settled(
+      ...Array.from({ length: 40 }, () => client.news(knownOf(["k1", "k2", "k3"]), since)),
+    );
+    expect(told.flat()).toEqual([]);
+    expect(store.calls).toEqual(["describe k1", "describe k2", "describe k3"]);
+  });
+
+  it("are told as soon as all of one's own was seen, whatever others still wait for", async () => {
+    stored(250);
+    store.put("k1", "new", "v2");
+    const { page } = store.listing!;
+    const rest = Promise.withResolvers<void>();
+    store.listing = {
+      page: async (filter, next, signal) => {
+        if (next !== undefined) await rest.promise;
+        return page(filter, next, signal);
+      },
+    };
+    client = newClient();
+    const since = clock.monotonic();
+    const others = client.news(knownOf(keys(250)), since);
+    const mine = client.news(knownOf(["k1", "k2"]), since);
+    await clock.advance(100);
+    expect(await mine).toMatchObject([{ ref: { key: "k1" } }]);
+    rest.resolve();
+    expect((await settled(others))[0]).toHaveLength(1);
+  });
+
+  it("are everybody's when the store throws, and the next time isn't spoilt by it", async () => {
+    stored(30);
+    const { listing } = store;
+    store.listing = { page: () => Promise.reject(new TypeError("a bug")) };
+    client = newClient();
+    expect(await news(knownOf(keys(3)))).toEqual(keys(3));
+    store.listing = listing;
+    client = newClient();
+    expect(await news(knownOf(keys(3)))).toEqual([]);
+  });
+
+  it("of a key that may be neither listed nor described come by its value, and others are described still", async () => {
+    stored(250);
+    store.unlisted.add("k3");
+    store.fail = (operation, key) =>
+      operation === "describe" && key === "k3" ? failure("AccessDenied", "request") : undefined;
+    await settled(client.version({ key: "k1" }, clock.monotonic(), "shop"));
+    await news(knownOf(keys(250)));
+    store.calls.length = 0;
+    await clock.advance(1);
+    expect(await news(knownOf(["k1"]))).toEqual([]);
+    expect(await news(knownOf(["k3"]))).toEqual([]);
+    expect(await news(knownOf(["k3"], "v0"))).toEqual(["k3"]);
+    expect(store.calls).not.toContain("list");
+  });
+
+  it("of nothing but exact versions need no call, whatever may be asked", async () => {
+    store.versions = undefined;
+    client = newClient();
+    const known = [{ ref: { key: "k0", version: "v0" }, version: "v0", share: "shop" }];
+    expect(await client.news(known, clock.monotonic())).toEqual([]);
+    expect(store.calls).toEqual([]);
   });
 
   it("of one moment share a listing, and each asks for itself what that doesn't tell", async () => {
@@ -416,13 +482,17 @@ describe("news", () => {
     expect(await news(knownOf(keys(3)))).toEqual([]);
     expect(store.calls).toEqual(["list", "describe k0", "describe k1", "describe k2"]);
     store.fail = (operation) => (operation === "describe" ? failure("AccessDenied", "request") : undefined);
-    await clock.advance(10 * 60_000);
+    client = newClient();
     await settled(client.version({ key: "k0" }, clock.monotonic(), "shop"));
-    await settled(client.version({ key: "gone" }, clock.monotonic(), "shop"));
     store.calls.length = 0;
     await clock.advance(1);
-    expect(await news(knownOf(["k0"]))).toEqual([]);
+    expect(await news(knownOf(["k0", "k1"]))).toEqual([]);
     expect(store.calls).toEqual(["list"]);
+    store.calls.length = 0;
+    await clock.advance(1);
+    // Of fewer keys than a listing takes calls, values tell.
+    expect(await news(knownOf(["k0"]))).toEqual([]);
+    expect(store.calls).toEqual(["read k0"]);
   });
 
   it("come by values, once for all who know the key, where nothing else tells", async () => {
@@ -459,9 +529,9 @@ describe("news", () => {
     store.unlisted.add("k2");
     store.versions = undefined;
     client = newClient();
-    // What the listing doesn't show can't be told.
-    expect(await news(knownOf(keys(3)))).toEqual(["k2"]);
-    expect(store.calls).toEqual(["list"]);
+    // What the listing doesn't show yet its value tells.
+    expect(await news(knownOf(keys(3)))).toEqual([]);
+    expect(store.calls).toEqual(["list", "read k2"]);
     store.calls.length = 0;
     const again = new FakeStore();
     again.put("k0", "new", "v2");

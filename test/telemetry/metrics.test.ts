@@ -120,7 +120,11 @@ describe("metrics", () => {
 
   it("are the same text, written with turns for others, as the registry's own", async () => {
     const samples = Array.from({ length: 4_500 }, (_, index) =>
-      sample(`app-${index}`, { pendingRestart: index % 2 ? "RestartWaiting" : "", ready: index % 3 > 0 }),
+      sample(`app-${index}`, {
+        reason: index === 7 ? 'a"b\\c\nd' : "Synced",
+        pendingRestart: index % 2 ? "RestartWaiting" : "",
+        ready: index % 3 > 0,
+      }),
     );
     const { registry } = newTestMetrics(samples);
     const pieces: string[] = [];
