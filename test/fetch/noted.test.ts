@@ -25,6 +25,20 @@ describe("what is noted", () => {
   });
 });
 
+describe("what was noted long ago", () => {
+  it("takes no room once something else is noted", async () => {
+    const clock = new FakeClock();
+    const kept = new KeptBytes(1_000);
+    const noted = new Noted(clock, 1_000, kept);
+    for (const id of ["a", "b"]) noted.note(id);
+    await clock.advance(1_001);
+    noted.note("c");
+    expect(kept.total).toBe(101);
+    noted.forgetAll();
+    expect(kept.total).toBe(0);
+  });
+});
+
 describe("answers that are kept for others", () => {
   const newRecent = (clock: FakeClock, kept: KeptBytes) =>
     new Recent<number>({ clock, keepMs: 10_000, kept, weightOf: (weight) => weight });

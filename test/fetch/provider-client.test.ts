@@ -670,6 +670,24 @@ describe("find", () => {
     ]);
   });
 
+  it("passes over what was deleted since it was listed, and what has no current version", async () => {
+    for (const key of ["a", "b"]) store.put(key, "1");
+    const { page } = store.listing!;
+    store.listing = {
+      page: async (...args) => {
+        const listed = await page(...args);
+        store.secrets.delete("b");
+        if (listed.kind !== "page") return listed;
+        return {
+          ...listed,
+          secrets: [...listed.secrets, { name: "c", aliases: [], tags: {}, versions: {} }],
+        };
+      },
+    };
+    client = newClient();
+    expect(await find({ tags: {} })).toEqual(["a"]);
+  });
+
   it("without a match finds nothing", async () => {
     expect(await find({ path: "none/", tags: {} })).toEqual([]);
   });
