@@ -1,5 +1,6 @@
 import type { SecretSyncSpec } from "../api/secret-sync.ts";
-import { EXACT_MS, type Left, type PollingFeed } from "../feeds/polling.ts";
+import type { Left } from "../feeds/member.ts";
+import { EXACT_MS, type PollingFeed } from "../feeds/polling.ts";
 import type { LiveTarget } from "../plan/live-target.ts";
 import { refreshMs } from "../plan/plan.ts";
 import { contentFingerprint, type Source, type SourceVersions } from "../plan/sources.ts";

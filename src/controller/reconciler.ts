@@ -10,7 +10,7 @@ import { nextRefreshMs } from "../plan/schedule.ts";
 import type { Step } from "../plan/step.ts";
 import { newestChange, refreshGroup, versionsOf } from "../plan/sources.ts";
 import { triggerOf, type Trigger } from "../plan/trigger.ts";
-import type { Left } from "../feeds/polling.ts";
+import type { Left } from "../feeds/member.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { ReconcileResult } from "../telemetry/metrics.ts";

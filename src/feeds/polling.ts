@@ -1,8 +1,17 @@
 import { nextRefreshMs } from "../plan/schedule.ts";
-import { refreshGroup, type Source, type SourceVersions } from "../plan/sources.ts";
-import type { Known } from "../fetch/versions.ts";
-import { sleep, type Cancel, type Clock } from "../runtime/clock.ts";
+import { refreshGroup, type Source } from "../plan/sources.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
+import {
+  lastSuccessOf,
+  weightOf,
+  type Asked,
+  type Group,
+  type Joining,
+  type Left,
+  type Member,
+} from "./member.ts";
 import { askersOf, Questions, type Question } from "./questions.ts";
+import { Room } from "./room.ts";
 
 /**
  * Polling: objects that are in step wait here, and nobody visits them. For each namespace, provider and interval one poll asks which
@@ -31,60 +40,6 @@ export interface PollingOptions {
   readonly mostBytes: number;
 }
 
-export interface Asked {
-  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]>;
-  /** Milliseconds since 1970. */
-  nextRotation(key: string): number | undefined;
-}
-
-/** What is known of an object when it joins. */
-export interface Joining {
-  /** namespace/name */
-  readonly key: string;
-  readonly namespace: string;
-  readonly uid: string;
-  readonly generation: number | undefined;
-  readonly requestedAt: string | undefined;
-  readonly intervalMs: number;
-  readonly sources: readonly Source[];
-  readonly versions: SourceVersions;
-  /** namespace/name of its Secret, and the resource version with which it is in step. */
-  readonly targetKey: string;
-  readonly targetVersion: string;
-  /** Monotonic time of the last exact look. */
-  readonly exactAt: number;
-  /** Milliseconds since 1970; what polls tell later counts more. */
-  readonly nextRotation: number | undefined;
-  /** Present when nobody looked at its sources since it left: then it must be polled by the time at which it would have been. */
-  readonly left: Left | undefined;
-}
-
-export interface Member extends Omit<Joining, "versions" | "sources" | "intervalMs" | "left"> {
-  readonly group: Group;
-  readonly questions: readonly Question[];
-  /** Bytes, about. */
-  readonly weight: number;
-  /** Seconds since 1970: when it was last known to be in step, as far as its group's polls don't tell. */
-  inStepAt: number;
-  /** Monotonic time of the poll that made it due; since then it waits to be looked at, and polls say nothing of it. */
-  toldAt: number | undefined;
-}
-
-interface Group {
-  readonly id: string;
-  readonly name: string;
-  readonly intervalMs: number;
-  readonly members: Set<Member>;
-  /** Who was asked by the last poll, by provider. */
-  asked: Map<string, Asked>;
-  /** Monotonic time of the next poll, or of the one that runs. */
-  dueAt: number;
-  /** Seconds since 1970; 0 before the first poll. */
-  lastSuccess: number;
-  isPolling: boolean;
-  cancel: Cancel;
-}
-
 interface Poll {
   readonly round: number;
   /** Monotonic: what was observed since then is fresh enough. */
@@ -92,16 +47,6 @@ interface Poll {
   readonly signal: AbortSignal;
   /** Objects that it made due. */
   due: number;
-}
-
-/** What a member knew when it left. */
-export interface Left {
-  readonly member: Member;
-  readonly versions: readonly string[];
-  /** Monotonic: until when it needs no look. In the past when a poll has made it due. */
-  readonly dueAt: number;
-  /** Seconds since 1970. */
-  readonly lastSuccess: number;
 }
 
 /** Each object is read exactly as often, since listings lag, and somebody may have written under our name. */
@@ -113,24 +58,19 @@ const LATE_MS = 60_000;
 const POLL_MS = 10 * 60_000;
 /** Polls of a moment differ by some milliseconds. */
 const SLACK_MS = 100;
-/** Bytes, about, beside the texts. */
-const WEIGHT_OF_A_MEMBER = 600;
-const WEIGHT_OF_A_QUESTION = 350;
-const WEIGHT_OF_A_GROUP = 1_000;
 
 export class PollingFeed {
   readonly #options: PollingOptions;
   readonly #members = new Map<string, Member>();
   readonly #groups = new Map<string, Group>();
   readonly #questions = new Questions();
-  /** Bytes of each namespace. */
-  readonly #shares = new Map<string, number>();
-  #bytes = 0;
+  readonly #room: Room;
   #round = 0;
   #closed = false;
 
   constructor(options: PollingOptions) {
     this.#options = options;
+    this.#room = new Room(options.mostBytes);
   }
 
   get size(): number {
@@ -151,10 +91,10 @@ export class PollingFeed {
     if (reads.length < sources.length) return false;
     const group = this.#group(namespace, sources, intervalMs);
     const isAlone = group.members.size === 0;
-    const weight = weightOf(reads, versions) + (isAlone ? WEIGHT_OF_A_GROUP : 0);
+    const weight = weightOf(reads, versions, isAlone);
     // Who comes back without a look must not wait longer than if it had stayed; a poll under way may have passed it over.
     const isLate = left !== undefined && (group.isPolling || group.dueAt > left.dueAt + SLACK_MS);
-    if (isLate || !this.#hasRoom(namespace, weight)) {
+    if (isLate || !this.#room.has(namespace, weight)) {
       if (isAlone && !group.isPolling) this.#end(group);
       return false;
     }
@@ -165,7 +105,7 @@ export class PollingFeed {
     const member: Member = { ...rest, group, questions, weight, inStepAt, toldAt: undefined };
     this.#members.set(key, member);
     group.members.add(member);
-    this.#count(namespace, weight);
+    this.#room.take(namespace, weight);
     return true;
   }
 
@@ -179,7 +119,7 @@ export class PollingFeed {
     this.#members.delete(key);
     group.members.delete(member);
     for (const question of questions) this.#questions.remove(key, question);
-    this.#count(namespace, -weight);
+    this.#room.take(namespace, -weight);
     if (group.members.size === 0 && !group.isPolling) this.#end(group);
     return { member, versions: questions.map(({ version }) => version), dueAt, lastSuccess };
   }
@@ -224,19 +164,6 @@ export class PollingFeed {
   close(): void {
     this.#closed = true;
     for (const group of this.#groups.values()) group.cancel();
-  }
-
-  /** A namespace gets half of all room at most. */
-  #hasRoom(namespace: string, bytes: number): boolean {
-    const { mostBytes } = this.#options;
-    return this.#bytes + bytes <= mostBytes && (this.#shares.get(namespace) ?? 0) + bytes <= mostBytes / 2;
-  }
-
-  #count(namespace: string, bytes: number): void {
-    this.#bytes += bytes;
-    const share = (this.#shares.get(namespace) ?? 0) + bytes;
-    if (share > 0) this.#shares.set(namespace, share);
-    else this.#shares.delete(namespace);
   }
 
   #group(namespace: string, sources: readonly Source[], intervalMs: number): Group {
@@ -361,13 +288,3 @@ export class PollingFeed {
     this.#options.onNews(member.key);
   }
 }
-
-const lastSuccessOf = ({ group, inStepAt, toldAt }: Member): number =>
-  toldAt === undefined ? Math.max(group.lastSuccess, inStepAt) : inStepAt;
-
-const weightOf = (reads: readonly (Source & { kind: "read" })[], versions: SourceVersions): number =>
-  reads.reduce((sum, { ref, id }) => {
-    const version = versions.get(id);
-    const texts = [ref.key, ref.versionStage ?? "", typeof version === "string" ? version : ""];
-    return sum + WEIGHT_OF_A_QUESTION + texts.join("").length;
-  }, WEIGHT_OF_A_MEMBER);

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { EXACT_MS, PollingFeed, type Joining } from "../../src/feeds/polling.ts";
+import type { Joining } from "../../src/feeds/member.ts";
+import { EXACT_MS, PollingFeed } from "../../src/feeds/polling.ts";
 import { askersOf, Questions } from "../../src/feeds/questions.ts";
 import type { Known } from "../../src/fetch/versions.ts";
 import type { ProviderRef } from "../../src/api/secret-sync-sources.ts";
