@@ -12,7 +12,7 @@ describe("turns", () => {
         begun.push(name);
         return new Promise<string>((resolve) => ends.set(name, () => resolve(name)));
       });
-    const all = [..."abcd"].map((name) => work("shop", name));
+    const all = ["a", "b", "c", "d"].map((name) => work("shop", name));
     const other = work("other", "x");
     await settle();
     expect(begun).toEqual(["a", "b", "x"]);
