@@ -135,7 +135,7 @@ async function afterwards(bench: Bench, operator: OperatorProcess, size: number)
   await drift(bench, secrets, size);
   secrets.close();
   await restarts(bench, operator, size);
-  note("memory", size, rss(operator), size === 1000 ? 110 : size === 10_000 ? 200 : undefined, "MiB");
+  note("memory", size, rss(operator), size === 1000 ? 110 : size === 10_000 ? 180 : undefined, "MiB");
   if (size === sizes[0]) {
     await badPayloads(bench, operator, size);
     await outage(bench, operator, size);

@@ -69,7 +69,7 @@ export async function coldStart(bench: Bench, size: number): Promise<OperatorPro
     "cold start to all Secrets written",
     size,
     all,
-    size === 1000 ? 4 : size === 10_000 ? 45 : undefined,
+    size === 1000 ? 4 : size === 10_000 ? 30 : undefined,
     "s",
   );
   note("operator start to first Secret", size, first, 500, "ms");
