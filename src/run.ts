@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import { FAILING_MS, problemsOfNamespaces, toldFailing, type Watch } from "./controller/watches.ts";
+import { FAILING_MS, problemsOfNamespaces, toldFailing, type Watch } from "./cluster/watches.ts";
 import type { Options } from "./options.ts";
 import { sleep, type Clock } from "./runtime/clock.ts";
 import type { LeaderElector } from "./runtime/leader-election.ts";

@@ -9,7 +9,7 @@ import {
 } from "../src/api/crd.ts";
 import { API_VERSION, GROUP } from "../src/api/group.ts";
 import { reasons } from "../src/api/reasons.ts";
-import { lanes } from "../src/controller/lanes.ts";
+import { lanes } from "../src/controllers/secret-sync/lanes.ts";
 import { environmentName, flags } from "../src/options.ts";
 import { dashboard } from "./chart/dashboard.ts";
 import { valueDefaults, valueRows, valuesSchema, valuesYaml } from "./chart/files.ts";

@@ -2,31 +2,31 @@ import { LEASE_TIMES, LeaderElector } from "../runtime/leader-election.ts";
 import { sleep } from "../runtime/clock.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
 import { runWorkers } from "../runtime/workers.ts";
-import { newApplier } from "../controller/apply.ts";
-import { newDecider } from "../controller/decide.ts";
-import { newEventRecorder } from "../controller/events.ts";
-import { DriftTimes } from "../controller/drift.ts";
-import { newFetcher } from "../controller/fetch.ts";
-import { Freshness, GRACE_MS } from "../controller/freshness.ts";
-import { Health } from "../controller/health.ts";
-import { newGatherer } from "../controller/gather.ts";
-import { memoryFor } from "../controller/memory.ts";
-import { newNews, newOddObjects } from "../controller/odd-objects.ts";
-import { newScrapeGuard } from "../controller/scrape-guard.ts";
-import { namespaceOf } from "../controller/sync-object.ts";
-import { loadDigestKey } from "../controller/installation-key.ts";
-import { lanes, queuePolicy, type Lane } from "../controller/lanes.ts";
-import { newReconciler } from "../controller/reconciler.ts";
-import { newStatusWriter } from "../controller/report.ts";
-import { newRestarter } from "../controller/restart.ts";
-import { objectSamples } from "../controller/samples.ts";
-import { newSettler } from "../controller/settle.ts";
-import { connectTriggers } from "../controller/triggers.ts";
-import { newViews } from "../controller/views.ts";
-import { newWatches, problemsOfNamespaces, watchedKinds } from "../controller/watches.ts";
+import { newApplier } from "../controllers/secret-sync/apply.ts";
+import { newDecider } from "../controllers/secret-sync/decide.ts";
+import { newEventRecorder } from "../controllers/secret-sync/events.ts";
+import { DriftTimes } from "../cluster/drift.ts";
+import { newFetcher } from "../controllers/secret-sync/fetch.ts";
+import { Freshness, GRACE_MS } from "../controllers/secret-sync/freshness.ts";
+import { Health } from "../controllers/health.ts";
+import { newObserver } from "../controllers/secret-sync/observe.ts";
+import { memoryFor } from "../cluster/memory.ts";
+import { newNews, newOddObjects } from "../cluster/odd-objects.ts";
+import { newScrapeGuard } from "../controllers/scrape-guard.ts";
+import { namespaceOf } from "../cluster/sync-object.ts";
+import { loadDigestKey } from "../controllers/installation-key.ts";
+import { lanes, queuePolicy, type Lane } from "../controllers/secret-sync/lanes.ts";
+import { newReconciler } from "../controllers/secret-sync/reconciler.ts";
+import { newStatusWriter } from "../controllers/secret-sync/report.ts";
+import { newRestarter } from "../controllers/secret-sync/restart.ts";
+import { objectSamples } from "../controllers/secret-sync/samples.ts";
+import { newSettler } from "../controllers/secret-sync/settle.ts";
+import { connectTriggers } from "../controllers/secret-sync/triggers.ts";
+import { newViews } from "../cluster/views.ts";
+import { newWatches, problemsOfNamespaces, watchedKinds } from "../cluster/watches.ts";
 import { leaseLock } from "../kube/lease-lock.ts";
 import type { DigestKey } from "../plan/digest.ts";
-import { MOST_SECRETS } from "../restart/consumption.ts";
+import { MOST_SECRETS } from "../rollout/consumption.ts";
 import type { Parts } from "./parts.ts";
 import { wirePolling } from "./polling.ts";
 import { wireStores } from "./stores.ts";
@@ -116,7 +116,7 @@ export function wire(parts: Parts): Operator {
       for (const key of freshness.waitingFor(client)) queue.add(key, "event");
     },
   });
-  const gatherer = newGatherer({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
+  const observer = newObserver({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
   const fetcher = newFetcher(accessTo);
   const { feed, polling } = wirePolling(parts, { views, metrics, freshness, accessTo, queue });
   connectTriggers(views, queue, polling, clock, leastRefreshMs, drift);
@@ -126,12 +126,12 @@ export function wire(parts: Parts): Operator {
     log,
     freshness,
     polling,
-    gatherer,
+    observer,
     decide: newDecider({
       fetcher,
       freshness,
       clock,
-      liveValues: (target, keys, signal) => gatherer.liveValues(target, keys, signal),
+      liveValues: (target, keys, signal) => observer.liveValues(target, keys, signal),
     }),
     apply: newApplier(writer, views, clock, onWrite),
     ...newRestarter({

@@ -1,5 +1,5 @@
 import type { LookupFunction } from "node:net";
-import type { AwsTarget } from "../controller/provider-access.ts";
+import type { AwsTarget } from "../controllers/secret-sync/provider-access.ts";
 import type { Fence } from "../kube/fence.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import type { Options } from "../options.ts";

@@ -1,9 +1,9 @@
-import type { AccessTo } from "../controller/fetch.ts";
-import type { Freshness } from "../controller/freshness.ts";
-import type { Lane } from "../controller/lanes.ts";
-import { memoryFor } from "../controller/memory.ts";
-import { newPolling } from "../controller/polling.ts";
-import type { Views } from "../controller/views.ts";
+import type { AccessTo } from "../controllers/secret-sync/fetch.ts";
+import type { Freshness } from "../controllers/secret-sync/freshness.ts";
+import type { Lane } from "../controllers/secret-sync/lanes.ts";
+import { memoryFor } from "../cluster/memory.ts";
+import { newPolling } from "../controllers/secret-sync/polling.ts";
+import type { Views } from "../cluster/views.ts";
 import { PollingFeed } from "../feeds/polling.ts";
 import { ApiError } from "../kube/kube-api.ts";
 import type { WorkQueue } from "../runtime/work-queue.ts";

@@ -1,7 +1,7 @@
-import type { AccessTo } from "../controller/fetch.ts";
-import { newNews } from "../controller/odd-objects.ts";
-import { newProviderAccess, type ConnectAws } from "../controller/provider-access.ts";
-import type { Views } from "../controller/views.ts";
+import type { AccessTo } from "../controllers/secret-sync/fetch.ts";
+import { newNews } from "../cluster/odd-objects.ts";
+import { newProviderAccess, type ConnectAws } from "../controllers/secret-sync/provider-access.ts";
+import type { Views } from "../cluster/views.ts";
 import { Caller } from "../fetch/caller.ts";
 import { ClientPool } from "../fetch/client-pool.ts";
 import { KeptBytes } from "../fetch/kept-bytes.ts";

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { KubeApi } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
-import type { WorkloadObject } from "../../src/restart/workload.ts";
+import type { WorkloadObject } from "../../src/rollout/workload.ts";
 import { ApiProxy, type Write } from "../support/api-proxy.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { canary } from "../support/leaks.ts";

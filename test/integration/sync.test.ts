@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
-import type { WorkloadObject } from "../../src/restart/workload.ts";
+import type { WorkloadObject } from "../../src/rollout/workload.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { run, runWith } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";

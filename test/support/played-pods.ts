@@ -1,6 +1,6 @@
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
-import type { WorkloadObject } from "../../src/restart/workload.ts";
+import type { WorkloadObject } from "../../src/rollout/workload.ts";
 import { run } from "./kubectl.ts";
 import { restartedFor, signal, unique } from "./suite.ts";
 import { until } from "./wait.ts";

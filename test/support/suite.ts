@@ -7,7 +7,7 @@ import { resources } from "../../src/kube/resources.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { newTransport, type Transport } from "../../src/kube/transport.ts";
 import type { HistoryEntry, SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
-import type { WorkloadObject } from "../../src/restart/workload.ts";
+import type { WorkloadObject } from "../../src/rollout/workload.ts";
 import { awsEnvironment } from "./aws.ts";
 import { expectKstatus } from "./kstatus.ts";
 import { startOperator, type OperatorProcess } from "./operator.ts";

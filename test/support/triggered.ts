@@ -1,9 +1,9 @@
-import { DriftTimes } from "../../src/controller/drift.ts";
-import { Freshness } from "../../src/controller/freshness.ts";
-import { lanes, type Lane } from "../../src/controller/lanes.ts";
-import { namespaceOf } from "../../src/controller/sync-object.ts";
-import { connectTriggers } from "../../src/controller/triggers.ts";
-import { newViews } from "../../src/controller/views.ts";
+import { DriftTimes } from "../../src/cluster/drift.ts";
+import { Freshness } from "../../src/controllers/secret-sync/freshness.ts";
+import { lanes, type Lane } from "../../src/controllers/secret-sync/lanes.ts";
+import { namespaceOf } from "../../src/cluster/sync-object.ts";
+import { connectTriggers } from "../../src/controllers/secret-sync/triggers.ts";
+import { newViews } from "../../src/cluster/views.ts";
 import { WorkQueue } from "../../src/runtime/work-queue.ts";
 import { FakeClock } from "./fake-clock.ts";
 

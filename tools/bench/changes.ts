@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { annotation } from "../../src/api/group.ts";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
-import type { WorkloadObject } from "../../src/restart/workload.ts";
+import type { WorkloadObject } from "../../src/rollout/workload.ts";
 import type { OperatorProcess } from "../../test/support/operator.ts";
 import { step } from "../../test/support/progress.ts";
 import { note, percentile } from "./figures.ts";

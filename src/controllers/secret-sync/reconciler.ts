@@ -1,0 +1,294 @@
+import { isFailure, type Failure, type Reason } from "../../api/reasons.ts";
+import type { SecretSyncSpec } from "../../api/secret-sync.ts";
+import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
+import type { ObjectMeta } from "../../kube/kube-api.ts";
+import type { ContentRecord } from "../../plan/digest.ts";
+import { merges, recordAnnotation, targetName, type Observed } from "../../plan/observed.ts";
+import { isStalled, refreshMs, type Plan, type Verdict } from "../../plan/plan.ts";
+import { newlyRestarted, report, reportInvalid, type Outcome } from "../../plan/report.ts";
+import { nextRefreshMs } from "../../plan/schedule.ts";
+import type { Step } from "../../plan/step.ts";
+import { newestChange, refreshGroup, versionsOf } from "../../plan/sources.ts";
+import { triggerOf, type Trigger } from "../../plan/trigger.ts";
+import type { Left } from "../../feeds/member.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { ReconcileResult } from "../../telemetry/metrics.ts";
+import { freshFor, type Decision, type newDecider } from "./decide.ts";
+import type { EventNote } from "./events.ts";
+import { STALLED_MS, type Freshness } from "./freshness.ts";
+import type { newObserver } from "./observe.ts";
+import { TargetExistsError, type Applied } from "./apply.ts";
+import { notesOf } from "./report.ts";
+import type { Restarts } from "./restart.ts";
+import type { Part } from "../../rollout/plan-restart.ts";
+import type { Polling } from "./polling.ts";
+import type { SyncObject } from "../../cluster/sync-object.ts";
+import type { Due, Task } from "./task.ts";
+import type { Views } from "../../cluster/views.ts";
+
+/**
+ * One SecretSync, from what is to what should be:
+ *
+ *   observe ──► need? ──► fetch ──► plan ──► apply ──► restart ──► report
+ *
+ * It knows only the key. Running it again at any time, after any crash, ends in the same state.
+ */
+export interface ReconcilerOptions {
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly observer: ReturnType<typeof newObserver>;
+  readonly decide: ReturnType<typeof newDecider>;
+  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Applied>;
+  /** Before a write: who consumes the Secret as it is gets that recorded, so that the change is one for it. */
+  readonly adopt: (
+    namespace: string,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    task: Task,
+    touch: boolean,
+  ) => Promise<void>;
+  readonly restart: (
+    namespace: string,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    told: ReadonlySet<string>,
+    task: Task,
+  ) => Promise<Restarts>;
+  readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
+  readonly recordEvent: (
+    about: ObjectMeta,
+    note: EventNote,
+    before: SecretSyncStatus,
+    signal: AbortSignal,
+  ) => Promise<void>;
+  readonly freshness: Freshness;
+  readonly polling: Pick<Polling, "take" | "give" | "forget">;
+  readonly onChange: (
+    kind: "created" | "updated" | "repaired" | "deleted",
+    sourceChangedAt: number | undefined,
+  ) => void;
+}
+
+/** When to come back. */
+export type Next =
+  | { readonly kind: "gone" }
+  /** Polling makes it due when there is something new. */
+  | { readonly kind: "polled" }
+  /** Monotonic, so that the time of the writes that follow doesn't move it. */
+  | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
+  | { readonly kind: "never"; readonly result: ReconcileResult }
+  | { readonly kind: "backoff"; readonly atLeastMs: number; readonly atMostMs?: number };
+
+export function newReconciler(options: ReconcilerOptions) {
+  const {
+    views,
+    clock,
+    log,
+    observer,
+    decide,
+    apply,
+    adopt,
+    restart,
+    writeStatus,
+    recordEvent,
+    freshness,
+    polling,
+    onChange,
+  } = options;
+
+  return async function reconcile(key: string, due: Due, task: Task): Promise<Next> {
+    const known = views.syncs.get(key);
+    const object = known && (await observer.whole(known, task.limit.signal));
+    if (!object || object.metadata.deletionTimestamp !== undefined) {
+      polling.forget(key);
+      return { kind: "gone" };
+    }
+    const left = polling.take(key);
+    const parsed = observer.parse(object);
+    if (!parsed.ok) return reportBrokenSpec(object, parsed.failure, task.limit.signal);
+
+    try {
+      return await bringUpToDate(object, parsed.value, conflicted(object.status), due, left, task);
+    } catch (error) {
+      if (!(error instanceof TargetExistsError)) throw error;
+      return bringUpToDate(object, parsed.value, true, due, left, task);
+    }
+  };
+
+  async function bringUpToDate(
+    object: SyncObject,
+    spec: SecretSyncSpec,
+    look: boolean,
+    due: Due,
+    left: Left | undefined,
+    task: Task,
+  ): Promise<Next> {
+    const { key } = object;
+    const { signal } = task.limit;
+    const observed = await observer.observe(object, spec, look, signal);
+    const trigger = triggerOf(observed);
+    const epoch = freshness.epoch(key);
+    const decision = await decide(key, observed, trigger, due, task);
+    const { plan: made, fetched } = decision;
+    await adoptConsumers(observed, made, task);
+    const { problem, written } = await apply(made.steps, signal);
+    const verdict: Verdict = problem?.failure ?? made.verdict;
+    // What could not be written is not there; a clean-up that fails takes nothing from what was written.
+    const record = problem?.step.kind === "applySecret" ? undefined : made.record;
+    const restarts = await restartDue(observed, made, record, task);
+    if (made.change && record) onChange(made.change.kind, newestChange(fetched));
+    // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
+    else if (written && decision.verified && made.isCheck) {
+      onChange("repaired", undefined);
+      log.warn({ secretsync: key }, "restored a Secret that somebody had changed under the operator's name");
+    }
+
+    const outcome: Outcome = {
+      plan: made,
+      verdict,
+      record,
+      fetched,
+      restarted: restarts.restarted,
+      restartProblem: restarts.problem,
+      restartWaiting: restarts.waiting,
+    };
+    const status = report(observed, outcome);
+    const notes = notesOf(observed, outcome, status);
+    logOutcome(key, trigger, outcome, newlyRestarted(observed, outcome));
+    const next = nextOf(key, observed, verdict, restarts, decision, epoch);
+    task.free();
+    // One after the other: who reads them sees causes before effects.
+    for (const note of notes) await recordEvent(object.metadata, note, object.status, signal);
+    await writeStatus(object, status, signal);
+    const target = written ?? observed.target;
+    const isInStep =
+      verdict.reason === "Synced" &&
+      verdict.withheld === undefined &&
+      !merges(observed) &&
+      !(restarts.problem ?? restarts.waiting) &&
+      restarts.retryInMs === 0;
+    if (!isInStep || !record || !target) return next;
+    const versions = decision.versions ?? (fetched && versionsOf(fetched));
+    const inStep = { spec, sources: observed.sources, versions, left, version: record.version, target };
+    if (!polling.give(object, inStep)) return next;
+    observer.forget(object);
+    return { kind: "polled" };
+  }
+
+  async function restartDue(
+    observed: Observed,
+    { verdict }: Plan,
+    record: ContentRecord | undefined,
+    task: Task,
+  ): Promise<Restarts> {
+    if (!record || verdict.reason === "Suspended")
+      return { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
+    const { metadata, spec, status } = observed;
+    const told = new Set((status.history ?? []).flatMap(({ workloads = [] }) => workloads));
+    return restart(metadata.namespace, partOf(observed), spec.restart, record, told, task);
+  }
+
+  async function adoptConsumers(observed: Observed, { change, steps }: Plan, task: Task): Promise<void> {
+    const { metadata, spec, target, digestKey } = observed;
+    const record = target?.records[recordAnnotation(observed)];
+    if (!record || change?.kind === "deleted" || !steps.some(({ kind }) => kind === "applySecret")) return;
+    const touch = record.key !== digestKey.id;
+    if (change || touch) await adopt(metadata.namespace, partOf(observed), spec.restart, record, task, touch);
+  }
+
+  async function reportBrokenSpec(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
+    const status = reportInvalid(
+      object.status,
+      object.metadata.generation,
+      verdict,
+      new Date(clock.now()).toISOString(),
+    );
+    const before = object.status.conditions?.find(({ type }) => type === "Ready");
+    if (before?.message !== verdict.message)
+      await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
+    await writeStatus(object, status, signal);
+    freshness.failed(object.key, STALLED_MS);
+    return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
+  }
+
+  function nextOf(
+    key: string,
+    observed: Observed,
+    verdict: Verdict,
+    restarts: Restarts,
+    { freshUntil, nextRotation, verified = false, lookSoon = false, clients }: Decision,
+    epoch: number,
+  ): Next {
+    const { reason, retryAfterMs = 0 } = verdict;
+    const now = clock.monotonic();
+    if (isFailure(reason)) {
+      const result = isStalled(reason) ? "stalled" : "retry";
+      freshness.failed(key, STALLED_MS, waitingReasons.has(reason) ? clients : undefined);
+      if (result === "retry") {
+        // What fails is looked at as often as what doesn't, within reason.
+        const atMostMs = Math.max(OFTEN_MS, refreshMs(observed) ?? STALLED_MS);
+        return { kind: "backoff", atLeastMs: retryAfterMs, atMostMs };
+      }
+      // Only a change of the sources may come before: whatever else mends it wakes the object.
+      const waitMs = lookSoon ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
+      return { kind: "at", at: now + waitMs, result };
+    }
+    // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
+    const at = freshUntil ?? now + untilRefresh(observed, reason);
+    if (freshUntil === undefined)
+      freshness.succeeded(key, { ...freshFor(observed), until: at }, { nextRotation, verified }, epoch);
+    if (restarts.problem) return { kind: "backoff", atLeastMs: restarts.retryInMs };
+    if (restarts.retryInMs > 0)
+      return { kind: "at", at: Math.min(at, now + restarts.retryInMs), result: "retry" };
+    return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
+  }
+
+  function untilRefresh(observed: Observed, reason: Reason): number {
+    const interval = reason === "Suspended" ? undefined : refreshMs(observed);
+    return interval === undefined
+      ? Infinity
+      : nextRefreshMs(clock.now(), interval, refreshGroup(observed.sources));
+  }
+
+  function logOutcome(
+    key: string,
+    trigger: Trigger,
+    { plan: { change }, verdict, restartProblem, restartWaiting }: Outcome,
+    restarted: readonly string[],
+  ): void {
+    const fields = { secretsync: key, reason: verdict.reason, trigger };
+    if (isFailure(verdict.reason)) log.warn({ ...fields, detail: verdict.message }, "sync failed");
+    else if (change)
+      log.info(
+        { ...fields, change: change.kind, keys: change.kind === "deleted" ? [] : change.keys },
+        "secret written",
+      );
+    else log.debug(fields, "unchanged");
+    if (restarted.length > 0) log.info({ secretsync: key, workloads: restarted }, "workloads restarted");
+    if (restartProblem) log.warn({ secretsync: key, detail: restartProblem }, "restart failed");
+    if (restartWaiting) log.warn({ secretsync: key, detail: restartWaiting }, "restart waits");
+  }
+}
+
+/** No failing object needs to be tried again more often. */
+const OFTEN_MS = 30_000;
+
+const partOf = (observed: Observed): Part => ({
+  secretName: targetName(observed),
+  mergedBy: merges(observed) ? observed.metadata.uid : undefined,
+});
+
+/** Reasons that go away by themselves when the provider answers again. */
+const waitingReasons: ReadonlySet<Reason> = new Set([
+  "ProviderUnreachable",
+  "RateLimited",
+  "AuthenticationFailed",
+]);
+
+/** Somebody else's Secret was in the way, so look before anything is fetched. */
+const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>
+  conditions.some(({ type, reason }) => type === "Ready" && reason === "TargetConflict");

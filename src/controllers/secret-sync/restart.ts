@@ -1,0 +1,265 @@
+import { annotation, RESTART_FIELD_MANAGER } from "../../api/group.ts";
+import type { SecretSyncSpec, WorkloadKind } from "../../api/secret-sync.ts";
+import { ApiError, type KubeApi } from "../../kube/kube-api.ts";
+import { resources } from "../../kube/resources.ts";
+import type { ContentRecord } from "../../plan/digest.ts";
+import { quoted } from "../../plan/text.ts";
+import { projectWorkload, type Workload, type WorkloadObject } from "../../rollout/workload.ts";
+import {
+  isNoted,
+  planRestart,
+  slotOf,
+  wasRestartedFor,
+  type Look,
+  type Part,
+  type WorkloadWrite,
+} from "../../rollout/plan-restart.ts";
+import { sleep, type Clock } from "../../runtime/clock.ts";
+import { RewriteDamper } from "./damper.ts";
+import type { Task } from "./task.ts";
+import { newPodLooks } from "./pod-looks.ts";
+import { workloadsOf, type Views } from "../../cluster/views.ts";
+
+/** Step 5 of a reconcile: restarts each workload that is due, or notes on it what its pods run with. */
+
+export interface Restarts {
+  /** Kind/name of the workloads that run with the record's change because they were restarted for it, in order. */
+  readonly restarted: readonly string[];
+  /** What could not be restarted, and why. */
+  readonly problem: string | undefined;
+  /** What waits for somebody to act, and for what. */
+  readonly waiting: string | undefined;
+  /** Milliseconds until it is of use to try again: a workload that others change back, or pods that couldn't be looked at yet. */
+  readonly retryInMs: number;
+}
+
+const TRIES = 5;
+const WATCH_LAG_MS = 50;
+/** Times in managedFields are of whole seconds. */
+const SECOND = 1_000;
+
+/** What became of one workload. */
+type Outcome =
+  | { readonly kind: "unchanged" | "noted" | "restarted" }
+  | { readonly kind: "held"; readonly keys: readonly string[] }
+  /** Its pods can only be looked at in so many milliseconds. */
+  | { readonly kind: "later"; readonly waitMs: number }
+  /** Somebody takes back what is written; it is written again in so many milliseconds. */
+  | { readonly kind: "damped"; readonly waitMs: number; readonly by?: string | undefined };
+
+export function newRestarter(options: {
+  readonly api: KubeApi;
+  readonly views: Views;
+  readonly clock: Clock;
+  /** `changedAt`: milliseconds since 1970 when the Secret changed, where that is known. */
+  readonly onRestart: (
+    kind: WorkloadKind,
+    result: "success" | "failure",
+    changedAt: number | undefined,
+  ) => void;
+  readonly onWrite: (kind: string) => void;
+}) {
+  const { api, views, clock, onRestart, onWrite } = options;
+  const damper = new RewriteDamper(clock);
+  const podLooks = newPodLooks(api, clock);
+  for (const store of Object.values(views.workloads))
+    store.listen((before, after) => {
+      if (before && !after) damper.forget(before.uid);
+    });
+
+  return {
+    /**
+     * Before the content changes: whoever consumes it is on record with what its pods run with. Who is due for a restart
+     * already stays due. `touch`: the digest key is about to change, too.
+     */
+    async adopt(
+      namespace: string,
+      part: Part,
+      policy: SecretSyncSpec["restart"],
+      record: ContentRecord,
+      task: Task,
+      touch: boolean,
+    ): Promise<void> {
+      for (const workload of candidates(namespace, part.secretName, policy)) {
+        // One that can't be written now fails to restart later, and that is told.
+        await bringUpToDate(workload, part, policy, record, task, {
+          mayRestart: false,
+          touch,
+          wasNoted: false,
+        }).catch((error: unknown) => {
+          if (!(error instanceof ApiError)) throw error;
+        });
+      }
+    },
+
+    /** `told`: Kind/name of workloads that status tells as restarted at some time. */
+    async restart(
+      namespace: string,
+      part: Part,
+      policy: SecretSyncSpec["restart"],
+      record: ContentRecord,
+      told: ReadonlySet<string>,
+      task: Task,
+    ): Promise<Restarts> {
+      const failed: string[] = [];
+      const waiting: string[] = [];
+      let retryInMs = 0;
+      const changedAt = record.change && Date.parse(record.change.at);
+      const due = candidates(namespace, part.secretName, policy);
+      for (const workload of due) {
+        const name = `${workload.kind}/${workload.name}`;
+        try {
+          const outcome = await bringUpToDate(workload, part, policy, record, task, {
+            mayRestart: true,
+            touch: false,
+            wasNoted: told.has(name),
+          });
+          if (outcome.kind === "restarted") onRestart(workload.kind, "success", changedAt);
+          if (outcome.kind === "held") waiting.push(`${name} ${toldHeld(part, outcome.keys)}`);
+          if (outcome.kind === "later") retryInMs = Math.max(retryInMs, outcome.waitMs);
+          if (outcome.kind === "damped") {
+            retryInMs = Math.max(retryInMs, outcome.waitMs);
+            failed.push(`${name}: ${toldDamped(outcome.by)}`);
+          }
+        } catch (error) {
+          if (!(error instanceof ApiError)) throw error;
+          onRestart(workload.kind, "failure", changedAt);
+          failed.push(`${name}: ${explain(error)}`);
+        }
+      }
+      for (const { kind, name } of policy.targets ?? [])
+        if (!views.workloads[kind].get(`${namespace}/${name}`))
+          waiting.push(`${kind}/${name} isn't there: create it, or correct spec.restart.targets`);
+      const restarted: string[] = [];
+      for (const { kind, name, key } of due) {
+        const live = views.workloads[kind].get(key);
+        if (!live || !wasRestartedFor(live, part, record.change)) continue;
+        if (live.waitsFor) waiting.push(`${kind}/${name} ${toldWaiting[live.waitsFor]}`);
+        else restarted.push(`${kind}/${name}`);
+      }
+      return { restarted: restarted.sort(), problem: someOf(failed), waiting: someOf(waiting), retryInMs };
+    },
+  };
+
+  function candidates(
+    namespace: string,
+    secretName: string,
+    policy: SecretSyncSpec["restart"],
+  ): readonly Workload[] {
+    const found = new Map(
+      workloadsOf(views, namespace, secretName).map((workload) => [workload.uid, workload]),
+    );
+    for (const { kind, name } of policy.targets ?? []) {
+      const listed = views.workloads[kind].get(`${namespace}/${name}`);
+      if (listed) found.set(listed.uid, listed);
+    }
+    return [...found.values()].filter(({ isOutline }) => !isOutline);
+  }
+
+  /** The write fails if the workload changed meanwhile; then it is looked at anew. `mayRestart`: else it is only noted. */
+  async function bringUpToDate(
+    seen: Workload,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    { limit: { signal }, free }: Task,
+    {
+      mayRestart,
+      touch,
+      wasNoted,
+    }: { readonly mayRestart: boolean; readonly touch: boolean; readonly wasNoted: boolean },
+  ): Promise<Outcome> {
+    const type = resources[seen.kind];
+    const slot = slotOf(part);
+    const at = record.change?.at ?? "";
+    for (let workload = seen, tries = 1; ; tries++) {
+      const look: Look = { touch, wasNoted: wasNoted || damper.knows(workload.uid, slot) };
+      let decision = planRestart(workload, part, policy, record, look);
+      if (decision.kind === "nothing") return unchanged;
+      // Before the pods are looked at, too: who takes things back all the time shall not have them listed all the time.
+      const pause = damper.pause(workload.uid, slot, at);
+      if (pause) {
+        const { manager, at: changedAt = 0 } = workload.changedBy ?? {};
+        const by = changedAt >= pause.writtenAt - SECOND ? manager : undefined;
+        return { kind: "damped", waitMs: pause.waitMs, by };
+      }
+      if (decision.kind === "look") {
+        // Pods of a namespace take their time, and it alone shall wait for them.
+        free();
+        const looked = await podLooks.look(workload, part.secretName, signal);
+        if (looked.kind === "later") return looked;
+        const readers = looked.kind === "readers" ? looked.readers : "unknown";
+        decision = planRestart(workload, part, policy, record, { ...look, readers });
+      }
+      if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
+      const { write } = decision;
+      if (write.restart && !mayRestart) return unchanged;
+      try {
+        const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };
+        const written = await api.apply<WorkloadObject>(type, toObject(write), options, signal);
+        onWrite(seen.kind);
+        const now = projectWorkload(seen.kind, written);
+        if (isNoted(now, part)) damper.wrote(workload.uid, slot, at, write.restart);
+        else damper.forget(workload.uid, slot);
+        views.workloads[seen.kind].set(now, "own");
+        return { kind: write.restart ? "restarted" : "noted" };
+      } catch (error) {
+        if (!(error instanceof ApiError && error.conflict) || tries === TRIES) throw error;
+      }
+      // Workloads that others write all the time take long, and their namespace's alone shall wait for them.
+      free();
+      // The watch is about to bring what has changed; asking for it would need one more right.
+      await sleep(clock, WATCH_LAG_MS * 2 ** tries, signal);
+      const live = views.workloads[seen.kind].get(seen.key);
+      if (live?.uid !== seen.uid) return unchanged;
+      workload = live;
+    }
+  }
+}
+
+const unchanged: Outcome = { kind: "unchanged" };
+
+const toldHeld = ({ secretName }: Part, keys: readonly string[]): string =>
+  `keeps its pods, as it can't start without ${keys.map(quoted).join(", ")}, which Secret ${secretName} lacks now: bring the key back, or make it optional`;
+
+const toldDamped = (by: string | undefined): string =>
+  `${by === undefined ? "somebody" : quoted(by)} takes back what the operator writes into it, so it is written more and more rarely: leave annotations and template annotations of secretsync.dev alone`;
+
+const toldWaiting = {
+  OnDelete:
+    "has updateStrategy OnDelete, so pods of before the change stay until they are deleted: delete them",
+  Partition: "has a partition, so pods below it stay as they were: lower the partition",
+  Stuck:
+    "was restarted, and its new pods don't become ready in time (ProgressDeadlineExceeded), so some stay as they were: see why by kubectl describe",
+  Paused: "is paused, so its pods stay as they are: resume it",
+} as const;
+
+function toObject({ workload, consumed, restartedFor }: WorkloadWrite): WorkloadObject {
+  const { name, namespace, uid, resourceVersion } = workload;
+  const metadata = {
+    name,
+    namespace,
+    uid,
+    resourceVersion,
+    annotations: { [annotation.consumed]: consumed },
+  };
+  // What our field manager leaves out it gives up, and that would change the template: the value goes along.
+  if (restartedFor === undefined) return { metadata };
+  return {
+    metadata,
+    spec: { template: { metadata: { annotations: { [annotation.restartedFor]: restartedFor } } } },
+  };
+}
+
+function explain(error: ApiError): string {
+  if (error.status === 403) return "the operator may not patch it; check its Role";
+  if (error.conflict) return "it changes all the time; trying again";
+  return error.message;
+}
+
+const MOST_TOLD = 10;
+function someOf(told: readonly string[]): string | undefined {
+  const sorted = [...told].sort();
+  if (sorted.length > MOST_TOLD) return `${sorted.slice(0, MOST_TOLD).join("; ")}; and others`;
+  return sorted.length > 0 ? sorted.join("; ") : undefined;
+}

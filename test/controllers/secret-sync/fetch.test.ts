@@ -1,0 +1,143 @@
+import { describe, expect, it } from "@jest/globals";
+import type { ProviderClient } from "../../../src/fetch/provider-client.ts";
+import { newFetcher, type Fetch } from "../../../src/controllers/secret-sync/fetch.ts";
+import type { ReadResult } from "../../../src/providers/contract.ts";
+import { SecretValue } from "../../../src/providers/secret-value.ts";
+import {
+  MISSING_VERSION,
+  type FetchedValues,
+  type FindResult,
+  type Source,
+} from "../../../src/plan/sources.ts";
+import { settle } from "../../support/fake-clock.ts";
+
+const { signal } = new AbortController();
+const provider = { kind: "SecretProvider", name: "aws" } as const;
+const read = (key: string): Source => ({
+  id: key,
+  provider,
+  field: "spec.data[0]",
+  kind: "read",
+  ref: { key },
+});
+const find = (id: string): Source => ({
+  id,
+  provider,
+  field: "spec.dataFrom[0]",
+  kind: "find",
+  criteria: { tags: {} },
+});
+const valueOf = (bytes: number): ReadResult => ({
+  kind: "found",
+  value: SecretValue.fromText("x".repeat(bytes)),
+  versionId: "v",
+  versionStages: [],
+});
+
+/** Every find gives `found`; reads give what `answer` says. */
+function newOne(
+  answer: (key: string) => Promise<ReadResult>,
+  found: ReadonlyMap<string, string> = new Map(),
+) {
+  const secrets = new Map(
+    [...found].map(([name]) => [name, { value: SecretValue.fromText("x"), versionId: "v" }]),
+  );
+  const matches = { kind: "matches", secrets, forbidden: [] } as unknown as FindResult;
+  const client = {
+    value: ({ key }: { key: string }) => answer(key),
+    version: () => undefined,
+    nextRotation: () => undefined,
+    finder: { find: () => Promise.resolve(matches), findVersions: () => Promise.resolve(found) },
+  } as unknown as ProviderClient;
+  const access = { client, mayRead: () => true, mayReadAny: true };
+  return newFetcher(() => Promise.resolve({ ok: true, access }));
+}
+
+const reasonOf = (fetched: Fetch<unknown>) => (fetched.ok ? "ok" : fetched.failure.reason);
+
+describe("values under way", () => {
+  it("of one namespace that are huge and slow fail there, and nobody else waits or fails", async () => {
+    const never = new Promise<ReadResult>(() => undefined);
+    const fetcher = newOne((key) => (key.startsWith("never") ? never : Promise.resolve(valueOf(64 * 1024))));
+    const outcomes = new Map<string, string>();
+    const large = (name: string, namespace: string) => {
+      // 15 MiB come at once, and are held while the last one is waited for.
+      const sources = [
+        ...Array.from({ length: 240 }, (_, index) => read(`${name}-${index}`)),
+        read(`never-${name}`),
+      ];
+      return fetcher.values(sources, namespace, 0, signal, (fetched) => {
+        outcomes.set(name, reasonOf(fetched));
+        return Promise.resolve();
+      });
+    };
+    for (const namespace of ["evil-1", "evil-2"])
+      for (let index = 0; index < 4; index++) void large(`${namespace}-${index}`, namespace);
+    await settle();
+    const served: string[] = [];
+    await fetcher.values(
+      [read("mine"), find("mine too")],
+      "victim",
+      0,
+      signal,
+      (fetched: Fetch<FetchedValues>) => {
+        served.push(reasonOf(fetched));
+        return Promise.resolve();
+      },
+    );
+    expect(served).toEqual(["ok"]);
+    // What was held beyond 48 MiB was let go, of those who hold most.
+    expect([...new Set(outcomes.values())]).toEqual(["TooLarge"]);
+    expect(outcomes.size).toBeGreaterThanOrEqual(5);
+    expect(outcomes.size).toBeLessThan(8);
+  });
+});
+
+describe("values in use", () => {
+  it("stay, whatever else is read meanwhile", async () => {
+    const fetcher = newOne(() => Promise.resolve(valueOf(64 * 1024)));
+    const keys = (name: string) => Array.from({ length: 250 }, (_, index) => read(`${name}-${index}`));
+    const { promise: done, resolve: end } = Promise.withResolvers<void>();
+    const held: FetchedValues[] = [];
+    const uses: Promise<void>[] = [];
+    for (let index = 0; index < 5; index++) {
+      uses.push(
+        fetcher.values(keys(`s${index}`), `ns-${index}`, 0, signal, (fetched) => {
+          if (fetched.ok) held.push(fetched.value);
+          return done;
+        }),
+      );
+      await settle();
+    }
+    expect(held.length).toBeGreaterThanOrEqual(3);
+    for (const values of held) expect(values.size).toBe(250);
+    end();
+    await Promise.all(uses);
+  });
+});
+
+describe("finds", () => {
+  const names = (count: number, length: number) =>
+    new Map(Array.from({ length: count }, (_, index) => [String(index).padStart(length, "n"), "v"]));
+  const never = () => Promise.reject<ReadResult>(new Error("nothing is read"));
+
+  it.each([
+    ["10,000 names", names(1_000, 10), 10, "ok"],
+    ["11,000 names", names(1_000, 10), 11, "TooLarge"],
+    ["480 KB of names", names(1_000, 480), 1, "ok"],
+    ["960 KB of names", names(1_000, 480), 2, "TooLarge"],
+  ])("that match %s together", async (_what, found, finds, expected) => {
+    const fetcher = newOne(never, found);
+    const sources = Array.from({ length: finds }, (_, index) => find(`f${index}`));
+    expect(reasonOf(await fetcher.versions(sources, "shop", 0, signal))).toBe(expected);
+    const values = await fetcher.values(sources, "shop", 0, signal, (fetched) =>
+      Promise.resolve(reasonOf(fetched)),
+    );
+    expect(values).toBe(expected);
+  });
+
+  it("that match nothing have one version", async () => {
+    const versions = await newOne(never).versions([find("f")], "shop", 0, signal);
+    expect(versions.ok && versions.value?.get("f")).toBe(MISSING_VERSION);
+  });
+});

@@ -1,0 +1,194 @@
+import { beforeEach, describe, expect, it } from "@jest/globals";
+import { newProviderAccess, type AwsTarget } from "../../../src/controllers/secret-sync/provider-access.ts";
+import { newViews, projectProvider, type Views } from "../../../src/cluster/views.ts";
+import { ClientPool } from "../../../src/fetch/client-pool.ts";
+import type { ProviderClient } from "../../../src/fetch/provider-client.ts";
+import { ApiError, type KubeApi } from "../../../src/kube/kube-api.ts";
+import { FakeClock, settle } from "../../support/fake-clock.ts";
+
+const { signal } = new AbortController();
+
+let views: Views;
+let clock: FakeClock;
+let connected: AwsTarget[];
+let closed: number;
+let missing: string[];
+let secrets: Map<string, Record<string, string> | Error>;
+let version: number;
+
+beforeEach(() => {
+  views = newViews({
+    mostBytes: 1e9,
+    onError: (_kind, error) => fail(error),
+    onLeftAlone: () => undefined,
+  });
+  clock = new FakeClock();
+  connected = [];
+  closed = 0;
+  missing = [];
+  secrets = new Map();
+  version = 0;
+});
+const fail = (error: unknown): never => {
+  throw error;
+};
+
+function access(more: { regions?: readonly string[]; allowAmbientIdentity?: boolean } = {}) {
+  const api = {
+    get: (_type: unknown, name: string, namespace: string) => {
+      const data = secrets.get(`${namespace}/${name}`);
+      if (data instanceof Error) return Promise.reject(data);
+      const encoded = Object.entries(data ?? {}).map(([key, value]) => [
+        key,
+        Buffer.from(value).toString("base64"),
+      ]);
+      return Promise.resolve(data && { metadata: { name }, data: Object.fromEntries(encoded) });
+    },
+  } as unknown as KubeApi;
+  return newProviderAccess({
+    api,
+    views,
+    clock,
+    pool: new ClientPool<ProviderClient>(),
+    connectAws: (target) => {
+      connected.push(target);
+      return Promise.resolve({
+        setLimits: () => undefined,
+        close: () => closed++,
+      } as unknown as ProviderClient);
+    },
+    allowAmbientIdentity: true,
+    clusterProviders: true,
+    regions: [],
+    onMissingCredentials: (provider, detail) => missing.push(`${provider}: ${detail}`),
+    ...more,
+  });
+}
+
+const own = (namespace: string, name: string, spec: Record<string, unknown> = {}) =>
+  views.providers.set(
+    projectProvider({
+      metadata: {
+        name,
+        namespace,
+        uid: `${namespace}/${name}`,
+        resourceVersion: String(++version),
+        generation: version,
+      },
+      spec: { aws: { regions: ["eu-west-1"], ...spec } },
+    } as never),
+  );
+const admins = (
+  name: string,
+  spec: Record<string, unknown> = {},
+  rules: unknown = [{ namespaces: { names: ["shop"] }, keys: ["a/**"] }],
+) =>
+  views.clusterProviders.set(
+    projectProvider({
+      metadata: { name, uid: name, resourceVersion: String(++version), generation: version },
+      spec: { aws: { regions: ["eu-west-1"], ...spec }, access: rules },
+    } as never),
+  );
+const ref = (name: string) => ({ kind: "SecretProvider", name }) as const;
+const clusterRef = (name: string) => ({ kind: "ClusterSecretProvider", name }) as const;
+
+describe("a client", () => {
+  it("is shared by providers that sign in alike, but never across namespaces", async () => {
+    const to = access();
+    for (const namespace of ["shop", "evil"]) for (const name of ["a", "b"]) own(namespace, name);
+    admins("c");
+    for (const namespace of ["shop", "evil"])
+      for (const name of ["a", "b"]) await to(ref(name), namespace, signal);
+    await to(clusterRef("c"), "shop", signal);
+    await to(clusterRef("c"), "evil", signal);
+    expect(connected).toHaveLength(3);
+  });
+
+  it("lives as long as a provider object names it", async () => {
+    const to = access();
+    own("shop", "a");
+    await to(ref("a"), "shop", signal);
+    own("shop", "a", { regions: ["us-east-1"] });
+    await to(ref("a"), "shop", signal);
+    await settle();
+    expect([connected.length, closed]).toEqual([2, 1]);
+    views.providers.delete("shop/a", "shop/a");
+    await settle();
+    expect(closed).toBe(2);
+  });
+});
+
+describe("what a namespace may read", () => {
+  it("is told for each key, and whether there is anything at all", async () => {
+    const to = access();
+    admins("c");
+    const shop = await to(clusterRef("c"), "shop", signal);
+    const evil = await to(clusterRef("c"), "evil", signal);
+    expect(shop.ok && [shop.access.mayReadAny, shop.access.mayRead("a/b"), shop.access.mayRead("b")]).toEqual(
+      [true, true, false],
+    );
+    expect(evil.ok && [evil.access.mayReadAny, evil.access.mayRead("a/b")]).toEqual([false, false]);
+  });
+});
+
+describe("a region", () => {
+  it("that the admin doesn't list is refused before anything is asked", async () => {
+    const to = access({ regions: ["eu-*", "us-east-1"] });
+    for (const [region, ok] of [
+      ["eu-west-1", true],
+      ["us-east-1", true],
+      ["us-iso-east-1", false],
+    ] as const) {
+      own("shop", region, { regions: [region] });
+      const result = await to(ref(region), "shop", signal);
+      expect(result.ok).toBe(ok);
+      if (!result.ok)
+        expect(result.failure).toEqual({
+          reason: "InvalidProvider",
+          message:
+            "SecretProvider/us-iso-east-1: spec.aws.regions: this operator asks no region us-iso-east-1; it may ask eu-*, us-east-1 (--aws-regions)",
+        });
+    }
+    expect(connected).toHaveLength(2);
+  });
+});
+
+describe("credentials that can't be read", () => {
+  const auth = (namespace?: string) => ({
+    auth: { secretRef: { name: "keys", ...(namespace ? { namespace } : {}) } },
+  });
+  const cases = [
+    ["doesn't exist", undefined],
+    ["has no key", { accessKeyID: "x" }],
+    ["is not to be read", new ApiError(403, "Forbidden", "no")],
+  ] as const;
+
+  it("are told to their owner in the same words, whatever is missing", async () => {
+    const messages = new Set<string>();
+    for (const [, data] of cases) {
+      secrets = new Map(data ? [["shop/keys", data]] : []);
+      own("shop", "a", auth());
+      const result = await access()(ref("a"), "shop", signal);
+      messages.add(result.ok ? "" : result.failure.message);
+    }
+    expect([...messages]).toEqual([
+      "SecretProvider/a: spec.aws.auth.secretRef: Secret keys doesn't exist, or lacks one of the keys accessKeyID, secretAccessKey, or may not be read by the operator; create it with these keys",
+    ]);
+  });
+
+  it("of the admin's are told to nobody but the log", async () => {
+    for (const [, data] of cases) {
+      secrets = new Map(data ? [["vault/keys", data]] : []);
+      admins("c", auth("vault"));
+      const result = await access()(clusterRef("c"), "shop", signal);
+      expect(result.ok ? "" : result.failure.message).toBe(
+        "ClusterSecretProvider/c: its credentials can't be read; its owner finds the cause in the operator's log",
+      );
+    }
+    expect(missing.map((line) => line.slice(0, 52))).toEqual([
+      "ClusterSecretProvider/c: Secret vault/keys doesn't e",
+      "ClusterSecretProvider/c: Secret vault/keys has no ke",
+      "ClusterSecretProvider/c: Secret vault/keys can't be ",
+    ]);
+  });
+});

@@ -1,0 +1,354 @@
+import { beforeEach, describe, expect, it } from "@jest/globals";
+import { newApplier } from "../../../src/controllers/secret-sync/apply.ts";
+import { newDecider } from "../../../src/controllers/secret-sync/decide.ts";
+import { DriftTimes } from "../../../src/cluster/drift.ts";
+import { newFetcher } from "../../../src/controllers/secret-sync/fetch.ts";
+import { Freshness } from "../../../src/controllers/secret-sync/freshness.ts";
+import { newObserver } from "../../../src/controllers/secret-sync/observe.ts";
+import type { AccessResult } from "../../../src/controllers/secret-sync/provider-access.ts";
+import { newPolling, type Polling } from "../../../src/controllers/secret-sync/polling.ts";
+import { newReconciler, type Next } from "../../../src/controllers/secret-sync/reconciler.ts";
+import { newStatusWriter } from "../../../src/controllers/secret-sync/report.ts";
+import type { Restarts } from "../../../src/controllers/secret-sync/restart.ts";
+import { projectSync, type SyncObject } from "../../../src/cluster/sync-object.ts";
+import { newViews, type Views } from "../../../src/cluster/views.ts";
+import { PollingFeed } from "../../../src/feeds/polling.ts";
+import type { Known } from "../../../src/fetch/versions.ts";
+import type { KubeApi, KubeObject } from "../../../src/kube/kube-api.ts";
+import { projectSecret } from "../../../src/plan/live-target.ts";
+import { noLogger } from "../../support/no-logger.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { appliedObject, digestKey, found } from "../../support/gen.ts";
+
+/** The shell of a reconcile: what of its steps a refresh takes. */
+
+let clock: FakeClock;
+let views: Views;
+let freshness: Freshness;
+/** Version that the store has. */
+let version: string;
+let mayRead: boolean;
+let restarts: Restarts;
+/** Steps that were taken, in order. */
+let steps: string[];
+let reconcile: ReturnType<typeof newReconciler>;
+let polling: Polling;
+let feed: PollingFeed;
+/** When a failed or unfinished reconcile wants to come back; monotonic. */
+let next: Next | undefined;
+let onNews: (key: string) => void;
+
+const KEY = "shop/orders";
+const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
+let revision = 0;
+const nextRevision = () => String(++revision);
+
+/** The apiserver, as far as it takes writes. */
+const api = {
+  get: () => Promise.resolve(undefined),
+  apply: (
+    _type: unknown,
+    object: KubeObject & { data?: Record<string, string> },
+    options: { subresource?: string },
+  ) => {
+    const before = views.syncs.get(KEY)?.metadata;
+    if (options.subresource)
+      return Promise.resolve({
+        metadata: { ...object.metadata, generation: before?.generation, resourceVersion: nextRevision() },
+      });
+    const { labels = {}, annotations = {}, ownerReferences = [] } = object.metadata;
+    const written = appliedObject({
+      kind: "applySecret",
+      fieldManager: "secretsync",
+      name: "orders",
+      namespace: "shop",
+      labels,
+      annotations,
+      ownerReferences,
+      data: new Map(Object.keys(object.data ?? {}).map((key) => [key, undefined as never])),
+    });
+    const secret = { metadata: { ...written.metadata, resourceVersion: nextRevision() } };
+    // Only the watch adds.
+    views.secrets.set(projectSecret(secret));
+    return Promise.resolve(secret);
+  },
+} as unknown as KubeApi;
+
+const sync = (
+  more: { generation?: number; spec?: object; annotations?: Record<string, string> } = {},
+): SyncObject =>
+  projectSync({
+    metadata: {
+      name: "orders",
+      namespace: "shop",
+      uid: "u",
+      generation: more.generation ?? 1,
+      resourceVersion: nextRevision(),
+      creationTimestamp: "2026-05-01T00:00:00Z",
+      annotations: more.annotations ?? {},
+    },
+    spec: {
+      providerRef: { name: "aws" },
+      refreshInterval: "1m",
+      data: [{ secretKey: "password", remoteRef: { key: "prod/db" } }],
+      ...more.spec,
+    },
+    status: views.syncs.get(KEY)?.status,
+  } as KubeObject);
+
+beforeEach(() => {
+  clock = new FakeClock();
+  freshness = new Freshness(clock);
+  views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
+  version = "v1";
+  mayRead = true;
+  restarts = noRestarts;
+  steps = [];
+  onNews = (key) => void run(key, true);
+  const client = {
+    version: () => {
+      steps.push("versions");
+      return Promise.resolve({ kind: "found", versionId: version, versionStages: ["AWSCURRENT"] });
+    },
+    value: () => {
+      steps.push("values");
+      return Promise.resolve(found(version, version));
+    },
+    news: <K extends Known>(known: readonly K[]) => {
+      steps.push("poll");
+      return Promise.resolve(known.filter((one) => one.version !== version));
+    },
+    nextRotation: () => undefined,
+    finder: { find: () => Promise.resolve({ kind: "matches", secrets: new Map(), forbidden: [] }) },
+    place: "a fake",
+  };
+  const access = { client, mayRead: () => mayRead, mayReadAny: true };
+  const fetcher = newFetcher(() => Promise.resolve({ ok: true, access } as unknown as AccessResult));
+  feed = new PollingFeed({
+    clock,
+    open: () => Promise.resolve(client),
+    isAsLeft: ({ targetKey, targetVersion }) =>
+      views.secrets.get(targetKey)?.resourceVersion === targetVersion,
+    onNews: (key) => onNews(key),
+    onPolled: () => undefined,
+    onError: (error) => {
+      throw error;
+    },
+    mostBytes: 1e6,
+  });
+  polling = newPolling({ feed, freshness, views, clock, leastRefreshMs: 0 });
+  const drift = new DriftTimes(clock);
+  const observer = newObserver({ api, views, clock, digestKey: () => digestKey, leastRefreshMs: 0, drift });
+  reconcile = newReconciler({
+    views,
+    clock,
+    log: noLogger,
+    freshness,
+    polling,
+    observer: {
+      ...observer,
+      observe: (...args) => {
+        steps.push("look");
+        return observer.observe(...args);
+      },
+    },
+    decide: newDecider({ fetcher, freshness, clock, liveValues: () => Promise.resolve(new Map()) }),
+    apply: newApplier(api, views, clock, () => steps.push("write")),
+    adopt: () => Promise.resolve(),
+    restart: () => Promise.resolve(restarts),
+    writeStatus: newStatusWriter(api, views, () => steps.push("status"), {
+      failed: () => undefined,
+      works: () => undefined,
+    }),
+    recordEvent: () => Promise.resolve(),
+    onChange: () => undefined,
+  });
+  views.syncs.set(sync());
+});
+
+const task = {
+  limit: { signal: new AbortController().signal, pause: () => undefined, resume: () => undefined },
+  free: () => undefined,
+};
+
+async function run(key: string, refresh: boolean): Promise<void> {
+  next = await reconcile(key, { refresh, freshAfter: clock.monotonic() }, task);
+}
+
+/** The steps of a look, whatever made it due. */
+async function looked(refresh = false): Promise<readonly string[]> {
+  steps = [];
+  await run(KEY, refresh);
+  return steps;
+}
+
+/** What the next poll takes. */
+async function polled(): Promise<readonly string[]> {
+  steps = [];
+  await clock.advance(70_000);
+  return [...new Set(steps)];
+}
+
+async function untilInStep(): Promise<void> {
+  expect(await looked()).toEqual(["look", "values", "write", "status"]);
+  expect(next).toEqual({ kind: "polled" });
+  expect(await polled()).toEqual(["poll"]);
+}
+
+describe("an object that is in step", () => {
+  it("is left to polling, with all that is known of it", async () => {
+    await untilInStep();
+    expect(feed.has(KEY)).toBe(true);
+    expect(freshness.lastSuccess(KEY)).toBeUndefined();
+    expect(clock.now() / 1000 - (polling.lastSuccess(KEY) ?? 0)).toBeLessThan(70);
+    await clock.advance(130_000);
+    expect(clock.now() / 1000 - (polling.lastSuccess(KEY) ?? 0)).toBeLessThan(70);
+    expect(polling.overdueCount([])).toBe(0);
+  });
+
+  it("is looked at when there is another version, and left to polling again", async () => {
+    await untilInStep();
+    version = "v2";
+    expect(await polled()).toEqual(["poll", "look", "values", "write", "status"]);
+    expect(await polled()).toEqual(["poll"]);
+  });
+
+  it("needs no look at its sources when something else makes it due before the next poll", async () => {
+    await untilInStep();
+    expect(await looked()).toEqual(["look"]);
+    expect(next).toEqual({ kind: "polled" });
+    // What its record holds is still what polling compares with.
+    version = "v2";
+    expect(await polled()).toContain("write");
+  });
+
+  it("is looked at when its Secret changed, although nobody said so", async () => {
+    await untilInStep();
+    const secret = views.secrets.get(KEY)!;
+    views.secrets.set({ ...secret, resourceVersion: nextRevision(), owned: {} });
+    expect(await polled()).toContain("look");
+  });
+
+  it("looks at its sources when a poll saw something new, whatever else made it due meanwhile", async () => {
+    await untilInStep();
+    // The poll's own news wait in the queue.
+    const told: string[] = [];
+    onNews = (key) => told.push(key);
+    version = "v2";
+    await polled();
+    expect(told).toEqual([KEY]);
+    expect(await looked()).toEqual(["look", "values", "write", "status"]);
+    expect(next).toEqual({ kind: "polled" });
+  });
+
+  it("is polled in time, although something makes it due again and again", async () => {
+    views.syncs.set(sync({ generation: 2, spec: { refreshInterval: "1h" } }));
+    expect(await looked()).toContain("write");
+    version = "v2";
+    let waited = 0;
+    for (steps = []; !steps.includes("values") && waited < 90; waited += 2) {
+      await clock.advance(2 * 60_000);
+      await run(KEY, false);
+      // As the settler does.
+      if (next?.kind === "at" && next.at <= clock.monotonic() + 2 * 60_000) {
+        await clock.advance(next.at - clock.monotonic());
+        await run(KEY, true);
+      }
+    }
+    expect(waited).toBeLessThanOrEqual(68);
+    expect(steps).toContain("write");
+  });
+
+  it("looks at its sources when its spec, or its provider, changed", async () => {
+    await untilInStep();
+    views.syncs.set(sync({ generation: 2, spec: { refreshInterval: "2m" } }));
+    expect(await looked()).toContain("versions");
+    polling.expire(KEY);
+    expect(feed.has(KEY)).toBe(false);
+    expect(await looked()).toContain("versions");
+    expect(feed.has(KEY)).toBe(true);
+  });
+
+  it("is read and written exactly from time to time, whatever versions say", async () => {
+    await untilInStep();
+    // Between five and ten minutes after it was first seen, and every ten then.
+    for (const minutes of [11, 10, 10]) {
+      steps = [];
+      await clock.advance(minutes * 60_000);
+      expect(steps.filter((step) => step === "values")).toHaveLength(1);
+      expect(steps.filter((step) => step === "write")).toHaveLength(1);
+    }
+  });
+
+  it("isn't any more once its namespace may no longer read it, and that is told", async () => {
+    await untilInStep();
+    mayRead = false;
+    polling.expire(KEY);
+    expect(await looked()).toEqual(["look", "status"]);
+    expect(feed.has(KEY)).toBe(false);
+    expect(views.syncs.get(KEY)?.status.conditions).toContainEqual(
+      expect.objectContaining({ type: "Ready", reason: "KeyNotAllowed" }),
+    );
+  });
+
+  it("is forgotten when it is deleted", async () => {
+    await untilInStep();
+    views.syncs.delete(KEY, views.syncs.get(KEY)!.uid);
+    await run(KEY, false);
+    expect(next).toEqual({ kind: "gone" });
+    expect(feed.size).toBe(0);
+    expect(await polled()).toEqual([]);
+  });
+});
+
+describe("an object that isn't in step", () => {
+  it.each<[string, Partial<Restarts>]>([
+    ["a restart waits", { waiting: "Deployment/web is paused" }],
+    ["a restart failed", { problem: "Deployment/web: no" }],
+    ["pods could not be looked at yet", { retryInMs: 50 }],
+  ])("looks after itself while %s", async (_what, more) => {
+    restarts = { ...noRestarts, ...more };
+    for (let round = 0; round < 3; round++) {
+      expect(await looked(true)).toContain("look");
+      expect(next).toMatchObject({ kind: more.problem ? "backoff" : "at" });
+      expect(feed.has(KEY)).toBe(false);
+    }
+    restarts = noRestarts;
+    await looked(true);
+    expect(next).toEqual({ kind: "polled" });
+  });
+
+  it.each<[string, object, Next["kind"]]>([
+    ["is never refreshed", { refreshInterval: "0s" }, "never"],
+    ["is suspended", { suspend: true }, "never"],
+    [
+      "has a find, which takes turns with those of others",
+      { data: undefined, dataFrom: [{ find: { path: "prod/" } }] },
+      "backoff",
+    ],
+    ["merges keys into a Secret", { target: { creationPolicy: "Merge" } }, "backoff"],
+  ])("looks after itself when it %s", async (_what, spec, kind) => {
+    views.syncs.set(sync({ generation: 2, spec }));
+    await looked();
+    expect(next).toMatchObject({ kind });
+    expect(feed.has(KEY)).toBe(false);
+  });
+
+  it("looks after itself when its provider changed while it was looked at", async () => {
+    await untilInStep();
+    version = "v2";
+    const { apply } = api;
+    api.apply = (...args) => {
+      polling.expire(KEY);
+      return apply(...args);
+    };
+    try {
+      await looked(true);
+    } finally {
+      api.apply = apply;
+    }
+    expect(next).toMatchObject({ kind: "at" });
+    expect(await looked()).toContain("versions");
+    expect(next).toEqual({ kind: "polled" });
+  });
+});

@@ -1,0 +1,226 @@
+import { beforeEach, describe, expect, it } from "@jest/globals";
+import { newPodLooks } from "../../../src/controllers/secret-sync/pod-looks.ts";
+import { newRestarter } from "../../../src/controllers/secret-sync/restart.ts";
+import { newViews, type Views } from "../../../src/cluster/views.ts";
+import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
+import { digestContent, type ContentRecord } from "../../../src/plan/digest.ts";
+import { projectWorkload, type Workload, type WorkloadObject } from "../../../src/rollout/workload.ts";
+import type { Part } from "../../../src/rollout/plan-restart.ts";
+import { FakeClock } from "../../support/fake-clock.ts";
+import { digestKey, specOf, value } from "../../support/gen.ts";
+
+/** The shell around the decision: what it asks of the apiserver, and how often. */
+
+let clock: FakeClock;
+let views: Views;
+let restarter: ReturnType<typeof newRestarter>;
+/** What was asked for: pods by the size of the page, and writes. */
+let asked: string[];
+/** Pods of more than so many in a page can't be held. */
+let heldPods: number;
+let live: WorkloadObject;
+let api: KubeApi;
+/** Token of a next page of pods. */
+let more: string | undefined;
+
+const container = {
+  name: "c",
+  env: ["a", "b"].map((key) => ({ name: key, valueFrom: { secretKeyRef: { name: "db", key } } })),
+};
+const pod = {
+  metadata: { name: "p" },
+  spec: { containers: [container] },
+  status: { containerStatuses: [{ name: "c", state: { running: { startedAt: "2026-05-01T00:00:00Z" } } }] },
+} as KubeObject;
+
+beforeEach(() => {
+  clock = new FakeClock();
+  asked = [];
+  told = new Set();
+  heldPods = 50;
+  views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
+  live = {
+    metadata: { name: "orders", namespace: "shop", uid: "w", resourceVersion: "1" },
+    spec: {
+      selector: { matchLabels: { app: "orders" } },
+      template: { spec: { containers: [container] } },
+    },
+  } as WorkloadObject;
+  see();
+  more = undefined;
+  api = {
+    list: (_type: unknown, { limit }: { limit: number }) => {
+      asked.push(`list ${limit}`);
+      if (limit > heldPods) return Promise.reject(new AnswerTooLargeError("4 MiB"));
+      const metadata = { resourceVersion: "1", ...(more ? { continue: more } : {}) };
+      return Promise.resolve({ metadata, items: [pod] });
+    },
+    apply(_type: unknown, object: WorkloadObject) {
+      const { annotations } = object.spec?.template?.metadata ?? {};
+      asked.push(annotations ? "restart" : "note");
+      live = {
+        metadata: {
+          ...live.metadata,
+          resourceVersion: nextVersion(),
+          annotations: { ...object.metadata.annotations },
+        },
+        spec: { ...live.spec, template: { ...live.spec?.template, metadata: { annotations } } },
+      } as WorkloadObject;
+      return Promise.resolve(live);
+    },
+  } as unknown as KubeApi;
+  restarter = newRestarter({ api, views, clock, onRestart: () => undefined, onWrite: () => undefined });
+});
+
+/** The watch brings it, as another version. */
+const see = () => {
+  live = { ...live, metadata: { ...live.metadata, resourceVersion: nextVersion() } };
+  views.workloads.Deployment.set(projectWorkload("Deployment", live));
+};
+let version = 1;
+const nextVersion = () => String(++version);
+
+const recordOf = (data: Record<string, string>, minute: number): ContentRecord => ({
+  key: digestKey.id,
+  version: "v",
+  owned: "o",
+  digests: digestContent(digestKey, new Map(Object.entries(data).map(([name, text]) => [name, value(text)]))),
+  found: [],
+  change: { kind: "updated", at: `2026-05-01T00:0${minute}:00.000Z`, trigger: "Refresh", keys: ["a"] },
+});
+
+const task = {
+  limit: { signal: new AbortController().signal, pause: () => undefined, resume: () => undefined },
+  free: () => undefined,
+};
+const whole: Part = { secretName: "db" };
+const restart = (record: ContentRecord, part = whole) =>
+  restarter.restart("shop", part, specOf({}).restart, record, told, task);
+let told: ReadonlySet<string>;
+
+/** Somebody puts the template back as it was before the operator's mark. */
+const putBack = () => {
+  live = {
+    ...live,
+    spec: { ...live.spec, template: { spec: { containers: [container] } } },
+  };
+  see();
+};
+
+describe("a restart", () => {
+  it("isn't made of the first note of another SecretSync that merges into the same Secret", async () => {
+    await restart(recordOf({ a: "1" }, 1), { secretName: "db", mergedBy: "one" });
+    await restart(recordOf({ b: "1" }, 2), { secretName: "db", mergedBy: "two" });
+    expect(asked).toEqual(["note", "note"]);
+  });
+
+  it("that was taken back is done again once, and then pods are not even looked at before its time", async () => {
+    await restart(recordOf({ a: "1", b: "1" }, 1));
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    expect(asked).toEqual(["note", "restart"]);
+    putBack();
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    expect(asked.slice(2)).toEqual(["list 50", "restart"]);
+    for (let times = 0; times < 10; times++) {
+      putBack();
+      const { problem, retryInMs } = await restart(recordOf({ a: "2", b: "1" }, 2));
+      expect(problem).toContain("Deployment/orders: somebody takes back what the operator writes");
+      expect(retryInMs).toBe(5_000);
+    }
+    expect(asked).toHaveLength(4);
+    await clock.advance(5_000);
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    expect(asked.slice(4)).toEqual(["list 50", "restart"]);
+  });
+
+  it("reads fewer pods at once when they are large, and doesn't wait for one that can't be held", async () => {
+    for (const [held, lists] of [
+      [13, ["list 50", "list 13"]],
+      [0, ["list 50", "list 13", "list 4", "list 1"]],
+    ] as const) {
+      heldPods = held;
+      live = { ...live, metadata: { ...live.metadata, uid: `w-${held}`, annotations: {} } };
+      await clock.advance(1_000);
+      putBack();
+      await restart(recordOf({ a: "1", b: "1" }, 1));
+      await restart(recordOf({ a: "2", b: "1" }, 2));
+      putBack();
+      asked = [];
+      await restart(recordOf({ a: "2", b: "1" }, 2));
+      expect(asked).toEqual([...lists, "restart"]);
+    }
+  });
+
+  it("of a workload that status tells of, and whose note is gone, is decided by its pods", async () => {
+    await restart(recordOf({ a: "1", b: "1" }, 1));
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    expect(asked).toEqual(["note", "restart"]);
+    // All at once, while no operator is there: the next one remembers nothing.
+    const next = newRestarter({ api, views, clock, onRestart: () => undefined, onWrite: () => undefined });
+    live = { ...live, metadata: { ...live.metadata, annotations: {} } };
+    putBack();
+    told = new Set(["Deployment/orders"]);
+    asked = [];
+    await next.restart("shop", whole, specOf({}).restart, recordOf({ a: "2", b: "1" }, 2), told, task);
+    expect(asked).toEqual(["list 50", "restart"]);
+  });
+
+  it("that is for a listed workload which isn't there says so", async () => {
+    const { restart: policy } = specOf({
+      restart: { policy: "Listed", targets: [{ kind: "Deployment", name: "nosuch" }] },
+    });
+    const { waiting, problem } = await restarter.restart(
+      "shop",
+      whole,
+      policy,
+      recordOf({ a: "1" }, 1),
+      told,
+      task,
+    );
+    expect(waiting).toBe("Deployment/nosuch isn't there: create it, or correct spec.restart.targets");
+    expect(problem).toBeUndefined();
+  });
+});
+
+describe("looks at pods", () => {
+  const workload = (namespace: string, hasPods = true): Workload => ({
+    ...projectWorkload("Deployment", live),
+    namespace,
+    hasPods,
+  });
+
+  it("are one at a time in a namespace, with a rest after each, and each who waits is given another time", async () => {
+    const looks = newPodLooks(api, clock);
+    const kinds = (namespaces: readonly string[]) =>
+      Promise.all(namespaces.map((namespace) => looks.look(workload(namespace), "db", task.limit.signal)));
+    const [first, second, third, other] = await kinds(["shop", "shop", "shop", "other"]);
+    expect([first?.kind, other?.kind]).toEqual(["readers", "readers"]);
+    expect(second).toEqual({ kind: "later", waitMs: 25 });
+    expect(third).toEqual({ kind: "later", waitMs: 50 });
+    // A look takes 5 ms at least, and the namespace rests four times as long.
+    await clock.advance(19);
+    expect((await kinds(["shop"]))[0]?.kind).toBe("later");
+    await clock.advance(1);
+    expect((await kinds(["shop"]))[0]?.kind).toBe("readers");
+  });
+
+  it("are four at a time in all", async () => {
+    const looks = newPodLooks(api, clock);
+    const found = await Promise.all(
+      ["a", "b", "c", "d", "e"].map((namespace) => looks.look(workload(namespace), "db", task.limit.signal)),
+    );
+    expect(found.map(({ kind }) => kind)).toEqual(["readers", "readers", "readers", "readers", "later"]);
+  });
+
+  it("need no list where there are no pods, and end where there are too many", async () => {
+    const looks = newPodLooks(api, clock);
+    expect(await looks.look(workload("shop", false), "db", task.limit.signal)).toEqual({
+      kind: "readers",
+      readers: [],
+    });
+    expect(asked).toEqual([]);
+    more = "next";
+    expect(await looks.look(workload("shop"), "db", task.limit.signal)).toEqual({ kind: "unknown" });
+    expect(asked).toHaveLength(64);
+  });
+});
