@@ -134,7 +134,7 @@ export function wire(parts: Parts): Operator {
       liveValues: (target, keys, signal) => observer.liveValues(target, keys, signal),
     }),
     apply: newApplier(writer, views, clock, onWrite),
-    ...newRestarter({
+    restarter: newRestarter({
       api: writer,
       views,
       clock,

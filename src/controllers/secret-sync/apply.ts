@@ -40,11 +40,13 @@ export class TargetExistsError extends Error {}
 /** Beyond so many keys each step of the work takes milliseconds. */
 const MANY_KEYS = 1_000;
 
+export type Apply = (steps: readonly Step[], signal: AbortSignal) => Promise<Applied>;
+
 /**
  * Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first failure ends it. Throws
  * TargetExistsError when a write that must create finds a Secret there.
  */
-export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (kind: string) => void) {
+export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (kind: string) => void): Apply {
   return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Applied> {
     let written: LiveTarget | undefined;
     for (const step of steps) {

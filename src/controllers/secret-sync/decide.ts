@@ -25,7 +25,7 @@ import { withheldKeys } from "../../plan/withheld.ts";
 import { Work, type Steps } from "../../plan/work.ts";
 import type { SecretValue } from "../../providers/secret-value.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
-import type { newFetcher } from "./fetch.ts";
+import type { Fetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
 import { waitForProvider, type Due, type Task } from "./task.ts";
 
@@ -55,8 +55,16 @@ const tooMuchWork: Failure = {
   message: "spec.dataFrom: what it finds takes too much work; narrow the finds, or simplify the rewrites",
 };
 
+export type Decide = (
+  key: string,
+  observed: Observed,
+  trigger: Trigger,
+  due: Due,
+  task: Task,
+) => Promise<Decision>;
+
 export function newDecider(options: {
-  readonly fetcher: ReturnType<typeof newFetcher>;
+  readonly fetcher: Fetcher;
   readonly freshness: Freshness;
   readonly clock: Clock;
   /** Values of these keys as the live Secret holds them; the only time that values of a target are read. */

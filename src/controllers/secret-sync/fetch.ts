@@ -73,7 +73,26 @@ const tooMuchAtOnce: Failure = {
     "the values that this namespace reads at once take too much memory; read fewer or smaller ones, or give the operator more memory",
 };
 
-export function newFetcher(accessTo: AccessTo) {
+/** Asks the providers of all sources of an object; what was observed since `freshAfter` (monotonic) is fresh enough. */
+export interface Fetcher {
+  /** `use`: what is done with the values; they may be many bytes, so they are held no longer than that. */
+  values<T>(
+    sources: readonly Source[],
+    namespace: string,
+    freshAfter: number,
+    signal: AbortSignal,
+    use: (fetched: Fetch<FetchedValues>) => Promise<T>,
+  ): Promise<T>;
+  /** undefined when versions can't tell, so that values are needed. */
+  versions(
+    sources: readonly Source[],
+    namespace: string,
+    freshAfter: number,
+    signal: AbortSignal,
+  ): Promise<Fetch<SourceVersions | undefined>>;
+}
+
+export function newFetcher(accessTo: AccessTo): Fetcher {
   const ration = new Ration({ most: MOST_BYTES, mostOfAShare: MOST_OF_A_NAMESPACE });
 
   /** Who is asked for each source; the first refusal ends it, before anything is asked. */
@@ -101,7 +120,6 @@ export function newFetcher(accessTo: AccessTo) {
   }
 
   return {
-    /** `use`: what is done with the values; they may be many bytes, so they are held no longer than that. */
     async values<T>(
       sources: readonly Source[],
       namespace: string,
@@ -141,7 +159,6 @@ export function newFetcher(accessTo: AccessTo) {
       }
     },
 
-    /** undefined when versions can't tell, so that values are needed. */
     async versions(
       sources: readonly Source[],
       namespace: string,

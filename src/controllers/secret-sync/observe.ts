@@ -20,6 +20,23 @@ type SecretObject = KubeObject & { readonly data?: Readonly<Record<string, strin
 const MOST_KNOWN_TYPES = 10_000;
 
 /** Step 1 of a reconcile: everything that is known about the object, in one value. */
+export interface Observer {
+  /** The object with all its details; undefined when it isn't there any more. */
+  whole(object: SyncObject, signal: AbortSignal): Promise<SyncObject | undefined>;
+  /** The object's spec, checked; checked once for each of its versions. */
+  parse(object: SyncObject): ParsedSync;
+  /** What was parsed isn't needed before long, and takes memory. */
+  forget(object: SyncObject): void;
+  /** `look`: ask the apiserver for a Secret with the target's name when none of ours has it. */
+  observe(object: SyncObject, spec: SecretSyncSpec, look: boolean, signal: AbortSignal): Promise<Observed>;
+  /** Values of a live Secret; of one that was replaced meanwhile, none. */
+  liveValues(
+    target: LiveTarget,
+    keys: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<ReadonlyMap<string, SecretValue>>;
+}
+
 export function newObserver(options: {
   readonly api: KubeApi;
   readonly views: Views;
@@ -27,14 +44,13 @@ export function newObserver(options: {
   readonly digestKey: () => DigestKey;
   readonly leastRefreshMs: number;
   readonly drift: DriftTimes;
-}) {
+}): Observer {
   const { api, views, clock, digestKey, leastRefreshMs, drift } = options;
   const parsedSpecs = new WeakMap<SyncObject, ParsedSync>();
   /** Uids of Secrets. */
   const harmless = new Set<string>();
 
   return {
-    /** The object with all its details; undefined when it isn't there any more. */
     async whole(object: SyncObject, signal: AbortSignal): Promise<SyncObject | undefined> {
       if (!object.isOutline) return object;
       const { name, namespace = "" } = object.metadata;
@@ -46,7 +62,6 @@ export function newObserver(options: {
       return read;
     },
 
-    /** The object's spec, checked; checked once for each of its versions. */
     parse(object: SyncObject): ParsedSync {
       let parsed = parsedSpecs.get(object);
       if (!parsed) {
@@ -56,12 +71,10 @@ export function newObserver(options: {
       return parsed;
     },
 
-    /** It isn't needed before long, and takes memory. */
     forget(object: SyncObject): void {
       parsedSpecs.delete(object);
     },
 
-    /** Values of a live Secret; of one that was replaced meanwhile, none. */
     async liveValues(
       { name, namespace, uid }: LiveTarget,
       keys: ReadonlySet<string>,
@@ -74,7 +87,6 @@ export function newObserver(options: {
       return new Map(entries);
     },
 
-    /** `look`: ask the apiserver for a Secret with the target's name when none of ours has it. */
     async observe(
       object: SyncObject,
       spec: SecretSyncSpec,

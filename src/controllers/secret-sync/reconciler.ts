@@ -7,20 +7,19 @@ import { merges, recordAnnotation, targetName, type Observed } from "../../plan/
 import { isStalled, refreshMs, type Plan, type Verdict } from "../../plan/plan.ts";
 import { newlyRestarted, report, reportInvalid, type Outcome } from "../../plan/report.ts";
 import { nextRefreshMs } from "../../plan/schedule.ts";
-import type { Step } from "../../plan/step.ts";
 import { newestChange, refreshGroup, versionsOf } from "../../plan/sources.ts";
 import { triggerOf, type Trigger } from "../../plan/trigger.ts";
 import type { Left } from "../../feeds/member.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ReconcileResult } from "../../telemetry/metrics.ts";
-import { freshFor, type Decision, type newDecider } from "./decide.ts";
+import { freshFor, type Decide, type Decision } from "./decide.ts";
 import type { EventNote } from "./events.ts";
 import { STALLED_MS, type Freshness } from "./freshness.ts";
-import type { newObserver } from "./observe.ts";
-import { TargetExistsError, type Applied } from "./apply.ts";
+import type { Observer } from "./observe.ts";
+import { TargetExistsError, type Apply } from "./apply.ts";
 import { notesOf } from "./report.ts";
-import type { Restarts } from "./restart.ts";
+import type { Restarter, Restarts } from "./restart.ts";
 import type { Part } from "../../rollout/plan-restart.ts";
 import type { Polling } from "./polling.ts";
 import type { SyncObject } from "../../cluster/sync-object.ts";
@@ -38,26 +37,10 @@ export interface ReconcilerOptions {
   readonly views: Views;
   readonly clock: Clock;
   readonly log: Logger;
-  readonly observer: ReturnType<typeof newObserver>;
-  readonly decide: ReturnType<typeof newDecider>;
-  readonly apply: (steps: readonly Step[], signal: AbortSignal) => Promise<Applied>;
-  /** Before a write: who consumes the Secret as it is gets that recorded, so that the change is one for it. */
-  readonly adopt: (
-    namespace: string,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
-    record: ContentRecord,
-    task: Task,
-    touch: boolean,
-  ) => Promise<void>;
-  readonly restart: (
-    namespace: string,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
-    record: ContentRecord,
-    told: ReadonlySet<string>,
-    task: Task,
-  ) => Promise<Restarts>;
+  readonly observer: Observer;
+  readonly decide: Decide;
+  readonly apply: Apply;
+  readonly restarter: Restarter;
   readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
   readonly recordEvent: (
     about: ObjectMeta,
@@ -83,7 +66,9 @@ export type Next =
   | { readonly kind: "never"; readonly result: ReconcileResult }
   | { readonly kind: "backoff"; readonly atLeastMs: number; readonly atMostMs?: number };
 
-export function newReconciler(options: ReconcilerOptions) {
+export type Reconcile = (key: string, due: Due, task: Task) => Promise<Next>;
+
+export function newReconciler(options: ReconcilerOptions): Reconcile {
   const {
     views,
     clock,
@@ -91,8 +76,7 @@ export function newReconciler(options: ReconcilerOptions) {
     observer,
     decide,
     apply,
-    adopt,
-    restart,
+    restarter,
     writeStatus,
     recordEvent,
     freshness,
@@ -189,7 +173,7 @@ export function newReconciler(options: ReconcilerOptions) {
       return { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
     const { metadata, spec, status } = observed;
     const told = new Set((status.history ?? []).flatMap(({ workloads = [] }) => workloads));
-    return restart(metadata.namespace, partOf(observed), spec.restart, record, told, task);
+    return restarter.restart(metadata.namespace, partOf(observed), spec.restart, record, told, task);
   }
 
   async function adoptConsumers(observed: Observed, { change, steps }: Plan, task: Task): Promise<void> {
@@ -197,7 +181,8 @@ export function newReconciler(options: ReconcilerOptions) {
     const record = target?.records[recordAnnotation(observed)];
     if (!record || change?.kind === "deleted" || !steps.some(({ kind }) => kind === "applySecret")) return;
     const touch = record.key !== digestKey.id;
-    if (change || touch) await adopt(metadata.namespace, partOf(observed), spec.restart, record, task, touch);
+    if (change || touch)
+      await restarter.adopt(metadata.namespace, partOf(observed), spec.restart, record, task, touch);
   }
 
   async function reportBrokenSpec(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {

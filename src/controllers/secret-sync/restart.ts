@@ -38,6 +38,30 @@ const WATCH_LAG_MS = 50;
 /** Times in managedFields are of whole seconds. */
 const SECOND = 1_000;
 
+export interface Restarter {
+  /**
+   * Before the content changes: whoever consumes it is on record with what its pods run with. Who is due for a restart
+   * already stays due. `touch`: the digest key is about to change, too.
+   */
+  adopt(
+    namespace: string,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    task: Task,
+    touch: boolean,
+  ): Promise<void>;
+  /** `told`: Kind/name of workloads that status tells as restarted at some time. */
+  restart(
+    namespace: string,
+    part: Part,
+    policy: SecretSyncSpec["restart"],
+    record: ContentRecord,
+    told: ReadonlySet<string>,
+    task: Task,
+  ): Promise<Restarts>;
+}
+
 /** What became of one workload. */
 type Outcome =
   | { readonly kind: "unchanged" | "noted" | "restarted" }
@@ -58,7 +82,7 @@ export function newRestarter(options: {
     changedAt: number | undefined,
   ) => void;
   readonly onWrite: (kind: string) => void;
-}) {
+}): Restarter {
   const { api, views, clock, onRestart, onWrite } = options;
   const damper = new RewriteDamper(clock);
   const podLooks = newPodLooks(api, clock);
@@ -68,10 +92,6 @@ export function newRestarter(options: {
     });
 
   return {
-    /**
-     * Before the content changes: whoever consumes it is on record with what its pods run with. Who is due for a restart
-     * already stays due. `touch`: the digest key is about to change, too.
-     */
     async adopt(
       namespace: string,
       part: Part,
@@ -92,7 +112,6 @@ export function newRestarter(options: {
       }
     },
 
-    /** `told`: Kind/name of workloads that status tells as restarted at some time. */
     async restart(
       namespace: string,
       part: Part,

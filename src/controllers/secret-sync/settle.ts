@@ -7,19 +7,24 @@ import type { Metrics } from "../../telemetry/metrics.ts";
 import type { Tracing } from "../../telemetry/tracing.ts";
 import type { Freshness } from "./freshness.ts";
 import type { Lane } from "./lanes.ts";
-import type { Due, Task } from "./task.ts";
-import type { Next } from "./reconciler.ts";
+import type { Next, Reconcile } from "./reconciler.ts";
 
 /** From the end of a reconcile to the queue: when the object is due again. */
+export interface Settler {
+  handle(taken: Taken<Lane>, free: () => void): Promise<void>;
+  /** The apiserver failed, or we have a bug: this object waits, the others go on. */
+  onBug(error: unknown, taken: Taken<Lane>): void;
+}
+
 export function newSettler(options: {
   readonly queue: WorkQueue<Lane>;
-  readonly reconcile: (key: string, due: Due, task: Task) => Promise<Next>;
+  readonly reconcile: Reconcile;
   readonly freshness: Pick<Freshness, "failed">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
-}) {
+}): Settler {
   const { queue, reconcile, freshness, clock, log, metrics, tracing } = options;
 
   const settle = (key: string, next: Next) => {
@@ -70,7 +75,6 @@ export function newSettler(options: {
       }
     },
 
-    /** The apiserver failed, or we have a bug: this object waits, the others go on. */
     onBug(error: unknown, { key }: Taken<Lane>): void {
       const isBusy = error instanceof ApiError && error.isTransient;
       const retryInMs = queue.retry(key, "failing", isBusy ? (error.retryAfterSeconds ?? 0) * 1_000 : 0);

@@ -154,8 +154,7 @@ beforeEach(() => {
     },
     decide: newDecider({ fetcher, freshness, clock, liveValues: () => Promise.resolve(new Map()) }),
     apply: newApplier(api, views, clock, () => steps.push("write")),
-    adopt: () => Promise.resolve(),
-    restart: () => Promise.resolve(restarts),
+    restarter: { adopt: () => Promise.resolve(), restart: () => Promise.resolve(restarts) },
     writeStatus: newStatusWriter(api, views, () => steps.push("status"), {
       failed: () => undefined,
       works: () => undefined,
