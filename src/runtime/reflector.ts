@@ -135,35 +135,45 @@ export class Reflector<T extends Stored> {
     this.#lastSign = this.#options.clock.monotonic();
   }
 
-  /** Each page goes into the store at once, so that no more than one is held. */
+  /** Each page goes into the store while the server makes the next one, so that no more than two are held. */
   async #list(signal: AbortSignal): Promise<void> {
-    const { collection, store, inScope, onList } = this.#options;
+    const { clock, collection, store, inScope, onList } = this.#options;
     const listed = new Set<string>();
     let limit = FIRST_PAGE;
     let wasTooLarge = false;
-    let version: string | undefined;
     let token: string | undefined;
-    do {
+    const ask = () => {
+      const page = collection.list({ limit, ...(token ? { continue: token } : {}) }, signal);
+      // It may fail before it is waited for.
+      page.catch(() => undefined);
+      return page;
+    };
+    let version: string | undefined;
+    for (let next: Promise<Page<T>> | undefined = ask(); next;) {
       let page: Page<T>;
       try {
-        page = await collection.list({ limit, ...(token ? { continue: token } : {}) }, signal);
+        page = await next;
       } catch (error) {
         if (!isTooLarge(error) || limit === 1) throw error;
         limit = Math.ceil(limit / 4);
         wasTooLarge = true;
+        next = ask();
         continue;
       } finally {
         this.#sign();
-      }
-      for (const item of page.items) {
-        listed.add(item.key);
-        store.set(item);
       }
       // Where heavy ones are, trying for more costs the server much, and is mostly in vain.
       limit = Math.min(LARGEST_PAGE, wasTooLarge ? limit + 1 : limit * 2);
       token = page.continue;
       version = page.resourceVersion;
-    } while (version === undefined || token);
+      next = token ? ask() : undefined;
+      // The request goes out in a turn of its own.
+      if (next) await sleep(clock, 0, signal);
+      for (const item of page.items) {
+        listed.add(item.key);
+        store.set(item);
+      }
+    }
     store.retain(listed, inScope);
     this.#version = version;
     onList?.(listed.size);

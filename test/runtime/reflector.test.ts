@@ -97,6 +97,21 @@ describe("an expired version", () => {
 });
 
 describe("a reflector", () => {
+  it("asks for the next page before this one goes into the store", async () => {
+    const { clock, script, store, keys } = start();
+    const seen: string[] = [];
+    store.listen((_before, after) => seen.push(`${after?.key} after ${script.asked.length} lists`));
+    await settle();
+    script.answer({ items: [item("a", "1")], resourceVersion: "90", continue: "next" });
+    await clock.advance(1);
+    expect(script.asked).toEqual(["list 32", "list 64 next"]);
+    expect(seen).toEqual(["a after 2 lists"]);
+    script.answer({ items: [item("b", "2")], resourceVersion: "90" });
+    await clock.advance(1);
+    expect(keys()).toEqual(["a", "b"]);
+    expect(script.asked.at(-1)).toMatch(/^watch 90/);
+  });
+
   it("lists page by page, then watches from the list's version", async () => {
     const { script, keys, reflector, clock } = start(
       { items: [item("a", "1")], resourceVersion: "90", continue: "next" },
