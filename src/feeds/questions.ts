@@ -71,14 +71,6 @@ export class Questions {
     if (about === question || (about instanceof Map && about.size === 0)) byKey?.delete(ref.key);
     if (byKey?.size === 0) this.#byProvider.delete(providerId);
   }
-
-  /** Questions that somebody asks. */
-  get size(): number {
-    let count = 0;
-    for (const byKey of this.#byProvider.values())
-      for (const about of byKey.values()) count += about instanceof Map ? about.size : 1;
-    return count;
-  }
 }
 
 export const askersOf = ({ askers }: Question): readonly string[] => [...keysOf(askers)];

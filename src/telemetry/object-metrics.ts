@@ -118,14 +118,18 @@ export function objectMetrics(
 ): void {
   const objects = () => connected()?.objects() ?? [];
   const now = () => connected()?.now() ?? 0;
-  const count = async (isCounted: (sample: ObjectSample) => boolean): Promise<number> => {
-    let counted = 0;
+  /** How many objects have each of these, in one pass. */
+  const tally = async <K extends string>(
+    of: (sample: ObjectSample) => K,
+  ): Promise<ReadonlyMap<K, number>> => {
+    const counts = new Map<K, number>();
     let seen = 0;
     for (const sample of objects()) {
       if (++seen % PORTION === 0) await connected()?.pause();
-      if (isCounted(sample)) counted++;
+      const key = of(sample);
+      counts.set(key, (counts.get(key) ?? 0) + 1);
     }
-    return counted;
+    return counts;
   };
   new Gauge({
     name: "secretsync_objects",
@@ -133,10 +137,8 @@ export function objectMetrics(
     labelNames: ["ready"],
     registers,
     async collect() {
-      for (const ready of ["true", "false"]) {
-        const counted = await count((sample) => `${sample.ready}` === ready);
-        this.set({ ready }, counted);
-      }
+      const counts = await tally(({ ready }) => `${ready}`);
+      for (const ready of ["true", "false"] as const) this.set({ ready }, counts.get(ready) ?? 0);
     },
   });
   new Gauge({
@@ -145,10 +147,8 @@ export function objectMetrics(
     labelNames: ["reason"],
     registers,
     async collect() {
-      for (const reason of ["RestartWaiting", "RestartFailed"]) {
-        const counted = await count(({ pendingRestart }) => pendingRestart === reason);
-        this.set({ reason }, counted);
-      }
+      const counts = await tally(({ pendingRestart }) => pendingRestart);
+      for (const reason of ["RestartWaiting", "RestartFailed"]) this.set({ reason }, counts.get(reason) ?? 0);
     },
   });
   new Gauge({
@@ -156,7 +156,8 @@ export function objectMetrics(
     help: "SecretSyncs that were last in step longer ago than two of their intervals and five minutes.",
     registers,
     async collect() {
-      this.set(await count((sample) => isStale(now(), sample)));
+      const counts = await tally((sample) => `${isStale(now(), sample)}`);
+      this.set(counts.get("true") ?? 0);
     },
   });
   new Gauge({
@@ -164,7 +165,8 @@ export function objectMetrics(
     help: "SecretSyncs with a source that should have been rotated a day ago or earlier.",
     registers,
     async collect() {
-      this.set(await count((sample) => isRotationOverdue(now(), sample)));
+      const counts = await tally((sample) => `${isRotationOverdue(now(), sample)}`);
+      this.set(counts.get("true") ?? 0);
     },
   });
   if (!perObject) return;

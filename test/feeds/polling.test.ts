@@ -404,10 +404,8 @@ describe("questions", () => {
     const staged = { ...source!, ref: { key: "k1", versionStage: "AWSPREVIOUS" } };
     expect(questions.add("a/four", "a", staged, "v1")).not.toBe(one);
     expect(questions.add("b/one", "b", source!, "v1")).not.toBe(one);
-    expect(questions.size).toBe(4);
     questions.remove("a/one", one);
     questions.remove("a/two", one);
-    expect(questions.size).toBe(3);
     expect(askersOf(one)).toEqual([]);
     expect(questions.add("a/one", "a", source!, "v1")).not.toBe(one);
   });

@@ -120,13 +120,7 @@ export function newFetcher(accessTo: AccessTo): Fetcher {
   }
 
   return {
-    async values<T>(
-      sources: readonly Source[],
-      namespace: string,
-      freshAfter: number,
-      signal: AbortSignal,
-      use: (fetched: Fetch<FetchedValues>) => Promise<T>,
-    ): Promise<T> {
+    async values(sources, namespace, freshAfter, signal, use) {
       const opened = await open(sources, namespace, signal);
       if (!opened.ok) return use(opened);
       const results = new Map<string, ReadResult | FindResult>();
@@ -159,12 +153,7 @@ export function newFetcher(accessTo: AccessTo): Fetcher {
       }
     },
 
-    async versions(
-      sources: readonly Source[],
-      namespace: string,
-      freshAfter: number,
-      signal: AbortSignal,
-    ): Promise<Fetch<SourceVersions | undefined>> {
+    async versions(sources, namespace, freshAfter, signal) {
       const opened = await open(sources, namespace, signal);
       if (!opened.ok) return opened;
       const results = await Promise.all(

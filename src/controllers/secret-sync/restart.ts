@@ -92,14 +92,7 @@ export function newRestarter(options: {
     });
 
   return {
-    async adopt(
-      namespace: string,
-      part: Part,
-      policy: SecretSyncSpec["restart"],
-      record: ContentRecord,
-      task: Task,
-      touch: boolean,
-    ): Promise<void> {
+    async adopt(namespace, part, policy, record, task, touch) {
       for (const workload of candidates(namespace, part.secretName, policy)) {
         // One that can't be written now fails to restart later, and that is told.
         await bringUpToDate(workload, part, policy, record, task, {
@@ -112,14 +105,7 @@ export function newRestarter(options: {
       }
     },
 
-    async restart(
-      namespace: string,
-      part: Part,
-      policy: SecretSyncSpec["restart"],
-      record: ContentRecord,
-      told: ReadonlySet<string>,
-      task: Task,
-    ): Promise<Restarts> {
+    async restart(namespace, part, policy, record, told, task) {
       const failed: string[] = [];
       const waiting: string[] = [];
       let retryInMs = 0;

@@ -5,7 +5,6 @@ import {
   GetSecretValueCommand,
   ListSecretsCommand,
   SecretsManagerClient,
-  type Filter,
   type SecretsManagerClientConfig,
 } from "@aws-sdk/client-secrets-manager";
 import type {
@@ -21,6 +20,7 @@ import type {
 import { readBody, type Admit } from "../answer-body.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify, identityError } from "./failure.ts";
+import { filtersOf } from "./filters.ts";
 
 /** AWS Secrets Manager: https://docs.aws.amazon.com/secretsmanager/latest/apireference/ */
 
@@ -282,23 +282,3 @@ function byPartialArn(values: ReadonlyMap<string, ReadResult>, key: string): Rea
     if (name.length === key.length + 7 && name.startsWith(`${key}-`)) return result;
   return undefined;
 }
-
-/**
- * Both filters are prefix matches at AWS, and of several values one must match; so leaving some out only makes the answer
- * longer. https://docs.aws.amazon.com/secretsmanager/latest/userguide/manage_search-secret.html
- */
-function filtersOf({ namePrefix, tags = {} }: ListFilter): Filter[] {
-  const wanted: readonly (readonly [Filter["Key"], readonly string[]])[] = [
-    ["name", namePrefix === undefined ? [] : [namePrefix]],
-    ["tag-key", Object.keys(tags)],
-    ["tag-value", Object.values(tags)],
-  ];
-  return wanted
-    .map(([Key, texts]) => ({ Key, Values: texts.filter(isFilterValue).slice(0, MOST_FILTER_VALUES) }))
-    .filter(({ Values }) => Values.length > 0);
-}
-
-/** https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Filter.html; a "!" in front means: not. */
-const isFilterValue = (text: string): boolean =>
-  /^[a-zA-Z0-9 :_@/+=.-][a-zA-Z0-9 :_@/+=.!-]{0,511}$/.test(text);
-const MOST_FILTER_VALUES = 10;
