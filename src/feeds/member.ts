@@ -1,4 +1,4 @@
-import type { Known } from "../fetch/versions.ts";
+import type { Known } from "../fetch/news.ts";
 import type { Source, SourceVersions } from "../plan/sources.ts";
 import type { Cancel } from "../runtime/clock.ts";
 import type { Question } from "./questions.ts";

@@ -1,5 +1,5 @@
 import type { ProviderRef } from "../api/secret-sync-sources.ts";
-import type { Known } from "../fetch/versions.ts";
+import type { Known } from "../fetch/news.ts";
 import { providerName, type Source } from "../plan/sources.ts";
 import type { RemoteRef } from "../providers/contract.ts";
 import { keysOf, withKey, withoutKey, type Few } from "../runtime/few.ts";

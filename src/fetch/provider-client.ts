@@ -8,9 +8,10 @@ import { Finder } from "./finder.ts";
 import type { KeptBytes } from "./kept-bytes.ts";
 import type { Limits } from "./limiter.ts";
 import { Listings, SHARED } from "./listings.ts";
+import { News, type Known } from "./news.ts";
 import { Noted } from "./noted.ts";
 import { Recent } from "./recent.ts";
-import { Versions, type Known } from "./versions.ts";
+import { Versions } from "./versions.ts";
 
 /**
  * One provider as one identity, for everybody who uses it: each key is fetched once for all who want it, in as few
@@ -52,6 +53,7 @@ export class ProviderClient {
   readonly #options: ProviderClientOptions;
   readonly #values: Recent<ReadResult>;
   readonly #versions: Versions;
+  readonly #news: News;
   readonly #listings: Listings;
   readonly #batches: Batcher<string, ReadResult>;
   /** When a key, version or stage was told missing. */
@@ -81,9 +83,14 @@ export class ProviderClient {
       missingAt: this.#missingAt,
       noteMissing: (id, result) => this.#noteMissing(id, result),
       coming: coming.versions,
-      value: (ref, freshAfter, share) => this.value(ref, freshAfter, share),
       kept: kept.names,
       onShared: () => options.onShared("version"),
+    });
+    this.#news = new News({
+      ...options,
+      listings: this.#listings,
+      versions: this.#versions,
+      value: (ref, freshAfter, share) => this.value(ref, freshAfter, share),
     });
     this.finder = new Finder({
       listings: this.#listings,
@@ -135,7 +142,7 @@ export class ProviderClient {
 
   /** Which of these are no longer as known, as of `freshAfter` or later, or can't be told. */
   news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
-    return this.#versions.news(known, freshAfter);
+    return this.#news.news(known, freshAfter);
   }
 
   /**

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "@jest/globals";
 import type { Joining } from "../../src/feeds/member.ts";
 import { EXACT_MS, PollingFeed } from "../../src/feeds/polling.ts";
 import { askersOf, Questions } from "../../src/feeds/questions.ts";
-import type { Known } from "../../src/fetch/versions.ts";
+import type { Known } from "../../src/fetch/news.ts";
 import type { ProviderRef } from "../../src/api/secret-sync-sources.ts";
 import { refId, type Source } from "../../src/plan/sources.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";

@@ -13,7 +13,7 @@ import type { Restarts } from "../../../src/controllers/secret-sync/restart.ts";
 import { projectSync, type SyncObject } from "../../../src/cluster/sync-object.ts";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
 import { PollingFeed } from "../../../src/feeds/polling.ts";
-import type { Known } from "../../../src/fetch/versions.ts";
+import type { Known } from "../../../src/fetch/news.ts";
 import type { KubeApi, KubeObject } from "../../../src/kube/kube-api.ts";
 import { projectSecret } from "../../../src/plan/live-target.ts";
 import { noLogger } from "../../support/no-logger.ts";
