@@ -270,10 +270,10 @@ export class PollingFeed {
     const news = asked ? await asked.news(questions, poll.since) : questions;
     for (const [index, question] of news.entries()) {
       if (index % PORTION === PORTION - 1) await sleep(clock, 0, poll.signal);
+      // Who has left meanwhile asks no more, and looks anyway.
       for (const key of askersOf(question)) {
         const member = this.#members.get(key);
-        // Who has left meanwhile looks anyway.
-        if (member?.questions.includes(question)) this.#tell(member, poll);
+        if (member) this.#tell(member, poll);
       }
     }
     return asked;

@@ -217,6 +217,22 @@ describe("a poll", () => {
     expect(polls).toMatchObject([{ members: 4_500, due: 1 }]);
   });
 
+  it("says nothing to who came back meanwhile with what is new", async () => {
+    let comeBack = () => undefined as void;
+    feed = newFeed(1e6, () => comeBack());
+    join("a/one", [read("k1")]);
+    join("a/two", [read("k1")]);
+    stored.set("k1", "v2");
+    comeBack = () => {
+      comeBack = () => undefined;
+      join("a/one", [read("k1")], { versions: new Map([[read("k1").id, "v2"]]) });
+      // It knows both, as somebody who asks the old question too.
+      join("a/three", [read("k1")]);
+    };
+    await poll();
+    expect(news).toEqual(["a/two", "a/three"]);
+  });
+
   it("ends a group whose last object left meanwhile", async () => {
     let leave = () => undefined as void;
     feed = newFeed(1e6, () => leave());

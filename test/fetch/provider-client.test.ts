@@ -406,7 +406,9 @@ describe("news", () => {
     expect(await news(knownOf(["k1"]))).toEqual([]);
     expect(await news(knownOf(["k3"]))).toEqual([]);
     expect(await news(knownOf(["k3"], "v0"))).toEqual(["k3"]);
+    expect(await news(knownOf(["k2"]))).toEqual([]);
     expect(store.calls).not.toContain("list");
+    expect(store.calls).toContain("describe k2");
   });
 
   it("of nothing but exact versions need no call, whatever may be asked", async () => {

@@ -103,6 +103,9 @@ describe("a reflector", () => {
     store.listen((_before, after) => seen.push(`${after?.key} after ${script.asked.length} lists`));
     await settle();
     script.answer({ items: [item("a", "1")], resourceVersion: "90", continue: "next" });
+    await settle();
+    // The request needs a turn to go out.
+    expect(seen).toEqual([]);
     await clock.advance(1);
     expect(script.asked).toEqual(["list 32", "list 64 next"]);
     expect(seen).toEqual(["a after 2 lists"]);

@@ -37,6 +37,8 @@ let feed: PollingFeed;
 /** When a failed or unfinished reconcile wants to come back; monotonic. */
 let next: Next | undefined;
 let onNews: (key: string) => void;
+/** How often what was parsed of the object was given up. */
+let forgotten: number;
 
 const KEY = "shop/orders";
 const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
@@ -104,6 +106,7 @@ beforeEach(() => {
   mayRead = true;
   restarts = noRestarts;
   steps = [];
+  forgotten = 0;
   onNews = (key) => void run(key, true);
   const client = {
     version: () => {
@@ -147,6 +150,7 @@ beforeEach(() => {
     polling,
     observer: {
       ...observer,
+      forget: () => forgotten++,
       observe: (...args) => {
         steps.push("look");
         return observer.observe(...args);
@@ -198,6 +202,7 @@ describe("an object that is in step", () => {
   it("is left to polling, with all that is known of it", async () => {
     await untilInStep();
     expect(feed.has(KEY)).toBe(true);
+    expect(forgotten).toBe(1);
     expect(freshness.lastSuccess(KEY)).toBeUndefined();
     expect(clock.now() / 1000 - (polling.lastSuccess(KEY) ?? 0)).toBeLessThan(70);
     await clock.advance(130_000);
