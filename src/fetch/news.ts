@@ -130,7 +130,12 @@ export class News {
       look(secret.name, secret);
       for (const alias of secret.aliases) look(alias, secret);
     });
-    if (swept.kind === "failed") return this.#versions.isListDenied(swept) ? undefined : "failed";
+    if (swept.kind === "failed") {
+      if (this.#versions.isListDenied(swept)) return undefined;
+      // What was seen is told; of the rest nobody knows.
+      for (const unseen of byName.values()) for (const { one } of unseen) listed.news.add(one);
+      return listed;
+    }
     for (const unlisted of byName.values())
       for (const { one } of unlisted)
         if (!swept.whole || one.version !== MISSING_VERSION) listed.unsure.add(one);
