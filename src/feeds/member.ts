@@ -6,7 +6,8 @@ import type { Question } from "./questions.ts";
 /** An object that polling looks after, and the group that is polled together. */
 
 export interface Asked {
-  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]>;
+  /** Rejects when the signal aborts. */
+  news<K extends Known>(known: readonly K[], freshAfter: number, signal: AbortSignal): Promise<readonly K[]>;
   /** Milliseconds since 1970. */
   nextRotation(key: string): number | undefined;
 }
@@ -33,7 +34,10 @@ export interface Joining {
   readonly left: Left | undefined;
 }
 
-export interface Member extends Omit<Joining, "versions" | "sources" | "intervalMs" | "left"> {
+export interface Member extends Omit<
+  Joining,
+  "versions" | "sources" | "intervalMs" | "left" | "nextRotation"
+> {
   readonly group: Group;
   readonly questions: readonly Question[];
   /** Bytes, about. */
@@ -42,6 +46,10 @@ export interface Member extends Omit<Joining, "versions" | "sources" | "interval
   inStepAt: number;
   /** Monotonic time of the poll that made it due; since then it waits to be looked at, and polls say nothing of it. */
   toldAt: number | undefined;
+  /** The last poll that found news for it, or would have. */
+  toldIn: Poll | undefined;
+  /** Milliseconds since 1970 by when a provider wants to have rotated the first of its sources, as the last poll was told. */
+  nextRotation: number | undefined;
 }
 
 export interface Group {
@@ -49,14 +57,22 @@ export interface Group {
   readonly name: string;
   readonly intervalMs: number;
   readonly members: Set<Member>;
-  /** Who was asked by the last poll, by provider. */
-  asked: Map<string, Asked>;
   /** Monotonic time of the next poll, or of the one that runs. */
   dueAt: number;
   /** Seconds since 1970; 0 before the first poll. */
   lastSuccess: number;
   isPolling: boolean;
   cancel: Cancel;
+}
+
+/** One look at what all members of a group read. */
+export interface Poll {
+  readonly round: number;
+  /** Monotonic: what was observed since then is fresh enough. */
+  readonly since: number;
+  readonly signal: AbortSignal;
+  /** Objects that it made due. */
+  due: number;
 }
 
 /** What a member knew when it left. */

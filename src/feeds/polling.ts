@@ -9,6 +9,7 @@ import {
   type Joining,
   type Left,
   type Member,
+  type Poll,
 } from "./member.ts";
 import { askersOf, Questions, type Question } from "./questions.ts";
 import { Room } from "./room.ts";
@@ -34,30 +35,24 @@ export interface PollingOptions {
   readonly onNews: (key: string) => void;
   /** How a poll ended: how many objects it looked after, how many of them it made due, and how long that took. */
   readonly onPolled: (poll: { group: string; members: number; due: number; seconds: number }) => void;
-  /** A poll threw, which is a bug; its objects are made due. */
-  readonly onError: (error: unknown) => void;
+  /** A poll didn't end in time and was given up, or it threw, which is a bug; its objects are made due. */
+  readonly onFailed: (poll: { group: string; members: number; late: boolean; error: unknown }) => void;
   /** Of all members with their questions, about; beyond, an object doesn't join. */
   readonly mostBytes: number;
 }
 
-interface Poll {
-  readonly round: number;
-  /** Monotonic: what was observed since then is fresh enough. */
-  readonly since: number;
-  readonly signal: AbortSignal;
-  /** Objects that it made due. */
-  due: number;
-}
-
 /** Each object is read exactly as often, since listings lag, and somebody may have written under our name. */
 export const EXACT_MS = 10 * 60_000;
-/** Members that are looked at in one turn of the event loop. */
+/** Members, and what they ask, that are looked at in one turn of the event loop. */
 const PORTION = 2_000;
+/** Polls of one moment begin some at a time: so many of them, or of their members, in one turn. */
+const BEGUN_AT_ONCE = 200;
 /** Late polls are told from such that wait a moment. */
 const LATE_MS = 60_000;
 const POLL_MS = 10 * 60_000;
 /** Polls of a moment differ by some milliseconds. */
 const SLACK_MS = 100;
+const never = new AbortController().signal;
 
 export class PollingFeed {
   readonly #options: PollingOptions;
@@ -65,6 +60,8 @@ export class PollingFeed {
   readonly #groups = new Map<string, Group>();
   readonly #questions = new Questions();
   readonly #room: Room;
+  /** Their time has come. */
+  readonly #due: Group[] = [];
   #round = 0;
   #closed = false;
 
@@ -102,7 +99,8 @@ export class PollingFeed {
       this.#questions.add(key, namespace, source, versions.get(source.id) as string),
     );
     const inStepAt = left?.lastSuccess ?? this.#options.clock.now() / 1000;
-    const member: Member = { ...rest, group, questions, weight, inStepAt, toldAt: undefined };
+    const untold = { toldAt: undefined, toldIn: undefined };
+    const member: Member = { ...rest, ...untold, group, questions, weight, inStepAt };
     this.#members.set(key, member);
     group.members.add(member);
     this.#room.take(namespace, weight);
@@ -132,13 +130,7 @@ export class PollingFeed {
 
   /** Milliseconds since 1970 by when a provider wants to have rotated the first of the object's sources. */
   nextRotation(key: string): number | undefined {
-    let first: number | undefined;
-    const member = this.#members.get(key);
-    for (const { providerId, ref } of member?.questions ?? []) {
-      const next = member?.group.asked.get(providerId)?.nextRotation(ref.key);
-      if (next !== undefined && (first === undefined || next < first)) first = next;
-    }
-    return first ?? member?.nextRotation;
+    return this.#members.get(key)?.nextRotation;
   }
 
   /** Members whose poll is late, or that a poll made due and nobody looks at. */
@@ -166,8 +158,10 @@ export class PollingFeed {
     for (const group of this.#groups.values()) group.cancel();
   }
 
-  #group(namespace: string, sources: readonly Source[], intervalMs: number): Group {
+  #group(namespace: string, sources: readonly Source[], wantedMs: number): Group {
     const name = refreshGroup(sources);
+    // Intervals that differ by milliseconds would make a group each.
+    const intervalMs = Math.ceil(wantedMs / 1_000) * 1_000;
     const id = `${namespace} ${name} ${intervalMs}`;
     let group = this.#groups.get(id);
     if (!group) {
@@ -178,7 +172,6 @@ export class PollingFeed {
         name,
         intervalMs,
         members,
-        asked: new Map(),
         dueAt: 0,
         lastSuccess: 0,
         isPolling: false,
@@ -199,19 +192,39 @@ export class PollingFeed {
     const wait = () => {
       const leftMs = group.dueAt - clock.monotonic();
       group.cancel = clock.after(leftMs, () =>
-        group.dueAt > clock.monotonic() ? wait() : void this.#run(group),
+        group.dueAt > clock.monotonic() ? wait() : this.#begin(group),
       );
     };
     wait();
   }
 
+  #begin(group: Group): void {
+    this.#due.push(group);
+    // Others of that moment come by then.
+    if (this.#due.length === 1) this.#options.clock.after(0, () => void this.#beginAll());
+  }
+
+  async #beginAll(): Promise<void> {
+    let [polls, members] = [0, 0];
+    for (let group = this.#due[0]; group; group = this.#due[0]) {
+      if (++polls > BEGUN_AT_ONCE || members > PORTION) {
+        await sleep(this.#options.clock, 0, never);
+        [polls, members] = [1, 0];
+      }
+      members += group.members.size;
+      // Who was the last one has left since.
+      if (group.members.size > 0 && !this.#closed) void this.#run(group);
+      this.#due.shift();
+    }
+  }
+
   #end(group: Group): void {
     group.cancel();
-    this.#groups.delete(group.id);
+    if (this.#groups.get(group.id) === group) this.#groups.delete(group.id);
   }
 
   async #run(group: Group): Promise<void> {
-    const { clock, onError, onPolled } = this.#options;
+    const { clock, onFailed, onPolled } = this.#options;
     const at = clock.now() / 1000;
     const abort = new AbortController();
     const since = clock.monotonic();
@@ -219,16 +232,19 @@ export class PollingFeed {
     const poll: Poll = { round: ++this.#round, since, signal: abort.signal, due: 0 };
     group.isPolling = true;
     const cancel = clock.after(POLL_MS, () => abort.abort(new Error("the poll took too long")));
-    const late = new Promise<never>((_resolve, reject) => {
+    const tooLate = new Promise<never>((_resolve, reject) => {
       abort.signal.addEventListener("abort", () => reject(abort.signal.reason as Error));
     });
     try {
-      await Promise.race([this.#poll(group, poll), late]);
+      await Promise.race([this.#poll(group, poll), tooLate]);
       group.lastSuccess = at;
       onPolled({ group: group.name, members, due: poll.due, seconds: (clock.monotonic() - since) / 1000 });
     } catch (error) {
-      onError(error);
-      for (const member of group.members) this.#tell(member, poll);
+      // The poll itself may end later than this, and is no longer asked for.
+      const late = abort.signal.aborted;
+      abort.abort(error);
+      onFailed({ group: group.name, members, late, error });
+      await this.#tellAll(group.members, poll);
     } finally {
       cancel();
       group.isPolling = false;
@@ -238,10 +254,15 @@ export class PollingFeed {
   }
 
   async #poll(group: Group, poll: Poll): Promise<void> {
-    const { clock, isAsLeft } = this.#options;
+    const { isAsLeft } = this.#options;
     const questions: Question[] = [];
-    for (const [index, member] of [...group.members].entries()) {
-      if (index % PORTION === PORTION - 1) await sleep(clock, 0, poll.signal);
+    let seen = 0;
+    for (const member of Array.from(group.members)) {
+      seen += 1 + member.questions.length;
+      if (seen > PORTION) {
+        await this.#pause(poll);
+        seen = 0;
+      }
       if (!group.members.has(member)) continue;
       if (poll.since - member.exactAt >= EXACT_MS || !isAsLeft(member)) this.#tell(member, poll);
       else
@@ -259,19 +280,20 @@ export class PollingFeed {
         if (who) asked.set(providerId, who);
       }),
     );
-    group.asked = asked;
+    await this.#noteRotations(group, asked, poll);
   }
 
   /** Who was asked; undefined: nobody could be. */
   async #ask(questions: readonly Question[], poll: Poll): Promise<Asked | undefined> {
-    const { clock, open } = this.#options;
+    const { open } = this.#options;
     const [first] = questions;
     const asked = first && (await open(first, poll.signal));
-    const news = asked ? await asked.news(questions, poll.since) : questions;
-    for (const [index, question] of news.entries()) {
-      if (index % PORTION === PORTION - 1) await sleep(clock, 0, poll.signal);
+    const news = asked ? await asked.news(questions, poll.since, poll.signal) : questions;
+    let seen = 0;
+    for (const question of news) {
       // Who has left meanwhile asks no more, and looks anyway.
       for (const key of askersOf(question)) {
+        if (++seen % PORTION === 0) await this.#pause(poll);
         const member = this.#members.get(key);
         if (member) this.#tell(member, poll);
       }
@@ -279,8 +301,37 @@ export class PollingFeed {
     return asked;
   }
 
+  async #noteRotations({ members }: Group, asked: ReadonlyMap<string, Asked>, poll: Poll): Promise<void> {
+    let seen = 0;
+    for (const member of Array.from(members)) {
+      let first: number | undefined;
+      for (const { providerId, ref } of member.questions) {
+        if (++seen % PORTION === 0) await this.#pause(poll);
+        const next = asked.get(providerId)?.nextRotation(ref.key);
+        if (next !== undefined && (first === undefined || next < first)) first = next;
+      }
+      member.nextRotation = first ?? member.nextRotation;
+    }
+  }
+
+  async #tellAll(members: Iterable<Member>, poll: Poll): Promise<void> {
+    let seen = 0;
+    for (const member of Array.from(members)) {
+      if (++seen % PORTION === 0) await sleep(this.#options.clock, 0, never);
+      this.#tell(member, poll);
+    }
+  }
+
+  /** Others have a turn. */
+  async #pause({ signal }: Poll): Promise<void> {
+    await sleep(this.#options.clock, 0, signal);
+    signal.throwIfAborted();
+  }
+
   #tell(member: Member, poll: Poll): void {
-    if (member.toldAt !== poll.since) poll.due++;
+    if (member.toldIn === poll) return;
+    member.toldIn = poll;
+    poll.due++;
     if (member.toldAt === undefined) {
       member.inStepAt = lastSuccessOf(member);
       member.toldAt = poll.since;

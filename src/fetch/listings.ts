@@ -9,10 +9,11 @@ import type {
   VersionResult,
 } from "../providers/contract.ts";
 import { weightOf } from "../api/loose.ts";
-import type { Clock } from "../runtime/clock.ts";
+import { sleep, type Clock } from "../runtime/clock.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import type { Keeping, KeptBytes } from "./kept-bytes.ts";
 import { Recent } from "./recent.ts";
+import { Rotations } from "./rotations.ts";
 import { Turns } from "./turns.ts";
 
 /** Listings of a provider, each whole, so that everybody with the same filter may share it. */
@@ -42,6 +43,15 @@ const KEEP_MS = 20_000;
 const MOST_BYTES = 40 * 1024 * 1024;
 /** Of one share, under way at once: each is many calls, and memory. */
 const AT_ONCE = 2;
+/** Secrets of a kept listing that are gone through in one turn of the event loop. */
+const PORTION = 2_000;
+const never = new AbortController().signal;
+
+/** What came of going through everything. `whole`: false when there is more than that goes through, or nobody wants the rest. */
+interface Swept {
+  readonly kind: "swept";
+  readonly whole: boolean;
+}
 
 /** A listing under way. */
 interface Growing {
@@ -50,6 +60,7 @@ interface Growing {
 }
 
 export class Listings implements Keeping {
+  readonly rotations: Rotations;
   readonly #listing: ListingRead | undefined;
   readonly #caller: Caller;
   readonly #recent: Recent<Listing>;
@@ -60,8 +71,7 @@ export class Listings implements Keeping {
   #sweepCalls = 1;
   /** A listing of everything. */
   #isTooLarge = false;
-  /** By name, of those that are rotated by schedule. */
-  #rotations = new Map<string, number>();
+  #noSweepUntil = 0;
   #rotationsAt: number | undefined;
 
   constructor(options: {
@@ -71,6 +81,7 @@ export class Listings implements Keeping {
     readonly kept: KeptBytes;
   }) {
     const { store, caller, clock, kept } = options;
+    this.rotations = new Rotations(kept);
     this.#kept = kept;
     this.#listing = store.listing;
     this.#caller = caller;
@@ -98,14 +109,9 @@ export class Listings implements Keeping {
     return this.#isTooLarge ? Infinity : this.#sweepCalls;
   }
 
-  /** Milliseconds since 1970; undefined for what isn't rotated by schedule, or isn't known yet. */
-  nextRotation(name: string): number | undefined {
-    return this.#rotations.get(name);
-  }
-
-  noteRotation(name: string, next: number | undefined): void {
-    if (next === undefined) this.#rotations.delete(name);
-    else this.#rotations.set(name, next);
+  /** A sweep has failed after many calls a short while ago; the next one would hardly come further. */
+  get isSweepInVain(): boolean {
+    return this.#clock.monotonic() < this.#noSweepUntil;
   }
 
   /** Monotonic time of the listing that tells rotations; undefined before the first. */
@@ -137,6 +143,7 @@ export class Listings implements Keeping {
 
   forgetAll(): void {
     this.#recent.forgetAll();
+    this.rotations.forgetAll();
   }
 
   #giveUp(growing: Growing): void {
@@ -157,24 +164,38 @@ export class Listings implements Keeping {
 
   /**
    * Goes through everything that there is, as of `freshAfter` or later, and keeps nothing of it. A failure may come after a part.
+   * `isWanted`: false ends it.
    */
   async sweep(
     freshAfter: number,
     onSecret: (secret: ListedSecret) => void,
-  ): Promise<{ readonly kind: "swept"; readonly whole: boolean } | Failed> {
+    isWanted: () => boolean = () => true,
+  ): Promise<Swept | Failed> {
     const shared = await this.shared(EVERYTHING, freshAfter);
     if (shared?.kind === "listing" && shared.whole) {
-      for (const [name, secret] of shared.byName) if (name === secret.name) onSecret(secret);
+      let seen = 0;
+      for (const [name, secret] of shared.byName) {
+        if (++seen % PORTION === 0) await sleep(this.#clock, 0, never);
+        if (name === secret.name) onSecret(secret);
+      }
       return { kind: "swept", whole: true };
     }
-    const swept = await this.#turns.run(SHARED, () =>
-      this.#pages({ filter: EVERYTHING, share: SHARED, mostPages: MOST_PAGES_OF_A_SWEEP }, (secrets) => {
-        for (const secret of secrets) onSecret(secret);
-        return true;
-      }),
-    );
-    if (swept.kind === "swept" && !swept.whole) this.#sweepCalls = Infinity;
-    return swept;
+    return this.#turns.run(SHARED, async () => {
+      const startedAt = this.#clock.monotonic();
+      let calls = 0;
+      const swept = await this.#pages(
+        { filter: EVERYTHING, share: SHARED, mostPages: MOST_PAGES_OF_A_SWEEP },
+        (secrets) => {
+          calls++;
+          for (const secret of secrets) onSecret(secret);
+          return isWanted();
+        },
+      );
+      if (swept.kind === "failed" || !swept.whole) this.#sweepCalls = Math.max(this.#sweepCalls, calls);
+      if (swept.kind === "failed" && calls > 0) this.#noSweepUntil = 2 * this.#clock.monotonic() - startedAt;
+      if (swept.kind === "swept" && !swept.whole && isWanted()) this.#sweepCalls = Infinity;
+      return swept;
+    });
   }
 
   async #listPages(filter: ListFilter, share: string, growing: Growing): Promise<Listing> {
@@ -192,9 +213,9 @@ export class Listings implements Keeping {
       return !growing.isGivenUp && growing.bytes <= MOST_BYTES;
     });
     if (end.kind === "failed") return end;
-    if (Object.keys(filter).length === 0) this.#isTooLarge = !end.whole;
-    if (growing.isGivenUp || growing.bytes > MOST_BYTES)
-      return { kind: "listing", byName: new Map(), whole: false, bytes: 0 };
+    const isTooLarge = growing.isGivenUp || growing.bytes > MOST_BYTES;
+    if (Object.keys(filter).length === 0) this.#isTooLarge = isTooLarge || !end.whole;
+    if (isTooLarge) return { kind: "listing", byName: new Map(), whole: false, bytes: 0 };
     return { kind: "listing", byName, whole: end.whole, bytes: growing.bytes };
   }
 
@@ -202,12 +223,11 @@ export class Listings implements Keeping {
   async #pages(
     { filter, share, mostPages }: { filter: ListFilter; share: string; mostPages: number },
     take: (secrets: readonly ListedSecret[]) => boolean,
-  ): Promise<{ readonly kind: "swept"; readonly whole: boolean } | Failed> {
+  ): Promise<Swept | Failed> {
     const listing = this.#listing;
     if (!listing) return noListing;
     const startedAt = this.#clock.monotonic();
     const isEverything = Object.keys(filter).length === 0;
-    const rotations = new Map<string, number>();
     let next: string | undefined;
     let calls = 0;
     do {
@@ -220,23 +240,29 @@ export class Listings implements Keeping {
       if (page.kind === "failed") return page;
       if (isEverything)
         for (const { name, aliases, nextRotation } of page.secrets)
-          if (nextRotation !== undefined)
-            for (const each of [name, ...aliases]) rotations.set(each, nextRotation);
+          for (const each of [name, ...aliases]) this.rotations.noteIfAsked(each, nextRotation);
       calls++;
-      if (!take(page.secrets)) {
-        return { kind: "swept", whole: false };
-      }
       next = page.next;
+      if (!take(page.secrets) && next) return { kind: "swept", whole: false };
+      if (next !== undefined && next === token) return endless;
     } while (next && calls < mostPages);
     const whole = !next;
     if (isEverything) {
       if (whole) this.#sweepCalls = calls;
       this.#rotationsAt = startedAt;
-      this.#rotations = rotations;
     }
     return { kind: "swept", whole };
   }
 }
+
+const endless: Failed = {
+  kind: "failed",
+  failure: {
+    reason: "ProviderRefused",
+    scope: "provider",
+    message: "the store's list has no end: it names the same page as the next one again and again",
+  },
+};
 
 const noListing: Failed = {
   kind: "failed",

@@ -31,6 +31,7 @@ export interface Known {
 interface NewsRequest {
   readonly known: readonly Known[];
   readonly freshAfter: number;
+  readonly signal: AbortSignal;
   /** How many of these a listing hasn't shown yet. */
   left: number;
   readonly answer: (listed: Listed | undefined) => Promise<void>;
@@ -50,7 +51,11 @@ const never = new AbortController().signal;
 export class News {
   readonly #options: NewsOptions;
   readonly #versions: Versions;
-  readonly #waiting: NewsRequest[] = [];
+  /** They have come within a moment. */
+  #coming: NewsRequest[] = [];
+  /** They share the next sweep. */
+  #waiting = new Set<NewsRequest>();
+  #isSweeping = false;
 
   constructor(options: NewsOptions) {
     this.#options = options;
@@ -59,40 +64,62 @@ export class News {
 
   /**
    * Which of these are no longer as known, as of `freshAfter` or later, or can't be told. Requests of a moment share one listing,
-   * looked at page by page, of which nothing is kept; each is answered when all of its own was seen. What the listing doesn't tell
-   * each asks for itself, so nobody waits for what others ask.
+   * looked at page by page, of which nothing is kept; each is answered when all of its own was seen. One listing goes on at a time,
+   * and whoever wants one meanwhile shares the next, however many they are. What the listing doesn't tell each asks for itself, so
+   * nobody waits for what others ask. When the signal aborts, it rejects, and nothing more is asked for it.
    */
-  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
+  news<K extends Known>(known: readonly K[], freshAfter: number, signal: AbortSignal): Promise<readonly K[]> {
     // An exact version never changes.
     const open = known.filter(({ ref }) => ref.version === undefined);
     if (open.length === 0) return Promise.resolve([]);
     const { promise, resolve, reject } = Promise.withResolvers<readonly K[]>();
-    this.#waiting.push({
+    const request: NewsRequest = {
       known: open,
       freshAfter,
+      signal,
       left: open.length,
-      answer: (listed) => this.#newsOf(open, freshAfter, listed).then(resolve, reject),
-    });
-    if (this.#waiting.length === 1) this.#options.clock.after(TOGETHER_MS, () => void this.#answerNews());
+      answer: (listed) => this.#newsOf(open, { freshAfter, signal, listed }).then(resolve, reject),
+    };
+    const giveUp = () => {
+      this.#waiting.delete(request);
+      reject(signal.reason as Error);
+    };
+    signal.addEventListener("abort", giveUp, { once: true });
+    this.#coming.push(request);
+    if (this.#coming.length === 1) this.#options.clock.after(TOGETHER_MS, () => void this.#answerNews());
     return promise;
   }
 
   async #answerNews(): Promise<void> {
-    const waiting = new Set(this.#waiting.splice(0));
-    try {
-      const listed = this.#shouldSweep(waiting) ? await this.#sweep(waiting) : undefined;
-      for (const { answer } of waiting) void answer(listed);
-    } catch {
-      // A store that throws has a bug: whoever asked looks for itself, and tells.
-      for (const { answer } of waiting) void answer("failed");
+    const requests = this.#coming;
+    this.#coming = [];
+    if (!this.#shouldSweep(requests)) {
+      for (const { answer } of requests) void answer(undefined);
+      return;
     }
+    for (const request of requests) this.#waiting.add(request);
+    if (this.#isSweeping) return;
+    this.#isSweeping = true;
+    while (this.#waiting.size > 0) {
+      const waiting = this.#waiting;
+      this.#waiting = new Set();
+      await this.#sweepFor(waiting);
+    }
+    this.#isSweeping = false;
   }
 
-  #shouldSweep(waiting: Iterable<NewsRequest>): boolean {
+  async #sweepFor(waiting: Set<NewsRequest>): Promise<void> {
+    const isInVain = this.#options.listings.isSweepInVain;
+    // A store that throws has a bug: whoever asked looks for itself, and tells.
+    const listed = isInVain ? "failed" : await this.#sweep(waiting).catch(() => "failed" as const);
+    for (const { answer } of waiting) void answer(listed);
+  }
+
+  #shouldSweep(requests: readonly NewsRequest[]): boolean {
     if (!this.#versions.mayList) return false;
     const { sweepCalls } = this.#options.listings;
     const keys = new Set<string>();
-    for (const { known } of waiting) {
+    for (const { known } of requests) {
       for (const { ref } of known) keys.add(ref.key);
       if (keys.size > sweepCalls) return true;
     }
@@ -126,34 +153,39 @@ export class News {
         void request.answer(listed);
       }
     };
-    const swept = await listings.sweep(freshAfter, (secret) => {
+    const isWanted = () => {
+      for (const request of waiting) if (request.signal.aborted) waiting.delete(request);
+      return waiting.size > 0;
+    };
+    const onSecret = (secret: ListedSecret) => {
       look(secret.name, secret);
       for (const alias of secret.aliases) look(alias, secret);
-    });
-    if (swept.kind === "failed") {
-      if (this.#versions.isListDenied(swept)) return undefined;
-      // What was seen is told; of the rest nobody knows.
-      for (const unseen of byName.values()) for (const { one } of unseen) listed.news.add(one);
-      return listed;
-    }
-    for (const unlisted of byName.values())
-      for (const { one } of unlisted)
-        if (!swept.whole || one.version !== MISSING_VERSION) listed.unsure.add(one);
+    };
+    const swept = await listings.sweep(freshAfter, onSecret, isWanted);
+    if (swept.kind === "failed" && this.#versions.isListDenied(swept)) return undefined;
+    seen = 0;
+    for (const unseen of byName.values())
+      for (const { one } of unseen) {
+        if (++seen % PORTION === 0) await sleep(clock, 0, never);
+        // What a failed listing has shown is told; of the rest nobody knows.
+        if (swept.kind === "failed") listed.news.add(one);
+        else if (!swept.whole || one.version !== MISSING_VERSION) listed.unsure.add(one);
+      }
     return listed;
   }
 
   /** What of this the listing tells, and for the rest the answers to its own questions. */
   async #newsOf<K extends Known>(
     known: readonly K[],
-    freshAfter: number,
-    listed: Listed | undefined,
+    { freshAfter, signal, listed }: { freshAfter: number; signal: AbortSignal; listed: Listed | undefined },
   ): Promise<readonly K[]> {
     if (listed === "failed") return known;
     const { clock } = this.#options;
     const open = listed ? known.filter((one) => listed.unsure.has(one)) : known;
     const news = listed ? known.filter((one) => listed.news.has(one)) : [];
     for (let from = 0; from < open.length; from += ASKED_AT_ONCE) {
-      if (from > 0) await sleep(clock, 0, never);
+      if (from > 0) await sleep(clock, 0, signal);
+      signal.throwIfAborted();
       const portion = open.slice(from, from + ASKED_AT_ONCE);
       const told = await Promise.all(
         portion.map((one) => this.#isNews(one, freshAfter, listed !== undefined)),

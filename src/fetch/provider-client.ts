@@ -140,9 +140,9 @@ export class ProviderClient {
     return this.#versions.version(ref, freshAfter, share);
   }
 
-  /** Which of these are no longer as known, as of `freshAfter` or later, or can't be told. */
-  news<K extends Known>(known: readonly K[], freshAfter: number): Promise<readonly K[]> {
-    return this.#news.news(known, freshAfter);
+  /** Which of these are no longer as known, as of `freshAfter` or later, or can't be told. It rejects when the signal aborts. */
+  news<K extends Known>(known: readonly K[], freshAfter: number, signal: AbortSignal): Promise<readonly K[]> {
+    return this.#news.news(known, freshAfter, signal);
   }
 
   /**
@@ -158,7 +158,7 @@ export class ProviderClient {
       this.#noRotationsUntil = now + ROTATIONS_MS;
       void this.#listings.sweep(now, () => undefined);
     }
-    return this.#listings.nextRotation(key);
+    return this.#listings.rotations.ask(key);
   }
 
   /** Ends its connections, once nothing is under way any more. */

@@ -162,7 +162,7 @@ export class Versions {
     if (result.kind === "failed" && result.failure.reason === "AccessDenied" && !this.#hasDescribed)
       this.#noDescribeUntil = clock.monotonic() + DENIED_MS;
     if (result.kind !== "failed") this.#hasDescribed = true;
-    if (result.kind === "found") listings.noteRotation(ref.key, result.nextRotation);
+    if (result.kind === "found") listings.rotations.note(ref.key, result.nextRotation);
     noteMissing(id, result);
     return result;
   }

@@ -25,6 +25,15 @@ export const probe = (check: Check, details: () => readonly string[] = () => [])
 const SAME_TEXT_MS = 1_000;
 /** So many get it at once; the others wait for the next one. */
 const MOST_AT_ONCE = 10;
+/** Who has not read a text by then is cut off, or it would be kept for as long as somebody reads slowly. */
+const READ_MS = 10_000;
+
+interface Made {
+  /** Monotonic time since when it is whole. */
+  at: number | undefined;
+  readonly text: Promise<readonly Buffer[]>;
+  given: number;
+}
 
 /** A text that takes work to make: once a second at most, however many ask. */
 export function page(options: {
@@ -34,20 +43,29 @@ export function page(options: {
   readonly clock: Clock;
 }): Route {
   const { contentType, body, clock } = options;
-  let made: { readonly at: number; readonly text: Promise<readonly Buffer[]>; given: number } | undefined;
+  let made: Made | undefined;
+  const make = (): Made => {
+    const next: Made = { at: undefined, text: bytesOf(body()), given: 0 };
+    const whole = () => void (next.at = clock.monotonic());
+    next.text.then(whole, whole);
+    return next;
+  };
   const handle = (request: http.IncomingMessage, response: http.ServerResponse): void => {
-    const now = clock.monotonic();
-    if (!made || now - made.at >= SAME_TEXT_MS) made = { at: now, text: bytesOf(body()), given: 0 };
-    if (made.given >= MOST_AT_ONCE) {
-      clock.after(made.at + SAME_TEXT_MS - now, () => {
-        if (!response.destroyed) handle(request, response);
-      });
+    if (response.destroyed) return;
+    const ageMs = made?.at === undefined ? 0 : clock.monotonic() - made.at;
+    if (!made || ageMs >= SAME_TEXT_MS) made = make();
+    const current = made;
+    if (current.given >= MOST_AT_ONCE) {
+      const again = () => void clock.after(SAME_TEXT_MS, () => handle(request, response));
+      current.text.then(again, again);
       return;
     }
-    made.given++;
-    made.text.then(
+    current.given++;
+    current.text.then(
       (pieces) => {
         const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+        const cutOff = clock.after(READ_MS, () => response.destroy());
+        response.once("close", cutOff);
         response.writeHead(200, { "content-type": contentType, "content-length": length });
         for (const piece of pieces) response.write(piece);
         response.end();
@@ -102,7 +120,16 @@ export async function serve(
   tls?: Tls,
 ): Promise<{ readonly port: number; close(): void }> {
   const { host, port } = parseAddress(address);
+  const isAnswering = new WeakSet<Socket>();
   const answer: http.RequestListener = (request, response) => {
+    const { socket } = request;
+    // Requests may follow each other before anything is read, and their answers would wait here; nobody who is served needs that.
+    if (isAnswering.has(socket)) {
+      socket.destroy();
+      return;
+    }
+    isAnswering.add(socket);
+    response.once("close", () => isAnswering.delete(socket));
     const path = (request.url ?? "/").split("?")[0] ?? "/";
     const route = Object.hasOwn(routes, path) ? routes[path] : undefined;
     if (route && (request.method === "GET" || request.method === "HEAD")) route.handle(request, response);

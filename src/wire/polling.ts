@@ -51,7 +51,11 @@ export function wirePolling(
       metrics.pollSeconds.observe(seconds);
       log.debug({ provider: group, members, due, seconds }, "polled");
     },
-    onError: (error) => log.error({ err: error }, "a poll failed"),
+    onFailed: ({ group, members, late, error }) => {
+      if (late)
+        log.warn({ provider: group, members }, "a poll took too long; its objects look for themselves");
+      else log.error({ provider: group, members, err: error }, "a poll failed");
+    },
     mostBytes: memoryFor(memoryBytes) * SHARE_OF_POLLING,
   });
   const polling = newPolling({

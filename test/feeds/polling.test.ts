@@ -1,11 +1,11 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import type { Joining } from "../../src/feeds/member.ts";
-import { EXACT_MS, PollingFeed } from "../../src/feeds/polling.ts";
+import { EXACT_MS, PollingFeed, type PollingOptions } from "../../src/feeds/polling.ts";
 import { askersOf, Questions } from "../../src/feeds/questions.ts";
 import type { Known } from "../../src/fetch/news.ts";
 import type { ProviderRef } from "../../src/api/secret-sync-sources.ts";
 import { refId, type Source } from "../../src/plan/sources.ts";
-import { FakeClock, settle } from "../support/fake-clock.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 
 let clock: FakeClock;
 let feed: PollingFeed;
@@ -18,7 +18,8 @@ let askedAt: [string, number][];
 let news: string[];
 let changed: Set<string>;
 let closed: Set<string>;
-let errors: unknown[];
+let signals: AbortSignal[];
+let failures: { members: number; late: boolean; error: unknown }[];
 let polls: { members: number; due: number; seconds: number }[];
 
 const MINUTE = 60_000;
@@ -34,13 +35,18 @@ beforeEach(() => {
   news = [];
   changed = new Set();
   closed = new Set();
-  errors = [];
+  signals = [];
+  failures = [];
   polls = [];
   feed = newFeed(1e6);
 });
 
 /** `onAsked`: called while the provider is asked. */
-function newFeed(mostBytes: number, onAsked: () => void = () => undefined): PollingFeed {
+function newFeed(
+  mostBytes: number,
+  onAsked: () => void = () => undefined,
+  more: Partial<PollingOptions> = {},
+): PollingFeed {
   return new PollingFeed({
     clock,
     open: ({ providerId }) =>
@@ -48,8 +54,9 @@ function newFeed(mostBytes: number, onAsked: () => void = () => undefined): Poll
         closed.has(providerId)
           ? undefined
           : {
-              news<K extends Known>(known: readonly K[]) {
+              news<K extends Known>(known: readonly K[], _since: number, signal: AbortSignal) {
                 onAsked();
+                signals.push(signal);
                 const names = known.map(({ ref }) => ref.key);
                 asked.push(names);
                 askedAt.push([names[0]!, clock.monotonic()]);
@@ -65,8 +72,9 @@ function newFeed(mostBytes: number, onAsked: () => void = () => undefined): Poll
     isAsLeft: ({ key }) => !changed.has(key),
     onNews: (key) => news.push(key),
     onPolled: (poll) => polls.push(poll),
-    onError: (error) => errors.push(error),
+    onFailed: (failed) => failures.push(failed),
     mostBytes,
+    ...more,
   });
 }
 
@@ -196,7 +204,7 @@ describe("a poll", () => {
     closed.add("all");
     await poll();
     expect(news).toEqual(["a/one", "a/one"]);
-    expect(errors).toEqual([new Error("a bug")]);
+    expect(failures).toMatchObject([{ late: false, error: new Error("a bug") }]);
     closed.clear();
     await poll();
     expect(asked.length).toBeGreaterThanOrEqual(2);
@@ -204,15 +212,16 @@ describe("a poll", () => {
   });
 
   it("of very many takes turns, and goes on with who is still there", async () => {
-    feed = newFeed(1e8);
+    // One leaves while others are looked at.
+    const isAsLeft = ({ key }: { key: string }) => {
+      if (key === "a/app-0") feed.leave("a/app-4499");
+      return true;
+    };
+    feed = newFeed(1e8, () => undefined, { isAsLeft });
     for (let index = 0; index < 4_500; index++) join(`a/app-${index}`, [read(`k${index}`)]);
     stored.set("k4400", "v2");
     stored.set("k4499", "v2");
-    const polled = poll();
-    // While it takes its turns.
-    await settle();
-    feed.leave("a/app-4499");
-    await polled;
+    await poll();
     expect(news).toEqual(["a/app-4400"]);
     expect(polls).toMatchObject([{ members: 4_500, due: 1 }]);
   });
@@ -332,12 +341,16 @@ describe("who was told that there is news", () => {
     expect(left.dueAt).toBe(left.member.toldAt);
   });
 
-  it("is due once, however many of its sources are new", async () => {
+  it("is due once a poll, however many of its sources are new and however long it waits", async () => {
     join("a/one", [read("k1"), read("k2")]);
     stored.set("k1", "v2");
     stored.set("k2", "v2");
     await poll();
     expect(polls).toMatchObject([{ members: 1, due: 1 }]);
+    expect(news).toEqual(["a/one"]);
+    await clock.advance(MINUTE);
+    expect(polls).toMatchObject([{ due: 1 }, { due: 1 }]);
+    expect(news).toEqual(["a/one", "a/one"]);
   });
 });
 
@@ -375,10 +388,53 @@ describe("a poll without an end", () => {
   it("is given up, told, and begun again", async () => {
     join("a/slow", [read("slow")], { exactAt: clock.monotonic() + 60 * MINUTE });
     await clock.advance(14 * MINUTE);
-    expect(errors).toEqual([new Error("the poll took too long")]);
+    expect(failures).toMatchObject([{ members: 1, late: true, error: new Error("the poll took too long") }]);
+    expect(signals[0]!.aborted).toBe(true);
     expect(news).toEqual(["a/slow"]);
     expect(asked.length).toBeGreaterThanOrEqual(2);
     expect(feed.stillMs()).toBe(0);
+  });
+});
+
+describe("many groups", () => {
+  it("are one when their intervals differ by less than a second", async () => {
+    for (let index = 0; index < 10; index++)
+      join(`a/${index}`, [read(`k${index}`)], { intervalMs: MINUTE - index });
+    await poll();
+    expect(asked).toHaveLength(1);
+  });
+
+  it("of one moment begin some at a time, and none is left out", async () => {
+    const turns: number[] = [];
+    const begun = new Set<string>();
+    const fresh = { exactAt: clock.monotonic() + 60 * MINUTE };
+    feed = newFeed(1e7, () => undefined, {
+      isAsLeft: ({ key }) => {
+        begun.add(key);
+        return true;
+      },
+    });
+    for (let index = 0; index < 450; index++) join(`n${index}/one`, [read(`k${index}`)], fresh);
+    // A timer of no time ends a turn.
+    const { after } = clock;
+    clock.after = (milliseconds, callback) => {
+      if (milliseconds === 0) turns.push(begun.size);
+      return after.call(clock, milliseconds, callback);
+    };
+    await poll();
+    // One to wait for each other, and two between them.
+    expect(turns).toEqual([0, 200, 400]);
+    expect(asked).toHaveLength(450);
+  });
+
+  it("don't begin after the end, and an empty one asks nothing", async () => {
+    join("a/one", [read("k1")]);
+    await poll();
+    asked.length = 0;
+    feed.leave("a/one");
+    await poll();
+    expect(asked).toEqual([]);
+    expect(clock.pendingTimers).toBe(0);
   });
 });
 

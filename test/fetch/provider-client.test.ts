@@ -8,6 +8,7 @@ import type { ReadResult } from "../../src/providers/contract.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { failure, FakeStore } from "../support/fake-store.ts";
 
+const never = new AbortController().signal;
 let clock: FakeClock;
 let store: FakeStore;
 let client: ProviderClient;
@@ -334,7 +335,7 @@ describe("news", () => {
   const knownOf = (names: readonly string[], version = "v1") =>
     names.map((key) => ({ ref: { key }, version, share: "shop" }));
   const news = async (known: ReturnType<typeof knownOf>) => {
-    const [told] = await settled(client.news(known, clock.monotonic()));
+    const [told] = await settled(client.news(known, clock.monotonic(), never));
     return told!.map(({ ref }) => ref.key);
   };
   const stored = (count: number) => {
@@ -356,7 +357,7 @@ describe("news", () => {
     await clock.advance(1);
     const since = clock.monotonic();
     const told = await settled(
-      ...Array.from({ length: 40 }, () => client.news(knownOf(["k1", "k2", "k3"]), since)),
+      ...Array.from({ length: 40 }, () => client.news(knownOf(["k1", "k2", "k3"]), since, never)),
     );
     expect(told.flat()).toEqual([]);
     expect(store.calls).toEqual(["describe k1", "describe k2", "describe k3"]);
@@ -375,8 +376,8 @@ describe("news", () => {
     };
     client = newClient();
     const since = clock.monotonic();
-    const others = client.news(knownOf(keys(250)), since);
-    const mine = client.news(knownOf(["k1", "k2"]), since);
+    const others = client.news(knownOf(keys(250)), since, never);
+    const mine = client.news(knownOf(["k1", "k2"]), since, never);
     await clock.advance(100);
     expect(await mine).toMatchObject([{ ref: { key: "k1" } }]);
     rest.resolve();
@@ -415,7 +416,7 @@ describe("news", () => {
     store.versions = undefined;
     client = newClient();
     const known = [{ ref: { key: "k0", version: "v0" }, version: "v0", share: "shop" }];
-    expect(await client.news(known, clock.monotonic())).toEqual([]);
+    expect(await client.news(known, clock.monotonic(), never)).toEqual([]);
     expect(store.calls).toEqual([]);
   });
 
@@ -426,8 +427,8 @@ describe("news", () => {
     store.put("k2", "new", "v2");
     const since = clock.monotonic();
     const [first, second] = await settled(
-      client.news(knownOf(["k0", "k1"]), since),
-      client.news(knownOf(["k1", "k2"]), since),
+      client.news(knownOf(["k0", "k1"]), since, never),
+      client.news(knownOf(["k1", "k2"]), since, never),
     );
     expect([first, second].map((told) => told!.map(({ ref }) => ref.key))).toEqual([[], ["k2"]]);
     expect(store.calls).toEqual(["list", "describe k1", "describe k2"]);
@@ -460,7 +461,7 @@ describe("news", () => {
       { ref: { key: "k1", versionStage: "AWSCURRENT" }, version: "v1", share: "shop" },
       { ref: { key: "k1", versionStage: "AWSPREVIOUS" }, version: "v0", share: "shop" },
     ];
-    const [told] = await settled(client.news(known, clock.monotonic()));
+    const [told] = await settled(client.news(known, clock.monotonic(), never));
     expect(told).toEqual([known[0], known[4]]);
   });
 
@@ -474,7 +475,7 @@ describe("news", () => {
   it("never concern an exact version", async () => {
     stored(1);
     const known = [{ ref: { key: "k0", version: "v0" }, version: "v0", share: "shop" }];
-    expect(await settled(client.news(known, clock.monotonic()))).toEqual([[]]);
+    expect(await settled(client.news(known, clock.monotonic(), never))).toEqual([[]]);
     expect(store.calls).toEqual([]);
   });
 
@@ -561,18 +562,162 @@ describe("news", () => {
     const since = clock.monotonic();
     await settled(client.finder.findVersions(request({ tags: {} })));
     store.calls.length = 0;
-    const [told] = await settled(client.news(knownOf(keys(250), "v0"), since));
+    const [told] = await settled(client.news(knownOf(keys(250), "v0"), since, never));
     expect(told).toHaveLength(250);
     expect(store.calls).toEqual([]);
   });
 
-  it("tell when what is listed is rotated next", async () => {
+  it("tell when what somebody asks about is rotated next, and keep nothing of the rest", async () => {
     stored(30);
-    store.rotations.set("k1", 123);
+    for (const key of keys(30)) store.rotations.set(key, 123);
+    expect(client.nextRotation("k1")).toBeUndefined();
+    client.nextRotation("arn:k1");
     await news(knownOf(keys(30)));
     expect(client.nextRotation("k1")).toBe(123);
     expect(client.nextRotation("arn:k1")).toBe(123);
+    expect(kept.names.total).toBe(2 * 100 + "k1arn:k1".length);
     expect(client.nextRotation("k2")).toBeUndefined();
+    store.rotations.clear();
+    await clock.advance(1);
+    await news(knownOf(keys(30)));
+    expect(client.nextRotation("k1")).toBeUndefined();
+  });
+
+  describe("while a sweep goes on", () => {
+    let pages: PromiseWithResolvers<void>[];
+    beforeEach(() => {
+      stored(250);
+      pages = [];
+      const { page } = store.listing!;
+      store.listing = {
+        page: async (filter, next, signal) => {
+          const turn = Promise.withResolvers<void>();
+          pages.push(turn);
+          await turn.promise;
+          return page(filter, next, signal);
+        },
+      };
+      client = newClient();
+    });
+    const nextPage = async () => {
+      pages.at(-1)!.resolve();
+      await clock.advance(100);
+    };
+    const ask = (names: readonly string[], signal = never) =>
+      client.news(knownOf(names), clock.monotonic(), signal);
+
+    it("share the next one, however many they are", async () => {
+      const all = [ask(keys(250))];
+      await clock.advance(100);
+      for (let times = 0; times < 50; times++) {
+        all.push(ask(keys(250)));
+        await clock.advance(100);
+      }
+      expect(pages).toHaveLength(1);
+      for (let times = 0; times < 6; times++) await nextPage();
+      expect(await Promise.all(all)).toEqual(all.map(() => []));
+      expect(store.calls.filter((call) => call === "list")).toHaveLength(6);
+    });
+
+    it("of few keys don't wait for it, once it is known how long it is", async () => {
+      const whole = ask(keys(250));
+      await clock.advance(100);
+      for (let times = 0; times < 3; times++) await nextPage();
+      await whole;
+      store.calls.length = 0;
+      void ask(keys(250));
+      await clock.advance(100);
+      const few = ask(["k1"]);
+      await clock.advance(100);
+      expect(await few).toEqual([]);
+      expect(store.calls).toEqual(["describe k1"]);
+    });
+
+    it("that nobody waits for any more it ends, and asks for nobody who has gone", async () => {
+      const [first, second, third] = [new AbortController(), new AbortController(), new AbortController()];
+      const reason = new Error("too long");
+      const told = [
+        ask(keys(250), first.signal),
+        ask(["k1", "k249"], second.signal),
+        ask(["k2"], third.signal),
+      ].map((answer) => answer.catch((error: unknown) => error));
+      await clock.advance(100);
+      const later = ask(keys(250), first.signal).catch((error: unknown) => error);
+      await clock.advance(100);
+      first.abort(reason);
+      second.abort(reason);
+      await nextPage();
+      // The third had all it asked for on the first page; nobody asked for the others.
+      expect(await Promise.all([...told, later])).toEqual([reason, reason, [], reason]);
+      expect(store.calls).toEqual(["list"]);
+      expect(pages).toHaveLength(1);
+      // A sweep that was ended says nothing of how long it is.
+      const again = ask(keys(250));
+      await clock.advance(100);
+      for (let times = 0; times < 3; times++) await nextPage();
+      expect(await again).toEqual([]);
+    });
+
+    it("that fails late are everybody's for as long as it took, and of few keys come by describes", async () => {
+      let lists = 0;
+      store.fail = (operation) =>
+        operation === "list" && ++lists === 3 ? failure("ProviderRefused", "request") : undefined;
+      const told = ask(keys(250));
+      await clock.advance(100);
+      for (let times = 0; times < 3; times++) await nextPage();
+      await told;
+      store.calls.length = 0;
+      const [all, few] = await settledIn(200, ask(keys(250)), ask(["k1"]));
+      expect([all!.length, few!.length]).toEqual([250, 1]);
+      await clock.advance(50);
+      const alone = await settledIn(50, ask(["k1", "k2"]));
+      expect(alone).toEqual([[]]);
+      expect(store.calls).toEqual(["describe k1", "describe k2"]);
+      await clock.advance(1_000);
+      const after = ask(keys(250));
+      await clock.advance(100);
+      for (let times = 0; times < 3; times++) await nextPage();
+      expect(await after).toEqual([]);
+    });
+    const settledIn = async <T>(milliseconds: number, ...answers: Promise<T>[]) => {
+      await clock.advance(milliseconds);
+      return Promise.all(answers);
+    };
+  });
+
+  it("of a listing that names the same page again and again are everybody's, and it is ended", async () => {
+    stored(30);
+    const { page } = store.listing!;
+    store.listing = {
+      page: async (filter, _next, signal) => {
+        const answer = await page(filter, undefined, signal);
+        return answer.kind === "failed" ? answer : { ...answer, next: "again" };
+      },
+    };
+    client = newClient();
+    expect(await news(knownOf([...keys(3), "none"]))).toEqual(["none"]);
+    expect(store.calls).toEqual(["list", "list"]);
+  });
+
+  it("of very many keys leave turns for others, also when a kept listing tells them", async () => {
+    stored(5_000);
+    await settled(client.finder.findVersions(request({ tags: {} })));
+    store.calls.length = 0;
+    const { after } = clock;
+    let turns = 0;
+    clock.after = (milliseconds, callback) => {
+      if (milliseconds === 0) turns++;
+      return after.call(clock, milliseconds, callback);
+    };
+    const none = Array.from({ length: 5_000 }, (_, index) => `none${index}`);
+    const since = clock.monotonic() - 5_000;
+    const [told] = await settled(
+      client.news(knownOf([...keys(5_000), ...none], MISSING_VERSION), since, never),
+    );
+    expect(told).toHaveLength(5_000);
+    expect(store.calls).toEqual([]);
+    // Five for what is known, five for the listing with its ARNs, two for what it doesn't show.
+    expect(turns).toBe(12);
   });
 });
 

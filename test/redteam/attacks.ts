@@ -496,6 +496,42 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    id: "S12c",
+    what: "connections that ask for all metrics 1,000 times and read nothing, again and again",
+    launch: () => Promise.resolve(),
+    async keepUp({ operator }, stop) {
+      const { hostname, port } = new URL(operator.metricsUrl);
+      while (!stop.aborted) {
+        const sockets = Array.from({ length: 8 }, () => {
+          const socket = createConnection({ host: hostname, port: Number(port) });
+          socket.on("error", () => undefined);
+          socket.pause();
+          socket.write("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1_000));
+          return socket;
+        });
+        await sleep(1_000);
+        for (const socket of sockets) socket.destroy();
+      }
+    },
+  },
+  {
+    id: "S25",
+    what: "100 intervals, none like another, and for each a listing of everything",
+    async launch(arena, size) {
+      const providerRef = await letTenantRead(arena);
+      const secrets = some(size, 2_000, 5_000);
+      for (let index = 0; index < secrets; index++) arena.aws.put(`prod/${arena.evil}/swept/${index}`, "v");
+      await inParallel(100, (index) => {
+        const data = Array.from({ length: 64 }, (_, key) => ({
+          secretKey: `k${key}`,
+          remoteRef: { key: `prod/${arena.evil}/swept/${(index * 64 + key) % secrets}` },
+        }));
+        const refreshInterval = `${1_000 + index * 10}ms`;
+        return create(arena, syncOf(arena, `swept-${index}`, { providerRef, refreshInterval, data }));
+      });
+    },
+  },
+  {
     id: "S16b",
     what: "60 providers of its own, each with 16 MiB of values, each second",
     async launch(arena) {

@@ -16,9 +16,22 @@ async function serving(routes: Readonly<Record<string, Route>>): Promise<number>
 
 /** What a handler answers, without a network. */
 function answerOf(route: Route, headers: Record<string, string> = {}) {
-  const answer: { status?: number; body?: string; headers?: object } = {};
+  const answer: { status?: number; body?: string; headers?: object; ended?: boolean } = {};
+  let onClose = () => undefined as unknown;
   const response = {
     destroyed: false,
+    once(_event: "close", listener: () => unknown) {
+      onClose = listener;
+      return response;
+    },
+    destroy() {
+      response.destroyed = true;
+      return response;
+    },
+    /** All of it was read. */
+    wasRead() {
+      onClose();
+    },
     writeHead(status: number, more: object = {}) {
       Object.assign(answer, { status, headers: more });
       return response;
@@ -65,6 +78,48 @@ describe("a page", () => {
     asked[10]!.response.destroyed = true;
     await clock.advance(5_000);
     expect(asked[10]!.answer.status).toBeUndefined();
+  });
+
+  it("is made one at a time, whoever asks while it takes long", async () => {
+    const clock = new FakeClock();
+    const ends: (() => void)[] = [];
+    const body = async function* (): AsyncIterable<string> {
+      await new Promise<void>((resolve) => ends.push(resolve));
+      yield `text ${ends.length}`;
+    };
+    const route = page({ contentType: "", body, clock });
+    const first = answerOf(route);
+    await clock.advance(3_000);
+    const second = answerOf(route);
+    const crowd = Array.from({ length: 9 }, () => answerOf(route));
+    await clock.advance(3_000);
+    expect(ends).toHaveLength(1);
+    ends[0]!();
+    await settle();
+    expect([first, second].map(({ answer }) => answer.body)).toEqual(["text 1", "text 1"]);
+    expect(crowd.map(({ answer }) => answer.body)).toEqual([
+      ...Array.from({ length: 8 }, () => "text 1"),
+      undefined,
+    ]);
+    // A second after it was whole the next one begins.
+    await clock.advance(999);
+    expect(ends).toHaveLength(1);
+    await clock.advance(1);
+    ends[1]!();
+    await settle();
+    expect(crowd[8]!.answer.body).toBe("text 2");
+  });
+
+  it("isn't kept for who reads it slowly", async () => {
+    const clock = new FakeClock();
+    const route = page({ contentType: "text/plain", body: () => piecesOf("x"), clock });
+    const [slow, quick] = [answerOf(route), answerOf(route)];
+    await settle();
+    quick.response.wasRead();
+    await clock.advance(9_999);
+    expect(slow.response.destroyed).toBe(false);
+    await clock.advance(1);
+    expect([slow.response.destroyed, quick.response.destroyed]).toEqual([true, false]);
   });
 
   it("that can't be made is a server error", async () => {
@@ -155,6 +210,33 @@ describe("the server", () => {
     await Promise.all(held.map((socket) => once(socket, "connect")));
     for (let times = 0; times < 5; times++)
       expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
+  });
+
+  it("hangs up on who asks again before the answer is read, and serves one request after the other", async () => {
+    let asked = 0;
+    const late: Route = {
+      handle: (_request, response) => void setTimeout(() => response.end(`answer ${++asked}\n`), 20),
+    };
+    const port = await serving({ "/late": late });
+    const open = async () => {
+      const socket = createConnection(port, "127.0.0.1");
+      closing.push(() => socket.destroy());
+      socket.on("error", () => undefined);
+      await once(socket, "connect");
+      return socket;
+    };
+    const request = "GET /late HTTP/1.1\r\nhost: x\r\n\r\n";
+    const hasty = await open();
+    hasty.write(request.repeat(1_000));
+    await once(hasty, "close");
+    const patient = await open();
+    for (let times = 0; times < 3; times++) {
+      patient.write(request);
+      const [bytes] = (await once(patient, "data")) as [Buffer];
+      expect(String(bytes)).toContain("answer");
+    }
+    // Of the hasty one's at most the first was made.
+    expect(asked).toBeLessThanOrEqual(4);
   });
 
   it("shows a page over HTTP", async () => {

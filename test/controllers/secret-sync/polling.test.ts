@@ -79,7 +79,7 @@ function start(): void {
     isAsLeft: () => true,
     onNews: () => undefined,
     onPolled: () => undefined,
-    onError: (error) => {
+    onFailed: ({ error }) => {
       throw error;
     },
     mostBytes: room,

@@ -134,7 +134,7 @@ beforeEach(() => {
       views.secrets.get(targetKey)?.resourceVersion === targetVersion,
     onNews: (key) => onNews(key),
     onPolled: () => undefined,
-    onError: (error) => {
+    onFailed: ({ error }) => {
       throw error;
     },
     mostBytes: 1e6,
