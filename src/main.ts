@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { newKubeApi } from "./kube/rest-kube-api.ts";
 import { loadKubeConfig, newTransport } from "./kube/transport.ts";
 import { parseOptions, type Options } from "./options.ts";
+import { globMatches } from "./plan/access.ts";
+import { newCatalog } from "./providers/catalog.ts";
 import { systemClock } from "./runtime/clock.ts";
 import { newLogger, type Logger } from "./telemetry/logger.ts";
 import { noTracing, wantsTracing, type Tracing } from "./telemetry/tracing.ts";
@@ -81,7 +83,19 @@ async function start(options: Options): Promise<void> {
         config.getContextObject(config.getCurrentContext())?.namespace ||
         "default",
       identity,
-      loadAws: () => import("./providers/aws/secrets-manager.ts"),
+      catalog: newCatalog({
+        awsRegions: options["aws-regions"],
+        matches: (glob, text) => globMatches(glob, "", text),
+        fileRoots: options["file-roots"],
+        api: newKubeApi(transport),
+        async loadClusters() {
+          const { kubeConfigOf } = await import("./kube/kubeconfig.ts");
+          return (kubeconfig) => {
+            const other = newTransport(kubeConfigOf(kubeconfig), systemClock);
+            return { api: newKubeApi(other), close: () => other.close() };
+          };
+        },
+      }),
       proxyEnv: process.env,
       memoryBytes: process.constrainedMemory(),
       metricsTls: readTls(options["metrics-tls-dir"]),

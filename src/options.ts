@@ -49,12 +49,22 @@ export const flags = {
     "true",
     "Serve ClusterSecretProviders. false with --watch-namespaces: nothing outside of those namespaces is read.",
   ),
+  "cluster-secret-syncs": flag(
+    switchOf,
+    "true",
+    "Serve ClusterSecretSyncs, which make SecretSyncs in many namespaces. Of several operators in a cluster one may.",
+  ),
   "aws-regions": flag(
     listOf(
       z.string().regex(/^[a-z]{2}(-[a-z]+)*(-[0-9]+|-?[*])$/, "must be regions such as eu-west-1 or eu-*"),
     ),
     "",
     "AWS regions that providers may name, with commas between, such as eu-*,us-east-1. Empty: all.",
+  ),
+  "file-roots": flag(
+    listOf(z.string().regex(/^\/(?!\/)[^,]+$/, "must be absolute paths, with commas between")),
+    "",
+    "Folders of the operator's pod below which ClusterSecretProviders may read files, with commas between. Empty: none.",
   ),
   "min-refresh-interval": flag(
     z

@@ -1,11 +1,12 @@
 import * as z from "zod";
+import { clusterSecretSyncSpec, clusterSecretSyncStatus } from "./cluster-secret-sync.ts";
 import { API_VERSION, GROUP, VERSION } from "./group.ts";
 import { clusterSecretProviderSpec, secretProviderSpec } from "./secret-provider.ts";
 import { secretSyncSpec } from "./secret-sync.ts";
 import { secretSyncStatus } from "./secret-sync-status.ts";
 
 /**
- * The three kinds as CustomResourceDefinitions. Structural schema:
+ * The kinds as CustomResourceDefinitions. Structural schema:
  * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
  */
 
@@ -105,6 +106,44 @@ export const kinds: readonly Kind[] = [
         description: "Version of the first source.",
         priority: 1,
       },
+      {
+        name: "Message",
+        type: "string",
+        jsonPath: ready("message"),
+        description: "What to know or to do.",
+        priority: 1,
+      },
+    ],
+  },
+  {
+    kind: "ClusterSecretSync",
+    plural: "clustersecretsyncs",
+    shortNames: ["cssync"],
+    scope: "Cluster",
+    description: "A SecretSync for each of many namespaces, also for those that come later.",
+    spec: clusterSecretSyncSpec,
+    status: clusterSecretSyncStatus,
+    columns: [
+      {
+        name: "Ready",
+        type: "string",
+        jsonPath: ready("status"),
+        description: "Whether all namespaces have what is wanted.",
+      },
+      { name: "Status", type: "string", jsonPath: ready("reason"), description: "Why." },
+      {
+        name: "Namespaces",
+        type: "integer",
+        jsonPath: ".status.namespaces.matched",
+        description: "Namespaces that are meant.",
+      },
+      {
+        name: "Failed",
+        type: "integer",
+        jsonPath: ".status.namespaces.failed",
+        description: "Of these, those that fail.",
+      },
+      age,
       {
         name: "Message",
         type: "string",

@@ -13,6 +13,9 @@ import { form, matches, withRules, type Rule } from "./rule.ts";
 
 const DNS_SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
+/** Whether the apiserver takes the text as a name of most kinds. */
+export const isObjectName = (text: string): boolean => text.length <= 253 && DNS_SUBDOMAIN.test(text);
+
 /** https://kubernetes.io/docs/concepts/overview/working-with-objects/names/ */
 export const objectName = (description: string) =>
   withRules(

@@ -7,6 +7,8 @@ export const API_VERSION = `${GROUP}/${VERSION}`;
 export const FIELD_MANAGER = "secretsync";
 /** Field manager of the restart annotations on workloads. */
 export const RESTART_FIELD_MANAGER = "secretsync-restart";
+/** Field manager of the SecretSyncs that a ClusterSecretSync makes. */
+export const FAN_OUT_FIELD_MANAGER = "secretsync-fan-out";
 /** Several SecretSyncs may merge keys into one Secret, so each needs a field manager of its own. */
 export const mergeFieldManager = (uid: string): string => `secretsync-merge-${uid}`;
 
@@ -24,6 +26,10 @@ export const annotation = {
   consumed: `${GROUP}/consumed`,
   /** On a pod template: changes when the pods must restart. */
   restartedFor: `${GROUP}/restarted-for`,
+  /** On a Secret or ConfigMap that a provider of kind kubernetes reads: namespaces that may have it, as globs with commas between. */
+  sharedWith: `${GROUP}/shared-with`,
+  /** On a SecretSync that a ClusterSecretSync made: fingerprint of the template. */
+  template: `${GROUP}/template`,
   /** On a SecretSync: set it to any new value for an immediate sync. */
   requestedAt: `reconcile.${GROUP}/requestedAt`,
 } as const;

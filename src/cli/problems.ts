@@ -1,4 +1,5 @@
 import type * as z from "zod";
+import { clusterSecretSyncSpec } from "../api/cluster-secret-sync.ts";
 import { API_VERSION, GROUP } from "../api/group.ts";
 import { listOf, recordOf, textOf } from "../api/loose.ts";
 import { parseSpec } from "../api/parse.ts";
@@ -65,6 +66,7 @@ const schemas: Readonly<Record<string, z.ZodType>> = {
   SecretSync: secretSyncSpec,
   SecretProvider: secretProviderSpec,
   ClusterSecretProvider: clusterSecretProviderSpec,
+  ClusterSecretSync: clusterSecretSyncSpec,
 };
 
 function messagesOf(own: Own, globs: ReadonlyMap<string, readonly string[]>): readonly string[] {

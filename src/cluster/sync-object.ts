@@ -1,5 +1,5 @@
-import { annotation } from "../api/group.ts";
-import { recordOf, textOf, weightOf } from "../api/loose.ts";
+import { annotation, API_VERSION } from "../api/group.ts";
+import { listOf, recordOf, textOf, weightOf } from "../api/loose.ts";
 import { LARGEST_SPEC, providersNamed } from "../api/secret-sync-bounds.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { KubeObject, ObjectMeta } from "../kube/kube-api.ts";
@@ -29,6 +29,14 @@ export interface SyncObject extends Weighed {
   readonly isOutline: boolean;
   /** Bytes of a spec as JSON that is too large to be kept at all. */
   readonly tooLarge?: number;
+  /** The ClusterSecretSync that made it. */
+  readonly maker?: Maker;
+}
+
+interface Maker {
+  readonly uid: string;
+  /** Fingerprint of the template as it was applied. */
+  readonly template: string | undefined;
 }
 
 /** Tokens are times or random words; a longer one is cut. */
@@ -69,7 +77,17 @@ export function projectSync(object: KubeObject): SyncObject {
     // What is parsed from the spec is kept beside it.
     weight: (isTooLarge ? 0 : 2 * weight) + weightOf(status),
   };
-  return isTooLarge ? { ...kept, tooLarge: bytes } : kept;
+  const maker = makerOf(object);
+  return { ...kept, ...(isTooLarge ? { tooLarge: bytes } : {}), ...(maker ? { maker } : {}) };
+}
+
+function makerOf({ metadata }: KubeObject): Maker | undefined {
+  for (const owner of listOf(metadata.ownerReferences)) {
+    const { kind, apiVersion, uid } = recordOf(owner);
+    if (kind !== "ClusterSecretSync" || apiVersion !== API_VERSION || typeof uid !== "string") continue;
+    return { uid, template: textOf(recordOf(metadata.annotations)[annotation.template]) };
+  }
+  return undefined;
 }
 
 export const outlineOfSync = (object: SyncObject): SyncObject => ({

@@ -6,6 +6,7 @@ import { recordedSecrets } from "../rollout/plan-restart.ts";
 import { outlineOfWorkload, type Workload } from "../rollout/workload.ts";
 import { MemoryBudget } from "../runtime/memory-budget.ts";
 import { Index, Store, type Stored } from "../runtime/store.ts";
+import type { ClusterSyncObject } from "./cluster-sync.ts";
 import { Claims } from "./claims.ts";
 import {
   metaOf,
@@ -26,10 +27,13 @@ export interface ProviderObject extends Stored {
 
 export interface NamespaceView extends Stored {
   readonly labels: Readonly<Record<string, string>>;
+  /** It is being deleted, and nothing can be made in it. */
+  readonly isEnding: boolean;
 }
 
 export interface Views {
   readonly syncs: Store<SyncObject>;
+  readonly clusterSyncs: Store<ClusterSyncObject>;
   readonly providers: Store<ProviderObject>;
   readonly clusterProviders: Store<ProviderObject>;
   readonly secrets: Store<LiveTarget>;
@@ -39,6 +43,8 @@ export interface Views {
   readonly claims: Claims;
   /** SecretSyncs by namespace/name of a Secret that they wrote under an earlier spec. */
   readonly syncsByAbandoned: Index<SyncObject>;
+  /** SecretSyncs by the uid of the ClusterSecretSync that made them. */
+  readonly syncsByMaker: Index<SyncObject>;
   /** SecretSyncs by the provider that they read, as providerKey() names it. */
   readonly syncsByProvider: Index<SyncObject>;
   /** Workloads by namespace/name of a Secret that they consume or were restarted for. */
@@ -84,6 +90,7 @@ export function newViews({ mostBytes, onError, onLeftAlone }: ViewsOptions): Vie
     });
   return {
     syncs,
+    clusterSyncs: storeOf("ClusterSecretSync"),
     providers: storeOf("SecretProvider"),
     clusterProviders: storeOf("ClusterSecretProvider"),
     secrets,
@@ -91,6 +98,7 @@ export function newViews({ mostBytes, onError, onLeftAlone }: ViewsOptions): Vie
     workloads,
     claims: new Claims(syncs),
     syncsByAbandoned: new Index(syncs, abandonedBy),
+    syncsByMaker: new Index(syncs, ({ maker }) => (maker ? [maker.uid] : [])),
     syncsByProvider: new Index(syncs, providersOf),
     workloadsBySecret: {
       Deployment: index("Deployment"),
@@ -141,6 +149,7 @@ export const projectNamespace = ({ metadata }: KubeObject): NamespaceView => ({
   uid: metadata.uid ?? "",
   resourceVersion: metadata.resourceVersion ?? "",
   labels: metadata.labels ?? {},
+  isEnding: metadata.deletionTimestamp !== undefined,
 });
 
 export const providerKey = (kind: string, namespace: string, name: string): string =>

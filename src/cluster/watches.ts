@@ -8,6 +8,7 @@ import { projectWorkload } from "../rollout/workload.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
 import { Reflector, type Collection } from "../runtime/reflector.ts";
 import type { Store, Stored } from "../runtime/store.ts";
+import { projectClusterSync } from "./cluster-sync.ts";
 import { projectSync } from "./sync-object.ts";
 import { projectNamespace, projectProvider, type NamespaceView, type Views } from "./views.ts";
 
@@ -21,6 +22,8 @@ export interface WatchOptions {
   readonly namespaces: readonly string[];
   /** Whether ClusterSecretProviders are served; else nothing outside of namespaces is read. */
   readonly clusterProviders: boolean;
+  /** Whether ClusterSecretSyncs are served. */
+  readonly clusterSyncs: boolean;
   readonly watchIdleMs?: number;
   /** `scope`: the namespace, where namespaces are watched one by one. */
   readonly onError: (kind: string, scope: string | undefined, error: unknown, retryInMs: number) => void;
@@ -43,6 +46,7 @@ export interface Watch extends Pick<
 
 export const watchedKinds: readonly string[] = [
   resources.secretSync.kind,
+  resources.clusterSecretSync.kind,
   resources.secretProvider.kind,
   resources.clusterSecretProvider.kind,
   resources.namespace.kind,
@@ -54,7 +58,7 @@ export const watchedKinds: readonly string[] = [
 const LABELS_MS = 60_000;
 
 export function newWatches(options: WatchOptions): readonly Watch[] {
-  const { api, clock, random, views, namespaces, clusterProviders } = options;
+  const { api, clock, random, views, namespaces, clusterProviders, clusterSyncs } = options;
   const scopes: readonly (string | undefined)[] = namespaces.length > 0 ? namespaces : [undefined];
 
   const oddOf =
@@ -93,7 +97,7 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       one(type, store, project, { ...selection, ...(namespace ? { namespace } : {}) }),
     );
 
-  /** Access rules ask for them. A Role in a namespace may let us get its Namespace, but never list. */
+  /** Access rules and ClusterSecretSyncs ask for them. A Role in a namespace may let us get its Namespace, but never list. */
   const namespaceLabels = (): Watch => {
     const selection = { metadataOnly: true };
     const pause = (signal: AbortSignal) => sleep(clock, LABELS_MS, signal);
@@ -111,8 +115,10 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
   const others = [
     ...each(resources.secretProvider, views.providers, projectProvider),
     ...(clusterProviders
-      ? [one(resources.clusterSecretProvider, views.clusterProviders, projectProvider), namespaceLabels()]
+      ? [one(resources.clusterSecretProvider, views.clusterProviders, projectProvider)]
       : []),
+    ...(clusterSyncs ? [one(resources.clusterSecretSync, views.clusterSyncs, projectClusterSync)] : []),
+    ...(clusterProviders || clusterSyncs ? [namespaceLabels()] : []),
     ...each(resources.secret, views.secrets, projectSecret, {
       metadataOnly: true,
       labelSelector: `${label.managed}=true`,

@@ -8,7 +8,7 @@ export interface Pooled {
 
 interface Entry<C> {
   readonly share: string;
-  readonly client: Promise<C>;
+  readonly client: C;
   /** Limits by the provider object that asks for them. */
   readonly users: Map<string, Limits>;
 }
@@ -28,12 +28,12 @@ export class ClientPool<C extends Pooled> {
 
   /**
    * `identity` must differ whenever share, endpoint or credentials do; `user` names the provider object, `share` whose it
-   * is: empty for the admin's.
+   * is: empty for the admin's. Throws what connect throws.
    */
   get(
     { identity, user, share, limits }: { identity: string; user: string; share: string; limits: Limits },
-    connect: (limits: Limits) => Promise<C>,
-  ): Promise<C> {
+    connect: (limits: Limits) => C,
+  ): C {
     if (this.#identities.get(user) !== identity) this.release(user);
     let entry = this.#entries.get(identity);
     // Those that were used last are at the end.
@@ -43,8 +43,6 @@ export class ClientPool<C extends Pooled> {
       if (share !== "") this.#makeRoom(share);
       entry = { share, client: connect(limits), users: new Map() };
       this.#entries.set(identity, entry);
-      const made = entry;
-      made.client.catch(() => this.#forget(identity, made));
     }
     if (entry.users.get(user) !== limits) {
       entry.users.set(user, limits);
@@ -52,6 +50,11 @@ export class ClientPool<C extends Pooled> {
       this.#setLimits(entry);
     }
     return entry.client;
+  }
+
+  /** Provider objects that use it; none once it is closed. */
+  usersOf(identity: string): readonly string[] {
+    return [...(this.#entries.get(identity)?.users.keys() ?? [])];
   }
 
   /** The provider object is gone, or signs in differently. */
@@ -73,7 +76,7 @@ export class ClientPool<C extends Pooled> {
 
   #close(identity: string, entry: Entry<C>): void {
     this.#forget(identity, entry);
-    entry.client.then((unused) => unused.close()).catch(() => undefined);
+    entry.client.close();
   }
 
   #forget(identity: string, entry: Entry<C>): void {
@@ -88,7 +91,7 @@ export class ClientPool<C extends Pooled> {
       requestsPerSecond: lowest("requestsPerSecond"),
       maxConcurrent: lowest("maxConcurrent"),
     };
-    client.then((ready) => ready.setLimits(limits)).catch(() => undefined);
+    client.setLimits(limits);
   }
 }
 

@@ -57,6 +57,7 @@ export class Finder {
     const matched = await this.#match(request);
     if (matched.kind === "failed") return matched;
     const names = [...matched.versions.keys()];
+    const forbidden = [...matched.forbidden];
     const secrets = new Map<string, FoundSecret>();
     let bytes = 0;
     for (let from = 0; from < names.length; from += PORTION) {
@@ -67,6 +68,10 @@ export class Finder {
         const name = portion[index] as string;
         if (result.kind === "failed") {
           const { failure } = result;
+          if (failure.reason === "KeyNotAllowed") {
+            forbidden.push(name);
+            continue;
+          }
           return { kind: "failed", failure: { ...failure, message: `${quoted(name)}: ${failure.message}` } };
         }
         // Deleted since it was listed.
@@ -76,7 +81,7 @@ export class Finder {
       }
       if (bytes > MOST_BYTES) return tooLarge("what matches exceeds the 1 MiB that a Secret can hold");
     }
-    return { kind: "matches", secrets, forbidden: matched.forbidden };
+    return { kind: "matches", secrets, forbidden };
   }
 
   async #match({ criteria, mayRead, freshAfter, share }: FindRequest): Promise<Failed | Matched> {

@@ -1,5 +1,14 @@
+import { annotation } from "../api/group.ts";
+import { globMatches } from "../plan/access.ts";
 import { refId } from "../plan/sources.ts";
-import type { BatchRead, ReadResult, RemoteRef, SecretStore, VersionResult } from "../providers/contract.ts";
+import type {
+  BatchRead,
+  Failed,
+  ReadResult,
+  RemoteRef,
+  SecretStore,
+  VersionResult,
+} from "../providers/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { isFailed, leftOut, providerFailure } from "./batch-answer.ts";
 import { Batcher } from "./batcher.ts";
@@ -31,6 +40,7 @@ export interface ProviderClientOptions {
   readonly kept: Kept;
   /** Told what was served without a call of its own. */
   readonly onShared: (operation: "value" | "version") => void;
+  readonly onClose?: () => void;
 }
 
 /** What all clients may keep together. */
@@ -74,7 +84,7 @@ export class ProviderClient {
       clock,
       keepMs: KEEP_MS,
       kept: kept.values,
-      weightOf: (result) => (result.kind === "found" ? result.value.length + 256 : 256),
+      weightOf: (result) => (result.kind === "found" ? result.value.held + 256 : 256),
     });
     this.#listings = new Listings({ ...options, kept: kept.names });
     this.#versions = new Versions({
@@ -123,7 +133,7 @@ export class ProviderClient {
     const shared = this.#values.get(id, freshAfter);
     if (shared) {
       this.#options.onShared("value");
-      return shared;
+      return shared.then((result) => forShare(result, share));
     }
     const isAlone = !this.#isCurrent(ref) || !this.#mayBatch() || this.#refusedAt.has(id);
     const answer = isAlone ? this.#readOne(ref, share) : this.#batches.request(share, ref.key);
@@ -131,7 +141,7 @@ export class ProviderClient {
     return answer.then((result) => {
       this.#noteMissing(id, result);
       if (result.kind === "failed" && result.failure.reason === "ProviderRefused") this.#refusedAt.note(id);
-      return result;
+      return forShare(result, share);
     });
   }
 
@@ -163,6 +173,7 @@ export class ProviderClient {
 
   /** Ends its connections, once nothing is under way any more. */
   close(): void {
+    this.#options.onClose?.();
     for (const cache of [this.#values, this.#versions, this.#listings]) cache.forgetAll();
     for (const notes of [this.#missingAt, this.#refusedAt]) notes.forgetAll();
     this.#options.caller.whenIdle(() => this.#options.store.close());
@@ -224,3 +235,18 @@ export class ProviderClient {
     return (await Promise.all(halves.map(read))).flat();
   }
 }
+
+/** What its owner doesn't let go to who asks is not for them, whoever has read it. */
+function forShare(result: ReadResult, share: string): ReadResult {
+  if (result.kind !== "found" || !result.sharedWith) return result;
+  return result.sharedWith.some((glob) => globMatches(glob, "", share)) ? result : notShared;
+}
+
+const notShared: Failed = {
+  kind: "failed",
+  failure: {
+    reason: "KeyNotAllowed",
+    scope: "request",
+    message: `its owner doesn't share it with this namespace; the annotation ${annotation.sharedWith} on it names who may have it`,
+  },
+};

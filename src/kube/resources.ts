@@ -33,9 +33,11 @@ const review = (group: string, plural: string, kind: string): ResourceType => ({
 
 export const resources = {
   secretSync: own("secretsyncs", "SecretSync", true),
+  clusterSecretSync: own("clustersecretsyncs", "ClusterSecretSync", false),
   secretProvider: own("secretproviders", "SecretProvider", true),
   clusterSecretProvider: own("clustersecretproviders", "ClusterSecretProvider", false),
   secret: core("secrets", "Secret"),
+  configMap: core("configmaps", "ConfigMap"),
   namespace: core("namespaces", "Namespace", false),
   event: core("events", "Event"),
   pod: core("pods", "Pod"),

@@ -1,3 +1,4 @@
+import type { Namespaces } from "../api/namespaces.ts";
 import type { AccessRule } from "../api/secret-provider.ts";
 
 /** Who may read which key of a ClusterSecretProvider. Deny is the default. */
@@ -9,18 +10,19 @@ export interface NamespaceFacts {
 
 export function mayRead(rules: readonly AccessRule[], namespace: NamespaceFacts, key: string): boolean {
   return rules.some(
-    (rule) => selects(rule, namespace) && rule.keys.some((glob) => globMatches(glob, namespace.name, key)),
+    (rule) =>
+      selects(rule.namespaces, namespace) && rule.keys.some((glob) => globMatches(glob, namespace.name, key)),
   );
 }
 
 /** Whether there is anything at all that the namespace may read. */
 export const isSelected = (rules: readonly AccessRule[], namespace: NamespaceFacts): boolean =>
-  rules.some((rule) => selects(rule, namespace));
+  rules.some((rule) => selects(rule.namespaces, namespace));
 
-function selects({ namespaces }: AccessRule, { name, labels }: NamespaceFacts): boolean {
-  if (namespaces.all) return true;
-  if (namespaces.names) return namespaces.names.includes(name);
-  const wanted = Object.entries(namespaces.selector?.matchLabels ?? {});
+export function selects({ all, names, selector }: Namespaces, { name, labels }: NamespaceFacts): boolean {
+  if (all) return true;
+  if (names) return names.includes(name);
+  const wanted = Object.entries(selector?.matchLabels ?? {});
   return wanted.length > 0 && wanted.every(([label, value]) => labels[label] === value);
 }
 

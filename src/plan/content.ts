@@ -194,7 +194,11 @@ function membersOf(
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
   if (result === undefined || isGone(result)) return { kind: "absent", failure: notFound(source, result) };
   if (result.kind === "matches")
-    return { named: [...result.secrets].map(([name, { value }]) => [name, { ok: true, value }] as const) };
+    return {
+      named: [...result.secrets].map(
+        ([name, { value }]) => [name, payloads.select(value, undefined)] as const,
+      ),
+    };
   const members = payloads.members((result as { value: SecretValue }).value, entry.extract?.property);
   if (members.ok) return { named: members.value };
   if (members.problem.kind !== "absent") return invalid(source, members.problem);

@@ -94,6 +94,10 @@ export const originDigest = ({ secret, scope }: DigestKey, key: string, name: st
     .digest("hex")
     .slice(0, ORIGIN_LENGTH);
 
+/** A version for content that has none of its own; nobody can test guesses with it. */
+export const markOf = ({ secret }: DigestKey, content: Uint8Array): string =>
+  createHmac("sha256", secret).update("mark:").update(content).digest().toString("hex", 0, 8);
+
 const ORIGIN_LENGTH = 16;
 
 /** A plain hash, for things that are not secret: names and version ids. */

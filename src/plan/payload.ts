@@ -30,7 +30,9 @@ export class Payloads {
 
   /** One value out of a payload: the whole of it, or a property of its JSON. */
   select(payload: SecretValue, property: string | undefined): Result<SecretValue> {
-    if (property === undefined) return ok(payload);
+    if (property === undefined) return wholeOf(payload);
+    const member = payload.members?.get(property) ?? payload.members?.get(property.replaceAll("\\.", "."));
+    if (member) return ok(member);
     const known = this.#selected.get(payload)?.get(property);
     if (known) return known;
     const result = this.#select(payload, property);
@@ -44,6 +46,8 @@ export class Payloads {
     payload: SecretValue,
     property: string | undefined,
   ): Result<Iterable<readonly [string, Result<SecretValue>]>> {
+    if (property === undefined && payload.members)
+      return ok([...payload.members].map(([name, value]) => [name, ok(value)] as const));
     const parsed = this.#parse(payload);
     if (!parsed.ok) return parsed;
     const found = property === undefined ? ok(parsed.value.json) : this.#find(parsed.value, property);
@@ -97,4 +101,14 @@ export class Payloads {
       ? ok(SecretValue.fromText(text))
       : invalid("holds half of a surrogate pair, which no UTF-8 text can; correct the escape");
   }
+}
+
+/** Bytes that are no text have no place in the JSON of the whole. */
+function wholeOf(payload: SecretValue): Result<SecretValue> {
+  const [name] = payload.leftOut;
+  return name === undefined
+    ? ok(payload)
+    : invalid(
+        `has members that are no text, such as ${quoted(name)}, so it has none as a whole; name one by property`,
+      );
 }

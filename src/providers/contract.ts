@@ -1,4 +1,6 @@
+import type { LookupFunction } from "node:net";
 import type { Failure } from "../api/reasons.ts";
+import type { Admit } from "./answer-body.ts";
 import type { SecretValue } from "./secret-value.ts";
 
 /** The contract between the fetch layer and a secret store. Expected outcomes are values; a throw is a bug. */
@@ -12,6 +14,7 @@ export interface RemoteRef {
 
 /** Which version of a secret there is, without its value. */
 export interface RemoteVersion {
+  /** Shown to users: one that derives from the content must be a keyed digest (StoreEnv.mark), or guesses could be tested. */
   readonly versionId: string;
   readonly versionStages: readonly string[];
 }
@@ -29,6 +32,8 @@ export type ReadResult =
       readonly value: SecretValue;
       /** Milliseconds since 1970 when the version was made, if the provider tells. */
       readonly changedAt?: number | undefined;
+      /** Namespaces that its owner lets have it, as globs; absent: whoever the provider object lets. */
+      readonly sharedWith?: readonly string[] | undefined;
     } & RemoteVersion)
   | Missing
   | Failed;
@@ -85,6 +90,7 @@ export interface SecretStore {
   readonly batch?: BatchRead | undefined;
   readonly versions?: VersionRead | undefined;
   readonly listing?: ListingRead | undefined;
+  readonly feed?: StoreFeed | undefined;
   close(): void;
 }
 
@@ -104,4 +110,57 @@ export interface VersionRead {
 /** What there is, page by page. It may lag behind. */
 export interface ListingRead {
   page(filter: ListFilter, next: string | undefined, signal: AbortSignal): Promise<ListResult>;
+}
+
+/** The store tells of changes by itself. */
+export interface StoreFeed {
+  /**
+   * `onNews`: the key may have another value from now on; undefined: any may have, as after a gap. Runs until the signal aborts, or
+   * throws when nothing more is told; it is run again then.
+   */
+  run(onNews: (key: string | undefined) => void, signal: AbortSignal): Promise<void>;
+}
+
+/** What a store is signed in to with, as a provider's spec names it. */
+export type CredentialRef =
+  /** The operator's own identity. */
+  | { readonly kind: "ambient" }
+  | {
+      readonly kind: "secretKeys";
+      /** Path in the spec. */
+      readonly field: string;
+      /** Absent: that of the provider object. */
+      readonly namespace?: string | undefined;
+      readonly name: string;
+      readonly keys: readonly string[];
+    };
+
+/** For each reference the values of its keys, in their order; none for the operator's own identity. */
+export type Credentials = readonly (readonly string[])[];
+
+/** Credentials that nothing can be signed in with. The message is for their owner: what to do, and nothing of what they hold. */
+export class UnusableCredentials extends Error {}
+
+/** What the process gives to every connection. */
+export interface StoreEnv {
+  readonly lookup: LookupFunction;
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY, as the environment has them. */
+  readonly proxyEnv: ProxyEnv | undefined;
+  /** Most connections at once; each call at once needs its own. */
+  readonly maxConnections: number;
+  /** For the pieces of one answer. */
+  readonly admitAnswer: () => Admit;
+  /** A keyed digest, for versions of what has none of its own. */
+  readonly mark: (content: Uint8Array) => string;
+}
+
+/** A kind of store: one member of a provider's spec. */
+export interface ProviderModule<Spec = unknown, Target = unknown> {
+  /** Why this operator doesn't serve such a spec, with the field; undefined: it does. */
+  problemOf(spec: Spec): string | undefined;
+  credentials(spec: Spec): readonly CredentialRef[];
+  /** Where a connection leads, as JSON: with the credentials, all that makes one connection differ from another. */
+  target(spec: Spec): Target;
+  /** Throws UnusableCredentials. */
+  connect(target: Target, credentials: Credentials, env: StoreEnv): SecretStore;
 }

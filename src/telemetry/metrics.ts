@@ -63,13 +63,14 @@ export function newMetrics(options: {
 
   const reconciles = new Counter({
     name: "secretsync_reconcile_total",
-    help: "Reconciles by result. retry: will try again soon; stalled: a person must act; error: a bug.",
-    labelNames: ["result"],
+    help: "Reconciles by kind and result. retry: will try again soon; stalled: a person must act; error: a bug.",
+    labelNames: ["kind", "result"],
     registers,
   });
   const reconcileSeconds = new Histogram({
     name: "secretsync_reconcile_duration_seconds",
     help: "Time of a reconcile.",
+    labelNames: ["kind"],
     buckets: fast,
     registers,
   });
@@ -225,10 +226,11 @@ export function newMetrics(options: {
     registers,
   }).set({ version: options.version }, 1);
 
-  for (const result of reconcileResults) reconciles.inc({ result }, 0);
+  for (const kind of ["SecretSync", "ClusterSecretSync"])
+    for (const result of reconcileResults) reconciles.inc({ kind, result }, 0);
   for (const result of ["unchanged", "due"]) polledObjects.inc({ result }, 0);
   for (const operation of ["value", "version"]) shared.inc({ operation }, 0);
-  for (const kind of ["Secret", "SecretSync", "Event"]) writes.inc({ kind }, 0);
+  for (const kind of ["Secret", "SecretSync", "ClusterSecretSync", "Event"]) writes.inc({ kind }, 0);
   for (const kind of ["Deployment", "StatefulSet", "DaemonSet"]) {
     writes.inc({ kind }, 0);
     for (const result of ["success", "failure"]) restarts.inc({ kind, result }, 0);

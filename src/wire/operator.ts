@@ -1,7 +1,8 @@
+import { providerNames } from "../api/secret-provider.ts";
 import { LEASE_TIMES, LeaderElector } from "../runtime/leader-election.ts";
 import { sleep } from "../runtime/clock.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
-import { runWorkers } from "../runtime/workers.ts";
+import { newController } from "../controllers/controller.ts";
 import { newApplier } from "../controllers/secret-sync/apply.ts";
 import { newDecider } from "../controllers/secret-sync/decide.ts";
 import { newEventRecorder } from "../controllers/secret-sync/events.ts";
@@ -20,13 +21,15 @@ import { newReconciler } from "../controllers/secret-sync/reconciler.ts";
 import { newStatusWriter } from "../controllers/secret-sync/report.ts";
 import { newRestarter } from "../controllers/secret-sync/restart.ts";
 import { objectSamples } from "../controllers/secret-sync/samples.ts";
-import { newSettler } from "../controllers/secret-sync/settle.ts";
+import { newStoreNews } from "../controllers/secret-sync/store-news.ts";
+import { dueOf } from "../controllers/secret-sync/task.ts";
 import { connectTriggers } from "../controllers/secret-sync/triggers.ts";
 import { newViews } from "../cluster/views.ts";
 import { newWatches, problemsOfNamespaces, watchedKinds } from "../cluster/watches.ts";
 import { leaseLock } from "../kube/lease-lock.ts";
-import type { DigestKey } from "../plan/digest.ts";
+import { markOf, type DigestKey } from "../plan/digest.ts";
 import { MOST_SECRETS } from "../rollout/consumption.ts";
+import { wireClusterSecretSync } from "./cluster-secret-sync.ts";
 import type { Parts } from "./parts.ts";
 import { wirePolling } from "./polling.ts";
 import { wireStores } from "./stores.ts";
@@ -41,7 +44,7 @@ export function wire(parts: Parts): Operator {
     version: parts.version,
     lanes,
     kinds: watchedKinds,
-    providers: ["aws"],
+    providers: providerNames,
     perObject: options["metrics-per-object"],
     defaults: true,
   });
@@ -112,13 +115,16 @@ export function wire(parts: Parts): Operator {
     metrics,
     // Who is refreshed mostly asks for versions, and somebody new shall not wait for them.
     coming: { values: () => queue.urgentCount, versions: () => queue.readyCount },
+    mark: (content) => markOf(currentDigestKey(), content),
     onRecovered: (client) => {
       for (const key of freshness.waitingFor(client)) queue.add(key, "event");
     },
+    onNews: (users, key) => storeNews(users, key),
   });
   const observer = newObserver({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
   const fetcher = newFetcher(accessTo);
   const { feed, polling } = wirePolling(parts, { views, metrics, freshness, accessTo, queue });
+  const storeNews = newStoreNews({ views, queue, polling, clock });
   connectTriggers(views, queue, polling, clock, leastRefreshMs, drift);
   const reconcile = newReconciler({
     views,
@@ -157,8 +163,22 @@ export function wire(parts: Parts): Operator {
         propagated("source_to_secret", sourceChangedAt);
     },
   });
-  const stillMs = () => Math.max(queue.stillMs(), feed.stillMs());
-  const settle = newSettler({ queue, reconcile, freshness, clock, log, metrics, tracing });
+  const stillMs = () => Math.max(queue.stillMs(), feed.stillMs(), fanOut?.queue.stillMs() ?? 0);
+  const controller = newController({
+    kind: "SecretSync",
+    queue,
+    concurrency: options.concurrent,
+    lanes: { success: "periodic", failure: "failing" },
+    reconcile: (taken, task) => reconcile(taken.key, dueOf(taken), task),
+    onFailed: (key, retryInMs) => freshness.failed(key, retryInMs),
+    clock,
+    log,
+    metrics,
+    tracing,
+  });
+  const fanOut = options["cluster-secret-syncs"]
+    ? wireClusterSecretSync(parts, { api: writer, views, metrics, onWrite })
+    : undefined;
 
   metrics.connect({
     objects: () => objectSamples(views, leads(), polling),
@@ -182,6 +202,7 @@ export function wire(parts: Parts): Operator {
     api,
     namespaces: options["watch-namespaces"],
     clusterProviders: options["cluster-providers"],
+    clusterSyncs: options["cluster-secret-syncs"],
     views,
     onError: onWatchError,
     onList,
@@ -205,9 +226,16 @@ export function wire(parts: Parts): Operator {
     scrapeGuard: options["metrics-auth"] === "token" ? newScrapeGuard(api, clock) : undefined,
     health,
     reflectors,
-    queue: { stillMs, close: () => (feed.close(), queue.close()) },
+    queue: {
+      stillMs,
+      close() {
+        feed.close();
+        queue.close();
+        fanOut?.queue.close();
+      },
+    },
     elector: options["leader-elect"] ? elector : undefined,
     prepare: loadKey,
-    work: () => runWorkers({ queue, concurrency: options.concurrent, ...settle }),
+    work: async () => void (await Promise.all([controller.run(), fanOut?.run()])),
   });
 }

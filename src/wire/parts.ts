@@ -1,10 +1,8 @@
-import type { LookupFunction } from "node:net";
-import type { AwsTarget } from "../controllers/secret-sync/provider-access.ts";
 import type { Fence } from "../kube/fence.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import type { Options } from "../options.ts";
-import type { Admit } from "../providers/answer-body.ts";
-import type { ProxyEnv, SecretStore } from "../providers/contract.ts";
+import type { Catalog } from "../providers/catalog.ts";
+import type { ProxyEnv } from "../providers/contract.ts";
 import type { Clock, Random } from "../runtime/clock.ts";
 import type { LeaseTimes } from "../runtime/leader-election.ts";
 import type { Tls } from "../telemetry/http-server.ts";
@@ -24,17 +22,7 @@ export interface Parts {
   readonly tracing: Tracing;
   readonly namespace: string;
   readonly identity: string;
-  /** The AWS SDK is loaded when the first provider shows up: an idle operator stays small. */
-  readonly loadAws: () => Promise<{
-    openSecretsManager(
-      target: AwsTarget & {
-        readonly maxConcurrent: number;
-        readonly lookup: LookupFunction;
-        readonly proxyEnv?: ProxyEnv | undefined;
-        readonly admitAnswer: () => Admit;
-      },
-    ): SecretStore;
-  }>;
+  readonly catalog: Catalog;
   /** The environment's proxies; absent: none. */
   readonly proxyEnv?: ProxyEnv | undefined;
   /** Bytes that the container may have; undefined or absurdly large where nothing bounds it. */

@@ -1,7 +1,11 @@
+import { providerNames, type ProviderName } from "../api/secret-provider.ts";
 import type { AccessTo } from "../controllers/secret-sync/fetch.ts";
 import { newNews } from "../cluster/odd-objects.ts";
-import { newProviderAccess, type ConnectAws } from "../controllers/secret-sync/provider-access.ts";
+import { newProviderAccess, type Connection } from "../controllers/secret-sync/provider-access.ts";
+import { newCredentialReader } from "../credentials/credentials.ts";
 import type { Views } from "../cluster/views.ts";
+import type { OnStoreNews } from "../controllers/secret-sync/store-news.ts";
+import { runStoreFeed } from "../feeds/store-feed.ts";
 import { Caller } from "../fetch/caller.ts";
 import { ClientPool } from "../fetch/client-pool.ts";
 import { KeptBytes } from "../fetch/kept-bytes.ts";
@@ -24,23 +28,31 @@ const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
 
 /** Everything between a providerRef and a store that answers. */
 export function wireStores(
-  { options, clock, random, log, tracing, loadAws, proxyEnv }: Parts,
+  { options, clock, random, log, tracing, catalog, proxyEnv }: Parts,
   {
     api,
     views,
     metrics,
     coming,
+    mark,
     onRecovered,
+    onNews,
   }: {
     readonly api: KubeApi;
     readonly views: Views;
     readonly metrics: Metrics;
     readonly coming: ProviderClientOptions["coming"];
+    readonly mark: (content: Uint8Array) => string;
     /** The client's store answers again after it did not. */
     readonly onRecovered: (client: ProviderClient) => void;
+    readonly onNews: OnStoreNews;
   },
 ): AccessTo {
-  for (const providers of [views.providers, views.clusterProviders]) providers.listen(() => void loadAws());
+  // A store is loaded while the first lists still come in.
+  for (const providers of [views.providers, views.clusterProviders])
+    providers.listen((_before, after) => {
+      for (const name of providerNames) if (namesProvider(after?.spec, name)) void catalog[name]();
+    });
   const lookup = newLookup(clock);
   const kept = {
     values: new KeptBytes(MOST_KEPT_BYTES_OF_VALUES),
@@ -48,13 +60,13 @@ export function wireStores(
   };
   const intake = new Intake();
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
-  const connectAws: ConnectAws = async (target, share, limits) => {
-    const { openSecretsManager } = await loadAws();
-    const store = openSecretsManager({
-      ...target,
-      maxConcurrent: MOST_CONNECTIONS,
+  const connect = (connection: Connection): ProviderClient => {
+    const { name, module, target, credentials, share, limits, users } = connection;
+    const store = module.connect(target, credentials, {
+      mark,
       lookup,
       proxyEnv,
+      maxConnections: MOST_CONNECTIONS,
       admitAnswer: () => intake.answer(share),
     });
     const caller = new Caller({
@@ -64,7 +76,7 @@ export function wireStores(
       // An admin's provider is bounded by its limits; of its own a tenant may have any number.
       ...(share === "" ? {} : { inTurn: (work) => turns.run(share, work) }),
       onRecovered: () => onRecovered(client),
-      observe: newCallObserver({ provider: "aws", metrics, tracing, monotonic: () => clock.monotonic() }),
+      observe: newCallObserver({ provider: name, metrics, tracing, monotonic: () => clock.monotonic() }),
     });
     const client = new ProviderClient({
       store,
@@ -73,17 +85,31 @@ export function wireStores(
       coming,
       kept,
       onShared: (operation) => metrics.shared.inc({ operation }),
+      onClose: () => closed.abort(),
     });
+    const closed = new AbortController();
+    const { feed } = store;
+    if (feed)
+      void runStoreFeed(
+        {
+          feed,
+          clock,
+          random,
+          onNews: (key) => onNews(users(), key),
+          onError: (error) =>
+            log.warn({ provider: name, place: store.place, err: error }, "a store's feed ended"),
+        },
+        closed.signal,
+      );
     return client;
   };
 
   return newProviderAccess({
-    api,
     views,
-    clock,
+    catalog,
+    credentials: newCredentialReader({ api, clock }),
     pool: new ClientPool(),
-    connectAws,
-    regions: options["aws-regions"],
+    connect,
     onMissingCredentials: newNews((provider, detail) =>
       log.warn({ provider, detail }, "credentials of a provider can't be read"),
     ),
@@ -91,3 +117,6 @@ export function wireStores(
     clusterProviders: options["cluster-providers"],
   });
 }
+
+const namesProvider = (spec: unknown, name: ProviderName): boolean =>
+  typeof spec === "object" && spec !== null && Object.hasOwn(spec, name);

@@ -10,7 +10,7 @@ const put = (name: string, value: string | Uint8Array, tags?: Record<string, str
 describeProviderContract({
   name: "the tests' fake",
   open: () => store,
-  lacks: ["recovery"],
+  lacks: ["recovery", "feed"],
   seed: {
     create: put,
     rotate: put,

@@ -222,6 +222,49 @@ async function tenant(kind: "ClusterSecretProvider" | "SecretProvider", namespac
 }
 
 /** Everything that needs a right: sync, look, restart each kind of workload, repair, delete. */
+/** One SecretSync for the namespaces with a label: as they are, for one that comes, and for none. */
+async function fanOutJob(namespaces: readonly string[]): Promise<void> {
+  const name = unique("fan");
+  await aws.create(name, canary("one"));
+  const [early = "", late = ""] = namespaces;
+  await api.create(resources.clusterSecretProvider, clusterProvider(name, namespaces), signal);
+  const put = (labels: Record<string, string>) =>
+    api.apply(
+      resources.clusterSecretSync,
+      {
+        metadata: { name },
+        spec: {
+          namespaces: { selector: { matchLabels: { fan: name } } },
+          template: {
+            metadata: { labels },
+            spec: {
+              providerRef: { kind: "ClusterSecretProvider", name },
+              data: [{ secretKey: "password", remoteRef: { key: name } }],
+            },
+          },
+        },
+      } as KubeObject,
+      { fieldManager: "test", force: true },
+      signal,
+    );
+  const label = (namespace: string, to: string) => run("label", "namespace", namespace, to, "--overwrite");
+  const syncOf = (namespace: string) => inNamespace(api, namespace).getSync(name);
+  const isSynced = async (namespace: string) =>
+    (await inNamespace(api, namespace).values(name))?.["password"] === canary("one");
+  await label(early, `fan=${name}`);
+  await put({ a: "1" });
+  await until("the namespace has it", () => isSynced(early));
+  await label(late, `fan=${name}`);
+  await until("the one that has come too", () => isSynced(late));
+  await put({ a: "2" });
+  await until("they follow the template", async () => (await syncOf(late))?.metadata.labels?.["a"] === "2");
+  await label(early, "fan-");
+  await until("it is taken away", async () => (await syncOf(early)) === undefined);
+  await run("wait", `cssync/${name}`, "--for=condition=Ready", "--timeout=30s");
+  await run("delete", "cssync", name, "--timeout=60s");
+  await until("the garbage collector takes the rest", async () => (await syncOf(late)) === undefined);
+}
+
 async function mainJob(kind: "ClusterSecretProvider" | "SecretProvider", namespace: string): Promise<void> {
   const { sync, spec, untilReason, getSecret } = await tenant(kind, namespace);
   const name = unique("job");
@@ -437,6 +480,7 @@ withImage("rights", () => {
       );
       for (const namespace of namespaces)
         await mainJob(clusterProviders ? "ClusterSecretProvider" : "SecretProvider", namespace);
+      if (scoped === 0) await fanOutJob(namespaces);
       // Whatever is granted was used, where and on what it is granted; and nothing else was asked for.
       const requests = requestsOf(release.account);
       const grants = await grantsOf(release.name);

@@ -142,6 +142,8 @@ withImage("an example", () => {
       type: "kubernetes.io/dockerconfigjson",
     },
     env: { keys: ["password"], says: "password=p" },
+    "every-namespace": { keys: ["password"] },
+    shared: { keys: ["password"] },
     "env-from": { keys: ["DB_PASSWORD", "DB_USERNAME"], says: "user=db" },
     immutable: { keys: ["password"], immutable: true },
     "many-sources": { keys: ["password", "region", "registry"] },
@@ -174,6 +176,8 @@ withImage("an example", () => {
       for (const { kind, metadata } of objects) {
         if (kind === "SecretSync")
           await shell(`kubectl wait -n gallery ssync/${metadata.name} --for=condition=Ready --timeout=60s`);
+        if (kind === "ClusterSecretSync")
+          await shell(`kubectl wait cssync/${metadata.name} --for=condition=Ready --timeout=60s`);
         if (kind === "Deployment" || kind === "StatefulSet")
           await shell(`kubectl rollout status -n gallery ${kind}/${metadata.name} --timeout=60s`);
       }

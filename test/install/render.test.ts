@@ -332,6 +332,10 @@ const cases: readonly (readonly [values: Value, kind: string, path: string, expe
 const flags: readonly (readonly [values: Value, flag: string])[] = [
   [{ watchNamespaces: ["a", "b"] }, "--watch-namespaces=a,b"],
   [{ clusterProviders: { enabled: false } }, "--cluster-providers=false"],
+  [{}, "--cluster-secret-syncs=true"],
+  [{ clusterSecretSyncs: { enabled: false } }, "--cluster-secret-syncs=false"],
+  [{ watchNamespaces: ["a"] }, "--cluster-secret-syncs=false"],
+  [{ fileRoots: ["/mnt/a", "/mnt/b"] }, "--file-roots=/mnt/a,/mnt/b"],
   [{ allowAmbientIdentity: true }, "--allow-ambient-identity=true"],
   [{ awsRegions: ["eu-*", "us-east-1"] }, "--aws-regions=eu-*,us-east-1"],
   [{ admissionPolicies: { minRefreshInterval: "1m" } }, "--min-refresh-interval=1m"],

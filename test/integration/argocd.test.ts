@@ -9,8 +9,9 @@ import { ensureTools, toolPath } from "../cluster/tools.ts";
 
 /** Argo CD's customizations in its layout, run by the Lua engine that it uses, with tests in its format. */
 
-const folder = "config/argocd/secretsync.dev/SecretSync";
-const read = (file: string) => readFileSync(path.join(folder, file), "utf8");
+const readOf = (kind: string) => (file: string) =>
+  readFileSync(path.join("config/argocd/secretsync.dev", kind, file), "utf8");
+const read = readOf("SecretSync");
 
 beforeAll(() => ensureTools("glua"), 300_000);
 
@@ -38,18 +39,24 @@ function literal(value: unknown): string {
 }
 
 describe("Argo CD", () => {
-  const { tests } = parse(read("health_test.yaml")) as {
-    tests: { healthStatus: { status: string; message: string }; inputPath: string }[];
-  };
-
-  it.each(tests)("sees $healthStatus.status in $inputPath", async ({ healthStatus, inputPath }) => {
-    const shown = await lua(
-      read("health.lua"),
-      parse(read(inputPath)),
-      "print(result.status) print(result.message)",
-    );
-    expect(shown).toEqual([healthStatus.status, healthStatus.message]);
+  const healths = ["SecretSync", "ClusterSecretSync"].flatMap((kind) => {
+    const { tests } = parse(readOf(kind)("health_test.yaml")) as {
+      tests: { healthStatus: { status: string; message: string }; inputPath: string }[];
+    };
+    return tests.map((test) => ({ kind, ...test }));
   });
+
+  it.each(healths)(
+    "sees $healthStatus.status in $inputPath of a $kind",
+    async ({ kind, healthStatus, inputPath }) => {
+      const shown = await lua(
+        readOf(kind)("health.lua"),
+        parse(readOf(kind)(inputPath)),
+        "print(result.status) print(result.message)",
+      );
+      expect(shown).toEqual([healthStatus.status, healthStatus.message]);
+    },
+  );
 
   const actions = parse(read("actions/action_test.yaml")) as {
     discoveryTests: { inputPath: string; result: { name: string; disabled: boolean }[] }[];

@@ -5,7 +5,9 @@ import { resources } from "../../src/kube/resources.ts";
 import { newTransport, type Transport } from "../../src/kube/transport.ts";
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import { randomBytes } from "node:crypto";
+import { newAws } from "../../src/providers/aws/module.ts";
 import { openSecretsManager } from "../../src/providers/aws/secrets-manager.ts";
+import type { StoreEnv } from "../../src/providers/contract.ts";
 import { parseOptions } from "../../src/options.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 import { newLogger } from "../../src/telemetry/logger.ts";
@@ -33,6 +35,8 @@ const aws = new AwsStandIn();
 let endpoint: string;
 let transport: Transport;
 let api: KubeApi;
+
+const unused = () => Promise.reject(new Error("no provider of this test names it"));
 
 beforeAll(async () => {
   ({ api, transport } = newAdmin());
@@ -383,17 +387,22 @@ describe("a watch that dies without a word", () => {
       tracing: noTracing,
       namespace,
       identity: "test",
-      loadAws: () =>
-        Promise.resolve({
-          openSecretsManager: ({ region, maxConcurrent, admitAnswer }) =>
-            openSecretsManager({
-              region,
-              endpoint,
-              credentials: TEST_CREDENTIALS,
-              maxConcurrent,
-              admitAnswer,
-            }),
-        }),
+      catalog: {
+        kubernetes: unused,
+        file: unused,
+        aws: () =>
+          Promise.resolve({
+            ...newAws({ regions: [], mayAskRegion: () => true }),
+            connect: (_target: unknown, _credentials: unknown, { maxConnections, admitAnswer }: StoreEnv) =>
+              openSecretsManager({
+                region: "eu-west-1",
+                endpoint,
+                credentials: TEST_CREDENTIALS,
+                maxConcurrent: maxConnections,
+                admitAnswer,
+              }),
+          }),
+      },
       // Bookmarks come once a minute; a test can't wait for two of them.
       watchIdleMs: 1_500,
     }).run(stop.signal);

@@ -284,6 +284,69 @@ describe("extract", () => {
   });
 });
 
+describe("a set of members, as Kubernetes has it", () => {
+  const bytes = Buffer.from([0, 255]);
+  const set = (members: Record<string, string | Buffer>) =>
+    SecretValue.fromMembers(
+      new Map(
+        Object.entries(members).map(([name, member]) => [
+          name,
+          new SecretValue(Buffer.from(member as string)),
+        ]),
+      ),
+    );
+  const contentOf = (spec: Record<string, unknown>, payload: SecretValue) => {
+    const now = observed({}, spec);
+    const result = { kind: "found", value: payload, versionId: "1", versionStages: [] } as const;
+    return buildContent(now.spec, fetched(now, result));
+  };
+  const hex = (spec: Record<string, unknown>, payload: SecretValue) => {
+    const content = contentOf(spec, payload);
+    if (content.kind !== "data") throw new Error(JSON.stringify(content));
+    return Object.fromEntries([...content.data].map(([key, each]) => [key, each.reveal().toString("hex")]));
+  };
+  const mixed = set({ "tls.crt": "text", jks: bytes, "app.json": '{"a":{"b":"x"}}' });
+
+  it("is extracted byte for byte", () => {
+    expect(hex(extract(), mixed)).toEqual({
+      "app.json": Buffer.from('{"a":{"b":"x"}}').toString("hex"),
+      jks: "00ff",
+      "tls.crt": Buffer.from("text").toString("hex"),
+    });
+  });
+
+  it.each([
+    ["jks", "00ff"],
+    ["tls.crt", Buffer.from("text").toString("hex")],
+    ["tls\\.crt", Buffer.from("text").toString("hex")],
+  ])("gives %s by property", (name, expected) => {
+    expect(hex(property(name), mixed)).toEqual({ a: expected });
+  });
+
+  it("is a JSON object as a whole, if all of it is text", () => {
+    const whole = { data: [{ secretKey: "a", remoteRef: { key: "k" } }] };
+    const text = Buffer.from(hex(whole, set({ b: "1", a: "ö" }))["a"]!, "hex").toString();
+    expect(JSON.parse(text)).toEqual({ a: "ö", b: "1" });
+    const { reason, message } = failureOf(whole, mixed);
+    expect(reason).toBe("InvalidValue");
+    expect(message).toContain('such as "jks"');
+  });
+
+  it("isn't cut by a find", () => {
+    const find = { data: undefined, dataFrom: [{ find: { path: "k" } }] };
+    const now = observed({}, find);
+    const secret = { value: mixed, versionId: "1", versionStages: [] };
+    const matches: FindResult = { kind: "matches", secrets: new Map([["k", secret]]), forbidden: [] };
+    const content = buildContent(now.spec, new Map([[now.sources[0]!.id, matches]]));
+    expect(content).toMatchObject({ kind: "failure", failure: { reason: "InvalidValue" } });
+  });
+
+  it("counts with all that it holds", () => {
+    expect(mixed.held).toBe(mixed.length + 4 + 2 + 15);
+    expect(set({}).held).toBe(2);
+  });
+});
+
 describe("find", () => {
   const spec = { data: undefined, dataFrom: [{ find: { path: "prod/" } }] };
   const matches = (names: readonly string[]): FindResult => ({

@@ -155,6 +155,36 @@ describe("S9: whoever has taken the operator over", () => {
     await isUntouched(name);
   });
 
+  it("writes no SecretSync that no ClusterSecretSync has made: neither a new one, nor one that is there", async () => {
+    const name = unique("theirs");
+    const spec = {
+      providerRef: { kind: "ClusterSecretProvider", name: arena.provider },
+      suspend: true,
+      data: [{ secretKey: "a", remoteRef: { key: "k" } }],
+    };
+    const apply = (meta: Record<string, unknown>, suspend = true) =>
+      arena.asOperator.apply(
+        resources.secretSync,
+        { metadata: { name, namespace: arena.shop, ...meta }, spec: { ...spec, suspend } } as KubeObject,
+        { fieldManager: "taken-over", force: true },
+        signal,
+      );
+    const owner = {
+      apiVersion: "secretsync.dev/v1alpha1",
+      kind: "ClusterSecretSync",
+      name: "x",
+      uid: "none",
+    };
+    await denied(apply({}));
+    await denied(apply({ ownerReferences: [{ ...owner, kind: "SecretSync" }] }));
+    const there = await arena.victim.sync(name, spec);
+    await denied(apply({}, false));
+    await denied(apply({ ownerReferences: [owner] }));
+    const { uid = "" } = there.metadata;
+    await denied(arena.asOperator.delete(resources.secretSync, name, arena.shop, { uid }, signal));
+    expect((await arena.victim.getSync(name))?.spec?.["suspend"]).toBe(true);
+  });
+
   it("marks it with the label, and can then neither delete nor change it", async () => {
     const name = await foreign();
     const { metadata } = await write(name, {});

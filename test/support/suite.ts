@@ -151,6 +151,7 @@ export async function newTenant(api: KubeApi, prefix: string, aws: string) {
         args: [
           `--operator-namespace=${namespace}`,
           `--watch-namespaces=${namespace}`,
+          "--cluster-secret-syncs=false",
           ...(options.args ?? []),
         ],
         leading: options.leading ?? true,

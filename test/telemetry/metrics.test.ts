@@ -48,7 +48,7 @@ describe("metrics", () => {
   it("have every series of a closed set from the start", async () => {
     const text = await newTestMetrics().registry.metrics();
     for (const series of [
-      'secretsync_reconcile_total{result="stalled"} 0',
+      'secretsync_reconcile_total{kind="SecretSync",result="stalled"} 0',
       'secretsync_provider_calls_total{provider="aws",operation="readBatch",result="RateLimited"} 0',
       'secretsync_provider_call_duration_seconds_count{provider="aws",operation="list"} 0',
       'secretsync_provider_shared_total{operation="value"} 0',

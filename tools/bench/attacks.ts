@@ -147,7 +147,16 @@ async function hostileGibibyte(arena: Arena): Promise<void> {
   await step("a start with them", async () => {
     const since = performance.now();
     await arena.restart();
-    await arena.victim.probe(300_000);
+    await arena.victim.probe(300_000).catch((error: unknown) => {
+      const { child, logs } = arena.operator;
+      const last = JSON.stringify(logs().at(-1));
+      throw new Error(
+        child.exited ? `the operator has ended, and told last: ${last}` : `its last word: ${last}`,
+        {
+          cause: error,
+        },
+      );
+    });
     note(
       "start to a victim's new Secret, with 1 GiB of hostile objects",
       undefined,

@@ -24,6 +24,9 @@ export interface SimulationFigures {
   readonly scrapeTurnMs: number;
 }
 
+const simulatedAws = { problemOf: () => undefined, credentials: () => [], target: () => "" };
+const unused = () => Promise.reject(new Error("no provider of the simulation names it"));
+
 const REFRESH_MS = 30_000;
 const SETTLE_MS = 1_000;
 
@@ -51,7 +54,11 @@ async function simulate(size: number): Promise<SimulationFigures> {
     tracing: noTracing,
     namespace: "secretsync-system",
     identity: "simulation",
-    loadAws: () => Promise.resolve({ openSecretsManager: () => store }),
+    catalog: {
+      aws: () => Promise.resolve({ ...simulatedAws, connect: () => store }),
+      kubernetes: unused,
+      file: unused,
+    },
     memoryBytes: 2 ** 30,
   });
   const stop = new AbortController();

@@ -162,7 +162,27 @@ export const chartValues = z.strictObject({
         description:
           "With watchNamespaces: Secrets elsewhere that auth.secretRef of ClusterSecretProviders names; the operator may get these.",
       }),
+    sourceNamespaces: z
+      .array(z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "must be the name of a namespace"))
+      .default([])
+      .meta({
+        description:
+          "Namespaces whose Secrets and ConfigMaps providers of kind kubernetes read. Without watchNamespaces the operator may read Secrets anywhere, so this is needed for ConfigMaps only.",
+      }),
   }),
+  clusterSecretSyncs: group("ClusterSecretSyncs.", {
+    enabled: flag(
+      "Serve them: the operator then may write the SecretSyncs that they make. Not with watchNamespaces.",
+      true,
+    ),
+  }),
+  fileRoots: z
+    .array(z.string().regex(/^\/(?!\/)[^,]+$/, "must be an absolute path"))
+    .default([])
+    .meta({
+      description:
+        "Folders of the operator's pod below which ClusterSecretProviders may read files; mount them by extraVolumes. Empty: none.",
+    }),
   allowAmbientIdentity: flag(
     "Lets SecretProviders of namespaces use the operator's own AWS identity. Whoever may write one then reads all that it may read.",
     false,

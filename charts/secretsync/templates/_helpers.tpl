@@ -87,6 +87,12 @@ app.kubernetes.io/component: operator
 - apiGroups: [secretsync.dev]
   resources: [secretsyncs/status]
   verbs: [patch]
+{{- if include "secretsync.fansOut" . }}
+# Those that ClusterSecretSyncs make; an admission policy keeps the operator from all others.
+- apiGroups: [secretsync.dev]
+  resources: [secretsyncs]
+  verbs: [create, patch, delete]
+{{- end }}
 - apiGroups: [""]
   resources: [secrets]
   # list and watch are asked for metadata only, of Secrets with the operator's label. get reads a provider's credentials,
@@ -104,12 +110,25 @@ app.kubernetes.io/component: operator
   verbs: [list]
 {{- end }}
 
+{{/* Whether ClusterSecretSyncs are served: only by who serves the whole cluster. */}}
+{{- define "secretsync.fansOut" -}}
+{{- if and .Values.clusterSecretSyncs.enabled (not .Values.watchNamespaces) }}true{{ end }}
+{{- end }}
+
 {{/* What is not in a namespace: who may read what depends on it. */}}
 {{- define "secretsync.clusterRules" -}}
 {{- if .Values.clusterProviders.enabled }}
 - apiGroups: [secretsync.dev]
   resources: [clustersecretproviders]
   verbs: [list, watch]
+{{- end }}
+{{- if include "secretsync.fansOut" . }}
+- apiGroups: [secretsync.dev]
+  resources: [clustersecretsyncs]
+  verbs: [list, watch]
+- apiGroups: [secretsync.dev]
+  resources: [clustersecretsyncs/status]
+  verbs: [patch]
 {{- end }}
 {{- if eq .Values.metrics.auth "token" }}
 # Whether who scrapes may.

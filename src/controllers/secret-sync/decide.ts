@@ -27,7 +27,8 @@ import type { SecretValue } from "../../providers/secret-value.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
 import type { Fetcher } from "./fetch.ts";
 import type { Freshness } from "./freshness.ts";
-import { waitForProvider, type Due, type Task } from "./task.ts";
+import type { Task } from "../controller.ts";
+import { waitForProvider, type Due } from "./task.ts";
 
 /** Steps 2 and 3 of a reconcile: asks the providers for no more than is needed, and plans. */
 

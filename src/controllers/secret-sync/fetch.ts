@@ -197,9 +197,9 @@ async function valueOf(
 
 /** Bytes that the result takes, about. */
 function bytesOf(result: ReadResult | FindResult): number {
-  if (result.kind === "found") return result.value.length;
+  if (result.kind === "found") return result.value.held;
   if (result.kind !== "matches") return 0;
-  return [...result.secrets].reduce((sum, [name, { value }]) => sum + name.length + value.length, 0);
+  return [...result.secrets].reduce((sum, [name, { value }]) => sum + name.length + value.held, 0);
 }
 
 async function versionOf(

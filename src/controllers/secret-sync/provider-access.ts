@@ -3,20 +3,21 @@ import type { Failure } from "../../api/reasons.ts";
 import type { ProviderRef } from "../../api/secret-sync-sources.ts";
 import {
   clusterSecretProviderSpec,
+  memberOf,
   secretProviderSpec,
   type ClusterSecretProviderSpec,
   type ProviderLimits,
+  type ProviderName,
   type SecretProviderSpec,
 } from "../../api/secret-provider.ts";
 import { parseSpec, type Parsed } from "../../api/parse.ts";
+import type { CredentialReader, SecretKeysRef } from "../../credentials/credentials.ts";
 import type { ClientPool } from "../../fetch/client-pool.ts";
 import type { ProviderClient } from "../../fetch/provider-client.ts";
-import { ApiError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
-import { resources } from "../../kube/resources.ts";
-import { globMatches, isSelected, mayRead } from "../../plan/access.ts";
+import { isSelected, mayRead } from "../../plan/access.ts";
 import { providerName } from "../../plan/sources.ts";
-import { quoted } from "../../plan/text.ts";
-import type { Clock } from "../../runtime/clock.ts";
+import type { Catalog } from "../../providers/catalog.ts";
+import { UnusableCredentials, type Credentials, type ProviderModule } from "../../providers/contract.ts";
 import { providerKey, type ProviderObject, type Views } from "../../cluster/views.ts";
 
 /** From a providerRef to a client that may be asked, or the reason why not. */
@@ -32,49 +33,38 @@ export interface ProviderAccess {
 export type AccessResult =
   { readonly ok: true; readonly access: ProviderAccess } | { readonly ok: false; readonly failure: Failure };
 
-/** Everything that makes one client differ from another. */
-export interface AwsTarget {
-  readonly region: string;
-  readonly endpoint: string | undefined;
-  readonly credentials:
-    | {
-        readonly accessKeyId: string;
-        readonly secretAccessKey: string;
-        readonly sessionToken: string | undefined;
-      }
-    | undefined;
+/** A connection that is to be made. */
+export interface Connection {
+  readonly name: ProviderName;
+  readonly module: ProviderModule;
+  readonly target: unknown;
+  readonly credentials: Credentials;
+  /** Whose provider it is; empty: the admin's. */
+  readonly share: string;
+  readonly limits: ProviderLimits;
+  /** The provider objects that use it just now, as providerKey() names them. */
+  readonly users: () => readonly string[];
 }
 
-/** `share`: whose provider it is; empty: the admin's. */
-export type ConnectAws = (
-  target: AwsTarget,
-  share: string,
-  limits: ProviderLimits,
-) => Promise<ProviderClient>;
-
 export interface ProviderAccessOptions {
-  readonly api: KubeApi;
   readonly views: Views;
-  readonly clock: Clock;
+  readonly catalog: Catalog;
+  readonly credentials: CredentialReader;
   readonly pool: ClientPool<ProviderClient>;
-  readonly connectAws: ConnectAws;
+  /** Throws UnusableCredentials. */
+  readonly connect: (connection: Connection) => ProviderClient;
   /** Whether SecretProviders of namespaces may use the operator's own identity. */
   readonly allowAmbientIdentity: boolean;
   readonly clusterProviders: boolean;
-  /** Regions that may be asked, as globs; empty: any. */
-  readonly regions: readonly string[];
   /** Told where the credentials of a ClusterSecretProvider are missing, which its users must not learn. */
   readonly onMissingCredentials: (provider: string, detail: string) => void;
 }
 
-const CREDENTIALS_MS = 30_000;
+type ProviderSpec = SecretProviderSpec | ClusterSecretProviderSpec;
 
 export function newProviderAccess(options: ProviderAccessOptions) {
-  const { api, views, clock, pool, connectAws, allowAmbientIdentity, clusterProviders, regions } = options;
-  const parsedSpecs = new WeakMap<ProviderObject, Parsed<SecretProviderSpec | ClusterSecretProviderSpec>>();
-  const ambientIdentities = new WeakMap<object, string>();
-  /** By namespace, name and keys; of each Secret only what is named, and for a short time. */
-  const secrets = new Map<string, { at: number; data: Promise<NamedKeys | undefined> }>();
+  const { views, catalog, pool, connect, allowAmbientIdentity, clusterProviders } = options;
+  const parsedSpecs = new WeakMap<ProviderObject, Parsed<ProviderSpec>>();
 
   for (const [store, kind] of [
     [views.providers, "SecretProvider"],
@@ -110,40 +100,60 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     }
     const parsed = parsedOf(object, isCluster);
     if (!parsed.ok) return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);
-    const { aws, limits } = parsed.value;
-    // The spec's own rule sees to it.
-    if (!aws) throw new Error("a provider without a member passed validation");
-    const region = aws.regions[0] as string;
-    if (regions.length > 0 && !regions.some((glob) => globMatches(glob, "", region))) {
-      return no(
-        "InvalidProvider",
-        `${providerName(ref)}: spec.aws.regions: this operator asks no region ${region}; it may ask ${regions.join(", ")} (--aws-regions)`,
-      );
+    const { limits } = parsed.value;
+    const [name, spec] = memberOf(parsed.value);
+    const module = await catalog[name]();
+    const problem = module.problemOf(spec);
+    if (problem !== undefined) return no("InvalidProvider", `${providerName(ref)}: ${problem}`);
+    const credentials: (readonly string[])[] = [];
+    for (const wanted of module.credentials(spec)) {
+      if (wanted.kind === "ambient") {
+        if (isCluster || allowAmbientIdentity) continue;
+        return no(
+          "AmbientIdentityRefused",
+          `${providerName(ref)}: spec.${name}.auth is empty, which means the operator's own identity; set auth.secretRef, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity`,
+        );
+      }
+      const found = await options.credentials.secretKeys(wanted, namespace, signal);
+      if (found.kind === "missing") return missingKeys(ref, wanted, found.detail);
+      credentials.push(found.values);
     }
-    const { secretRef } = aws.auth;
-    if (!secretRef && !isCluster && !allowAmbientIdentity) {
-      return no(
-        "AmbientIdentityRefused",
-        `${providerName(ref)}: spec.aws.auth is empty, which means the operator's own identity; set auth.secretRef, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity`,
-      );
-    }
-    const credentials = secretRef && (await staticKeys(ref, secretRef, namespace, signal));
-    if (credentials && "failure" in credentials) return { ok: false, failure: credentials.failure };
-    const endpoint = "endpoint" in aws ? aws.endpoint : undefined;
-    const target: AwsTarget = { region, endpoint, credentials };
+    const target = module.target(spec);
     const share = isCluster ? "" : namespace;
     const user = providerKey(ref.kind, namespace, ref.name);
-    const identity = identityFor(parsed.value, target, share);
-    const client = await pool.get({ identity, user, share, limits }, (lowest) =>
-      connectAws(target, share, lowest),
-    );
-    return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };
+    const identity = identityOf([name, target, credentials, share]);
+    const users = () => pool.usersOf(identity);
+    try {
+      const client = pool.get({ identity, user, share, limits }, (lowest) =>
+        connect({ name, module, target, credentials, share, users, limits: lowest }),
+      );
+      return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };
+    } catch (error) {
+      if (error instanceof UnusableCredentials) return unusable(ref, error.message);
+      throw error;
+    }
   };
 
-  function parsedOf(
-    object: ProviderObject,
-    isCluster: boolean,
-  ): Parsed<SecretProviderSpec | ClusterSecretProviderSpec> {
+  function unusable(ref: ProviderRef, detail: string): AccessResult {
+    const provider = providerName(ref);
+    const isCluster = ref.kind === "ClusterSecretProvider";
+    if (isCluster) options.onMissingCredentials(provider, detail);
+    return no("CredentialsNotFound", `${provider}: ${isCluster ? ownerKnows : detail}`);
+  }
+
+  /**
+   * One message for whatever is missing: who may write providers need not be let to look at Secrets. Those who use the admin's
+   * providers don't even learn where the credentials are.
+   */
+  function missingKeys(ref: ProviderRef, { field, name, keys }: SecretKeysRef, detail: string): AccessResult {
+    const provider = providerName(ref);
+    const isCluster = ref.kind === "ClusterSecretProvider";
+    if (isCluster) options.onMissingCredentials(provider, detail);
+    const wanted = `${field}: Secret ${name} doesn't exist, or lacks one of the keys ${keys.join(", ")}, or may not be read by the operator; create it with these keys`;
+    return no("CredentialsNotFound", `${provider}: ${isCluster ? ownerKnows : wanted}`);
+  }
+
+  function parsedOf(object: ProviderObject, isCluster: boolean): Parsed<ProviderSpec> {
     let parsed = parsedSpecs.get(object);
     if (!parsed) {
       parsed = isCluster
@@ -154,22 +164,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     return parsed;
   }
 
-  /** Computed once for a provider that holds no credentials of its own: every reconcile asks. */
-  function identityFor(
-    spec: SecretProviderSpec | ClusterSecretProviderSpec,
-    target: AwsTarget,
-    share: string,
-  ): string {
-    if (target.credentials) return identityOf(target, share);
-    const known = ambientIdentities.get(spec) ?? identityOf(target, share);
-    ambientIdentities.set(spec, known);
-    return known;
-  }
-
-  function rightsOf(
-    spec: SecretProviderSpec | ClusterSecretProviderSpec,
-    name: string,
-  ): Pick<ProviderAccess, "mayRead" | "mayReadAny"> {
+  function rightsOf(spec: ProviderSpec, name: string): Pick<ProviderAccess, "mayRead" | "mayReadAny"> {
     if (!("access" in spec)) return { mayRead: () => true, mayReadAny: true };
     const namespace = { name, labels: views.namespaces.get(name)?.labels ?? {} };
     return {
@@ -177,76 +172,9 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       mayReadAny: isSelected(spec.access, namespace),
     };
   }
-
-  async function staticKeys(
-    ref: ProviderRef,
-    secretRef: NonNullable<NonNullable<SecretProviderSpec["aws"]>["auth"]["secretRef"]> & {
-      namespace?: string;
-    },
-    ownNamespace: string,
-    signal: AbortSignal,
-  ): Promise<NonNullable<AwsTarget["credentials"]> | { failure: Failure }> {
-    const { name, accessKeyIDKey, secretAccessKeyKey, sessionTokenKey, namespace = ownNamespace } = secretRef;
-    const provider = providerName(ref);
-    // One message for whatever is missing: who may write providers need not be let to look at Secrets. Those who use the
-    // admin's providers don't even learn where the credentials are.
-    const fail = (detail: string) => {
-      const isCluster = ref.kind === "ClusterSecretProvider";
-      if (isCluster) options.onMissingCredentials(provider, `Secret ${namespace}/${name} ${detail}`);
-      const message = isCluster
-        ? `${provider}: its credentials can't be read; its owner finds the cause in the operator's log`
-        : `${provider}: spec.aws.auth.secretRef: Secret ${name} doesn't exist, or lacks one of the keys ${wanted.join(", ")}, or may not be read by the operator; create it with these keys`;
-      return { failure: { reason: "CredentialsNotFound", message } as const };
-    };
-    const wanted = [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])];
-    let data: NamedKeys | undefined;
-    try {
-      data = await namedKeys(namespace, name, wanted, signal);
-    } catch (error) {
-      if (error instanceof ApiError && error.status === 403)
-        return fail("can't be read; let the operator's Role get Secrets there");
-      throw error;
-    }
-    if (!data) return fail(`doesn't exist; create it with the keys ${wanted.join(", ")}`);
-    const missing = wanted.find((key) => !data.get(key));
-    if (missing !== undefined) return fail(`has no key ${quoted(missing)}; add it`);
-    return {
-      accessKeyId: data.get(accessKeyIDKey) ?? "",
-      secretAccessKey: data.get(secretAccessKeyKey) ?? "",
-      sessionToken: sessionTokenKey && data.get(sessionTokenKey),
-    };
-  }
-
-  /** Read again after a while, so that rotated keys are taken up without a restart. */
-  function namedKeys(namespace: string, name: string, keys: readonly string[], signal: AbortSignal) {
-    const id = JSON.stringify([namespace, name, keys]);
-    const now = clock.monotonic();
-    for (const [oldest, { at }] of secrets) {
-      if (now - at < CREDENTIALS_MS) break;
-      secrets.delete(oldest);
-    }
-    const known = secrets.get(id);
-    if (known) return known.data;
-    const data = api
-      .get<KubeObject & { data?: Record<string, string> }>(resources.secret, name, namespace, signal)
-      .then((secret) => {
-        if (!secret) return undefined;
-        const { data: all = {} } = secret;
-        const decode = (key: string) =>
-          Buffer.from((Object.hasOwn(all, key) && all[key]) || "", "base64")
-            .toString("utf8")
-            .trim();
-        return new Map(keys.map((key) => [key, decode(key)]));
-      });
-    secrets.set(id, { at: now, data });
-    const forget = () => secrets.delete(id);
-    // A Secret that isn't there yet may be there the next time.
-    data.then((value) => value ?? forget(), forget);
-    return data;
-  }
 }
 
-type NamedKeys = ReadonlyMap<string, string>;
+const ownerKnows = "its credentials can't be read; its owner finds the cause in the operator's log";
 
 const no = (reason: Failure["reason"], message: string): AccessResult => ({
   ok: false,
@@ -254,7 +182,5 @@ const no = (reason: Failure["reason"], message: string): AccessResult => ({
 });
 
 /** A hash, since it holds credentials and is kept. */
-const identityOf = (target: AwsTarget, share: string): string =>
-  createHash("sha256")
-    .update(JSON.stringify([target, share]))
-    .digest("hex");
+const identityOf = (parts: readonly unknown[]): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("hex");

@@ -12,7 +12,6 @@ import { triggerOf, type Trigger } from "../../plan/trigger.ts";
 import type { Left } from "../../feeds/member.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
-import type { ReconcileResult } from "../../telemetry/metrics.ts";
 import { freshFor, type Decide, type Decision } from "./decide.ts";
 import type { EventNote } from "./events.ts";
 import { STALLED_MS, type Freshness } from "./freshness.ts";
@@ -23,7 +22,8 @@ import type { Restarter, Restarts } from "./restart.ts";
 import type { Part } from "../../rollout/plan-restart.ts";
 import type { Polling } from "./polling.ts";
 import type { SyncObject } from "../../cluster/sync-object.ts";
-import type { Due, Task } from "./task.ts";
+import type { Next, Task } from "../controller.ts";
+import type { Due } from "./task.ts";
 import type { Views } from "../../cluster/views.ts";
 
 /**
@@ -55,16 +55,6 @@ export interface ReconcilerOptions {
     sourceChangedAt: number | undefined,
   ) => void;
 }
-
-/** When to come back. */
-export type Next =
-  | { readonly kind: "gone" }
-  /** Polling makes it due when there is something new. */
-  | { readonly kind: "polled" }
-  /** Monotonic, so that the time of the writes that follow doesn't move it. */
-  | { readonly kind: "at"; readonly at: number; readonly result: ReconcileResult }
-  | { readonly kind: "never"; readonly result: ReconcileResult }
-  | { readonly kind: "backoff"; readonly atLeastMs: number; readonly atMostMs?: number };
 
 export type Reconcile = (key: string, due: Due, task: Task) => Promise<Next>;
 
@@ -160,7 +150,7 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     const inStep = { spec, sources: observed.sources, versions, left, version: record.version, target };
     if (!polling.give(object, inStep)) return next;
     observer.forget(object);
-    return { kind: "polled" };
+    return { kind: "rest", result: "success" };
   }
 
   async function restartDue(
@@ -229,7 +219,7 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     if (restarts.problem) return { kind: "backoff", atLeastMs: restarts.retryInMs };
     if (restarts.retryInMs > 0)
       return { kind: "at", at: Math.min(at, now + restarts.retryInMs), result: "retry" };
-    return at === Infinity ? { kind: "never", result: "success" } : { kind: "at", at, result: "success" };
+    return at === Infinity ? { kind: "rest", result: "success" } : { kind: "at", at, result: "success" };
   }
 
   function untilRefresh(observed: Observed, reason: Reason): number {

@@ -16,7 +16,7 @@ import {
 } from "../../rollout/plan-restart.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
 import { RewriteDamper } from "./damper.ts";
-import type { Task } from "./task.ts";
+import type { Task } from "../controller.ts";
 import { newPodLooks } from "./pod-looks.ts";
 import { workloadsOf, type Views } from "../../cluster/views.ts";
 

@@ -1,4 +1,7 @@
-import type { Clock, TimeLimit } from "../../runtime/clock.ts";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Taken } from "../../runtime/work-queue.ts";
+import type { Task } from "../controller.ts";
+import type { Lane } from "./lanes.ts";
 
 /** Why an object is reconciled. */
 export interface Due {
@@ -8,15 +11,12 @@ export interface Due {
   readonly freshAfter: number;
 }
 
-/** What a reconcile has of its worker. */
-export interface Task {
-  /** Ends what takes too long; paused while a provider is waited for. */
-  readonly limit: Pick<TimeLimit, "signal" | "pause" | "resume">;
-  /**
-   * The worker takes the next key: only the status is left to write (in a burst, the Secrets of others come first), or a
-   * provider takes its time.
-   */
-  readonly free: () => void;
+/** Timers of one moment fire over some milliseconds; a sweep that the first of them started serves the others too. */
+const PERIODIC_SLACK_MS = 100;
+
+export function dueOf({ lane, dueSince }: Pick<Taken<Lane>, "lane" | "dueSince">): Due {
+  const refresh = lane === "periodic";
+  return { refresh, freshAfter: refresh ? dueSince - PERIODIC_SLACK_MS : dueSince };
 }
 
 const PATIENCE_MS = 500;

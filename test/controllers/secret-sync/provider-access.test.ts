@@ -1,5 +1,8 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { newProviderAccess, type AwsTarget } from "../../../src/controllers/secret-sync/provider-access.ts";
+import { newProviderAccess, type Connection } from "../../../src/controllers/secret-sync/provider-access.ts";
+import { newCredentialReader } from "../../../src/credentials/credentials.ts";
+import { globMatches } from "../../../src/plan/access.ts";
+import { newCatalog } from "../../../src/providers/catalog.ts";
 import { newViews, projectProvider, type Views } from "../../../src/cluster/views.ts";
 import { ClientPool } from "../../../src/fetch/client-pool.ts";
 import type { ProviderClient } from "../../../src/fetch/provider-client.ts";
@@ -10,7 +13,7 @@ const { signal } = new AbortController();
 
 let views: Views;
 let clock: FakeClock;
-let connected: AwsTarget[];
+let connected: Connection[];
 let closed: number;
 let missing: string[];
 let secrets: Map<string, Record<string, string> | Error>;
@@ -29,6 +32,9 @@ beforeEach(() => {
   secrets = new Map();
   version = 0;
 });
+const openCluster = (): never => {
+  throw new Error("is no kubeconfig");
+};
 const fail = (error: unknown): never => {
   throw error;
 };
@@ -45,23 +51,26 @@ function access(more: { regions?: readonly string[]; allowAmbientIdentity?: bool
       return Promise.resolve(data && { metadata: { name }, data: Object.fromEntries(encoded) });
     },
   } as unknown as KubeApi;
+  const { regions = [], ...others } = more;
   return newProviderAccess({
-    api,
     views,
-    clock,
+    catalog: newCatalog({
+      awsRegions: regions,
+      matches: (glob, text) => globMatches(glob, "", text),
+      fileRoots: [],
+      api,
+      loadClusters: () => Promise.resolve(openCluster),
+    }),
+    credentials: newCredentialReader({ api, clock }),
     pool: new ClientPool<ProviderClient>(),
-    connectAws: (target) => {
-      connected.push(target);
-      return Promise.resolve({
-        setLimits: () => undefined,
-        close: () => closed++,
-      } as unknown as ProviderClient);
+    connect: (connection) => {
+      connected.push(connection);
+      return { setLimits: () => undefined, close: () => closed++ } as unknown as ProviderClient;
     },
     allowAmbientIdentity: true,
     clusterProviders: true,
-    regions: [],
     onMissingCredentials: (provider, detail) => missing.push(`${provider}: ${detail}`),
-    ...more,
+    ...others,
   });
 }
 

@@ -7,7 +7,8 @@ import { Freshness } from "../../../src/controllers/secret-sync/freshness.ts";
 import { newObserver } from "../../../src/controllers/secret-sync/observe.ts";
 import type { AccessResult } from "../../../src/controllers/secret-sync/provider-access.ts";
 import { newPolling, type Polling } from "../../../src/controllers/secret-sync/polling.ts";
-import { newReconciler, type Next } from "../../../src/controllers/secret-sync/reconciler.ts";
+import type { Next } from "../../../src/controllers/controller.ts";
+import { newReconciler } from "../../../src/controllers/secret-sync/reconciler.ts";
 import { newStatusWriter } from "../../../src/controllers/secret-sync/report.ts";
 import type { Restarts } from "../../../src/controllers/secret-sync/restart.ts";
 import { projectSync, type SyncObject } from "../../../src/cluster/sync-object.ts";
@@ -194,7 +195,7 @@ async function polled(): Promise<readonly string[]> {
 
 async function untilInStep(): Promise<void> {
   expect(await looked()).toEqual(["look", "values", "write", "status"]);
-  expect(next).toEqual({ kind: "polled" });
+  expect(next).toEqual({ kind: "rest", result: "success" });
   expect(await polled()).toEqual(["poll"]);
 }
 
@@ -220,7 +221,7 @@ describe("an object that is in step", () => {
   it("needs no look at its sources when something else makes it due before the next poll", async () => {
     await untilInStep();
     expect(await looked()).toEqual(["look"]);
-    expect(next).toEqual({ kind: "polled" });
+    expect(next).toEqual({ kind: "rest", result: "success" });
     // What its record holds is still what polling compares with.
     version = "v2";
     expect(await polled()).toContain("write");
@@ -242,7 +243,7 @@ describe("an object that is in step", () => {
     await polled();
     expect(told).toEqual([KEY]);
     expect(await looked()).toEqual(["look", "values", "write", "status"]);
-    expect(next).toEqual({ kind: "polled" });
+    expect(next).toEqual({ kind: "rest", result: "success" });
   });
 
   it("is polled in time, although something makes it due again and again", async () => {
@@ -319,12 +320,12 @@ describe("an object that isn't in step", () => {
     }
     restarts = noRestarts;
     await looked(true);
-    expect(next).toEqual({ kind: "polled" });
+    expect(next).toEqual({ kind: "rest", result: "success" });
   });
 
   it.each<[string, object, Next["kind"]]>([
-    ["is never refreshed", { refreshInterval: "0s" }, "never"],
-    ["is suspended", { suspend: true }, "never"],
+    ["is never refreshed", { refreshInterval: "0s" }, "rest"],
+    ["is suspended", { suspend: true }, "rest"],
     [
       "has a find, which takes turns with those of others",
       { data: undefined, dataFrom: [{ find: { path: "prod/" } }] },
@@ -353,6 +354,6 @@ describe("an object that isn't in step", () => {
     }
     expect(next).toMatchObject({ kind: "at" });
     expect(await looked()).toContain("versions");
-    expect(next).toEqual({ kind: "polled" });
+    expect(next).toEqual({ kind: "rest", result: "success" });
   });
 });

@@ -1,17 +1,16 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import type { Due } from "../../../src/controllers/secret-sync/task.ts";
-import { queuePolicy, type Lane } from "../../../src/controllers/secret-sync/lanes.ts";
-import type { Next } from "../../../src/controllers/secret-sync/reconciler.ts";
-import { newSettler } from "../../../src/controllers/secret-sync/settle.ts";
-import { namespaceOf } from "../../../src/cluster/sync-object.ts";
-import { LeaseLostError } from "../../../src/kube/fence.ts";
-import { ApiError } from "../../../src/kube/kube-api.ts";
-import { WorkQueue, type Taken } from "../../../src/runtime/work-queue.ts";
-import { newMetrics } from "../../../src/telemetry/metrics.ts";
-import { noTracing } from "../../../src/telemetry/tracing.ts";
-import { FakeClock, settle } from "../../support/fake-clock.ts";
-import { noLogger } from "../../support/no-logger.ts";
-import { sumOf } from "../../support/operator.ts";
+import { queuePolicy, type Lane } from "../../src/controllers/secret-sync/lanes.ts";
+import { newController, type Controller, type Next } from "../../src/controllers/controller.ts";
+import { dueOf } from "../../src/controllers/secret-sync/task.ts";
+import { namespaceOf } from "../../src/cluster/sync-object.ts";
+import { LeaseLostError } from "../../src/kube/fence.ts";
+import { ApiError } from "../../src/kube/kube-api.ts";
+import { WorkQueue, type Taken } from "../../src/runtime/work-queue.ts";
+import { newMetrics } from "../../src/telemetry/metrics.ts";
+import { noTracing } from "../../src/telemetry/tracing.ts";
+import { FakeClock, settle } from "../support/fake-clock.ts";
+import { noLogger } from "../support/no-logger.ts";
+import { sumOf } from "../support/operator.ts";
 
 /** From the end of a reconcile to the queue. */
 
@@ -20,17 +19,15 @@ let clock: FakeClock;
 let queue: WorkQueue<Lane>;
 let metrics: ReturnType<typeof newMetrics>;
 let next: Next;
-let due: Due | undefined;
 /** Milliseconds until the next try, of each failure that was noted. */
 let failures: number[];
 let logged: string[];
-let settler: ReturnType<typeof newSettler>;
+let controller: Controller<Lane>;
 
 beforeEach(() => {
   clock = new FakeClock();
   failures = [];
   logged = [];
-  due = undefined;
   queue = new WorkQueue({ ...queuePolicy(4), shareOf: namespaceOf, clock, random: () => 0.5 });
   metrics = newMetrics({
     version: "1",
@@ -40,16 +37,17 @@ beforeEach(() => {
     perObject: false,
     defaults: false,
   });
-  settler = newSettler({
+  controller = newController({
+    kind: "SecretSync",
     queue,
-    reconcile: (_key, why, { limit }) => {
-      due = why;
-      return new Promise((resolve, reject) => {
-        if (next.kind !== "never" || next.result !== "stalled") resolve(next);
+    concurrency: 4,
+    lanes: { success: "periodic", failure: "failing" },
+    reconcile: (_taken, { limit }) =>
+      new Promise((resolve, reject) => {
+        if (next.kind !== "rest" || next.result !== "stalled") resolve(next);
         else limit.signal.addEventListener("abort", () => reject(limit.signal.reason as Error));
-      });
-    },
-    freshness: { failed: (_key, retryInMs) => failures.push(retryInMs) },
+      }),
+    onFailed: (_key, retryInMs) => failures.push(retryInMs),
     clock,
     log: {
       ...noLogger,
@@ -81,8 +79,7 @@ async function dueAgain(): Promise<[string, number] | undefined> {
 describe("an object that was looked at", () => {
   it.each<[string, () => Next, [string, number] | undefined, string | undefined]>([
     ["is gone", () => ({ kind: "gone" }), undefined, undefined],
-    ["is left to polling", () => ({ kind: "polled" }), undefined, "success"],
-    ["is never refreshed", () => ({ kind: "never", result: "success" }), undefined, "success"],
+    ["is woken by somebody else", () => ({ kind: "rest", result: "success" }), undefined, "success"],
     [
       "is refreshed at its time",
       () => ({ kind: "at", at: clock.monotonic() + 30_000, result: "success" }),
@@ -99,26 +96,31 @@ describe("an object that was looked at", () => {
   ])("and %s", async (_what, ends, again, result) => {
     next = ends();
     const item = await taken("edit");
-    await settler.handle(item, () => undefined);
+    await controller.handle(item, () => undefined);
     queue.done(KEY);
     if (result) expect(await counted(result)).toBe(1);
     expect(await dueAgain()).toEqual(again);
   });
 
-  it("by a refresh may have been looked at a moment before; by anything else, only since it was due", async () => {
-    next = { kind: "polled" };
-    const refresh = await taken("periodic");
-    await settler.handle(refresh, () => undefined);
-    expect(due).toEqual({ refresh: true, freshAfter: refresh.dueSince - 100 });
-    queue.done(KEY);
-    const edit = await taken("edit");
-    await settler.handle(edit, () => undefined);
-    expect(due).toEqual({ refresh: false, freshAfter: edit.dueSince });
+  it("by a refresh may have been looked at a moment before; by anything else, only since it was due", () => {
+    expect(dueOf({ lane: "periodic", dueSince: 1_000 })).toEqual({ refresh: true, freshAfter: 900 });
+    expect(dueOf({ lane: "edit", dueSince: 1_000 })).toEqual({ refresh: false, freshAfter: 1_000 });
+  });
+
+  it("is counted by its kind", async () => {
+    next = { kind: "rest", result: "success" };
+    await controller.handle(await taken("edit"), () => undefined);
+    const text = await metrics.registry.metrics();
+    expect(sumOf(text, "secretsync_reconcile_total", { kind: "SecretSync", result: "success" })).toBe(1);
+    expect(sumOf(text, "secretsync_reconcile_total", { kind: "ClusterSecretSync", result: "success" })).toBe(
+      0,
+    );
+    expect(sumOf(text, "secretsync_reconcile_duration_seconds_count", { kind: "SecretSync" })).toBe(1);
   });
 
   it("for more than two minutes is given up", async () => {
-    next = { kind: "never", result: "stalled" };
-    const handled = settler.handle(await taken("edit"), () => undefined);
+    next = { kind: "rest", result: "stalled" };
+    const handled = controller.handle(await taken("edit"), () => undefined);
     const failed = expect(handled).rejects.toThrow("the reconcile took too long");
     await clock.advance(120_000);
     await failed;
@@ -149,7 +151,7 @@ describe("what a reconcile throws", () => {
     ["a lost lease", new LeaseLostError(), ["failing", 1_000], "error", [], 0],
   ])("%s makes that object wait", async (_what, error, again, result, told, noted) => {
     const item = await taken("edit");
-    settler.onBug(error, item);
+    controller.onBug(error, item);
     queue.done(KEY);
     expect(logged).toEqual(told);
     expect(failures).toHaveLength(noted);

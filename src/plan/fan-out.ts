@@ -1,0 +1,174 @@
+import {
+  MOST_TOLD,
+  type ClusterSecretSyncSpec,
+  type ClusterSecretSyncStatus,
+} from "../api/cluster-secret-sync.ts";
+import type { Condition } from "../api/fields.ts";
+import { selects, type NamespaceFacts } from "./access.ts";
+
+/** What a ClusterSecretSync asks for: which SecretSyncs are missing, wrong or too many, and what is told of them. */
+
+/** A SecretSync with the wanted name, or one that was made earlier. */
+export interface ExistingSync {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  /** This ClusterSecretSync has made it. */
+  readonly isOurs: boolean;
+  /** It has what the template says. */
+  readonly isAsWanted: boolean;
+  /** Its Ready condition, if it tells of the spec that it has. */
+  readonly ready: Pick<Condition, "status" | "reason" | "message"> | undefined;
+}
+
+export interface FanOutFacts {
+  readonly name: string;
+  readonly spec: ClusterSecretSyncSpec;
+  readonly namespaces: Iterable<NamespaceFacts>;
+  readonly existing: Iterable<ExistingSync>;
+}
+
+export interface FanOut {
+  /** Namespaces that get the SecretSync, or get it back as it should be. `uid` of the one that is there. */
+  readonly apply: readonly { readonly namespace: string; readonly uid: string | undefined }[];
+  readonly remove: readonly Pick<ExistingSync, "namespace" | "name" | "uid">[];
+  readonly matched: readonly string[];
+  /** Of these, by namespace, why the SecretSync isn't ready; undefined: nobody has told yet. */
+  readonly unready: ReadonlyMap<string, Told | undefined>;
+}
+
+interface Told {
+  readonly reason: string;
+  readonly message: string;
+}
+
+export const nameOf = ({ name, spec }: Pick<FanOutFacts, "name" | "spec">): string =>
+  spec.template.metadata?.name ?? name;
+
+export function planFanOut({ name, spec, namespaces, existing }: FanOutFacts): FanOut {
+  const wanted = nameOf({ name, spec });
+  const matched = [...namespaces].filter((each) => selects(spec.namespaces, each)).map((each) => each.name);
+  const isMeant = new Set(matched);
+  const byNamespace = new Map<string, ExistingSync>();
+  const remove: ExistingSync[] = [];
+  for (const sync of existing) {
+    if (sync.name === wanted && isMeant.has(sync.namespace)) byNamespace.set(sync.namespace, sync);
+    else if (sync.isOurs && (spec.deletionPolicy === "Delete" || isMeant.has(sync.namespace)))
+      remove.push(sync);
+  }
+  const apply: { namespace: string; uid: string | undefined }[] = [];
+  const unready = new Map<string, Told | undefined>();
+  for (const namespace of matched) {
+    const there = byNamespace.get(namespace);
+    if (there && !there.isOurs) {
+      unready.set(namespace, nameTaken(wanted));
+      continue;
+    }
+    if (!there?.isAsWanted) apply.push({ namespace, uid: there?.uid });
+    if (there?.ready?.status !== "True") unready.set(namespace, there?.isAsWanted ? there.ready : undefined);
+  }
+  return { apply, remove, matched, unready };
+}
+
+/** Whether somebody has what is wanted; what they have beside it is theirs. */
+export function contains(there: unknown, wanted: unknown): boolean {
+  if (Array.isArray(wanted))
+    return Array.isArray(there) && wanted.every((item) => there.some((other) => contains(other, item)));
+  if (typeof wanted !== "object" || wanted === null) return there === wanted;
+  if (typeof there !== "object" || there === null || Array.isArray(there)) return false;
+  return Object.entries(wanted).every(([name, value]) =>
+    contains((there as Record<string, unknown>)[name], value),
+  );
+}
+
+const nameTaken = (name: string): Told => ({
+  reason: "NameTaken",
+  message: `the namespace has a SecretSync ${name} of its own, which is left as it is; delete it, or set spec.template.metadata.name`,
+});
+
+/** Reasons of a ClusterSecretSync's Ready condition. */
+export const fanOutReasons = {
+  Synced: "All namespaces that are meant have a SecretSync that is ready.",
+  Progressing: "SecretSyncs were just made or changed; their first result is waited for.",
+  NamespacesFailing: "Some namespaces' SecretSyncs fail; status.failing names the first ten and why.",
+  InvalidSpec: "The manifest breaks a rule; the message says which field and why.",
+} as const;
+
+/** `refused`: what the apiserver didn't take, by namespace. */
+export function reportFanOut(
+  before: ClusterSecretSyncStatus,
+  generation: number | undefined,
+  { matched, unready }: FanOut,
+  refused: ReadonlyMap<string, string>,
+  at: string,
+): ClusterSecretSyncStatus {
+  const failing = [...unready]
+    .flatMap(([namespace, told]) => (told ? [{ namespace, reason: told.reason, message: told.message }] : []))
+    .concat([...refused].map(([namespace, message]) => ({ namespace, reason: "WriteFailed", message })))
+    .sort((a, b) => (a.namespace < b.namespace ? -1 : 1));
+  const failed = new Set(failing.map(({ namespace }) => namespace)).size;
+  const ready = matched.length - new Set([...unready.keys(), ...refused.keys()]).size;
+  const first = failing[0];
+  const told: Pick<Condition, "status" | "reason" | "message"> = first
+    ? {
+        status: "False",
+        reason: "NamespacesFailing",
+        message: `${failed} of ${matched.length} namespaces fail, the first is ${first.namespace}: ${first.reason}: ${cut(first.message)}`,
+      }
+    : ready < matched.length
+      ? { status: "False", reason: "Progressing", message: "SecretSyncs were just made or changed" }
+      : { status: "True", reason: "Synced", message: `${plural(matched.length)} as wanted` };
+  return {
+    ...withCondition(before, generation, told, at),
+    namespaces: { matched: matched.length, ready, failed },
+    ...(failing.length > 0
+      ? { failing: failing.slice(0, MOST_TOLD).map((each) => ({ ...each, message: cut(each.message) })) }
+      : {}),
+  };
+}
+
+export const reportInvalidFanOut = (
+  before: ClusterSecretSyncStatus,
+  generation: number | undefined,
+  problems: readonly string[],
+  at: string,
+): ClusterSecretSyncStatus => ({
+  ...(before.namespaces ? { namespaces: before.namespaces } : {}),
+  ...withCondition(
+    before,
+    generation,
+    { status: "False", reason: "InvalidSpec", message: problems.join("; ") },
+    at,
+  ),
+});
+
+/** Reconciling and Stalled as kstatus reads them: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md */
+function withCondition(
+  before: ClusterSecretSyncStatus,
+  generation: number | undefined,
+  told: Pick<Condition, "status" | "reason" | "message">,
+  at: string,
+): ClusterSecretSyncStatus {
+  const observedGeneration = generation ?? 0;
+  const condition = (type: string, { status, reason, message }: typeof told): Condition => {
+    const same = before.conditions?.find((each) => each.type === type && each.status === status);
+    return {
+      type,
+      status,
+      reason,
+      message,
+      lastTransitionTime: same?.lastTransitionTime ?? at,
+      observedGeneration,
+    };
+  };
+  const more = told.reason === "InvalidSpec" ? "Stalled" : told.status === "True" ? undefined : "Reconciling";
+  return {
+    observedGeneration,
+    conditions: [condition("Ready", told), ...(more ? [condition(more, { ...told, status: "True" })] : [])],
+  };
+}
+
+const LONGEST_MESSAGE = 512;
+const cut = (text: string): string =>
+  text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE)}…` : text;
+const plural = (count: number): string => (count === 1 ? "1 namespace is" : `${count} namespaces are`);

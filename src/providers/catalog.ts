@@ -1,0 +1,38 @@
+import type { ProviderName } from "../api/secret-provider.ts";
+import type { KubeApi } from "../kube/kube-api.ts";
+import type { ProviderModule } from "./contract.ts";
+
+/** The stores that there are. Each is loaded when a provider object names it: an idle operator stays small. */
+export type Catalog = { readonly [name in ProviderName]: () => Promise<ProviderModule> };
+
+/** A cluster that a kubeconfig leads to. Throws for one that can't be used, with a sentence for its owner. */
+export type OpenCluster = (kubeconfig: string) => { readonly api: KubeApi; close(): void };
+
+export interface CatalogOptions {
+  /** Regions of AWS that may be asked, as globs; empty: any. */
+  readonly awsRegions: readonly string[];
+  readonly matches: (glob: string, text: string) => boolean;
+  /** Folders below which files may be read. */
+  readonly fileRoots: readonly string[];
+  /** This cluster. */
+  readonly api: KubeApi;
+  readonly loadClusters: () => Promise<OpenCluster>;
+}
+
+export const newCatalog = (options: CatalogOptions): Catalog => ({
+  async aws() {
+    const { newAws } = await import("./aws/module.ts");
+    const { awsRegions: regions, matches } = options;
+    const mayAskRegion = (region: string) =>
+      regions.length === 0 || regions.some((glob) => matches(glob, region));
+    return newAws({ regions, mayAskRegion });
+  },
+  async kubernetes() {
+    const { newKubernetes } = await import("./kubernetes/module.ts");
+    return newKubernetes({ api: options.api, openCluster: await options.loadClusters() });
+  },
+  async file() {
+    const { newFile } = await import("./file/module.ts");
+    return newFile({ roots: options.fileRoots });
+  },
+});

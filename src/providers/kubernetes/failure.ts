@@ -1,0 +1,39 @@
+import { ApiError } from "../../kube/kube-api.ts";
+import type { Failed } from "../contract.ts";
+
+/** What an apiserver answers instead of an object, sorted once. Messages are ours, and the same at each try. */
+export function failureOf(error: unknown, what: string, cluster: string): Failed {
+  if (!(error instanceof ApiError))
+    return failed(
+      "ProviderUnreachable",
+      "provider",
+      `${cluster} doesn't answer; look at its address and the network`,
+    );
+  const { status, retryAfterSeconds } = error;
+  if (status === 401)
+    return failed(
+      "AuthenticationFailed",
+      "provider",
+      `${cluster} doesn't accept the credentials; renew them`,
+    );
+  if (status === 403)
+    return failed(
+      "AccessDenied",
+      "request",
+      `${cluster} denies access; allow the identity to get, list and watch ${what}`,
+    );
+  if (status === 429) {
+    const waited = failed("RateLimited", "provider", `${cluster} is busy; nothing is to be done`);
+    const retryAfterMs = (retryAfterSeconds ?? 1) * 1000;
+    return { ...waited, failure: { ...waited.failure, retryAfterMs } };
+  }
+  return status >= 500
+    ? failed("ProviderUnreachable", "provider", `${cluster} answers with errors; look at its health`)
+    : failed("ProviderRefused", "request", `${cluster} refuses the request; correct key and tags`);
+}
+
+export const failed = (
+  reason: Failed["failure"]["reason"],
+  scope: Failed["failure"]["scope"],
+  message: string,
+): Failed => ({ kind: "failed", failure: { reason, scope, message } });

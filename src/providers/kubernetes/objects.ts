@@ -1,0 +1,182 @@
+import { annotation } from "../../api/group.ts";
+import { recordOf, textOf } from "../../api/loose.ts";
+import { isObjectName } from "../../api/fields.ts";
+import type { KubeApi, KubeObject } from "../../kube/kube-api.ts";
+import { resources } from "../../kube/resources.ts";
+import type {
+  ListedSecret,
+  ListFilter,
+  ListResult,
+  ReadResult,
+  RemoteRef,
+  SecretStore,
+  VersionResult,
+} from "../contract.ts";
+import { SecretValue } from "../secret-value.ts";
+import { failed, failureOf } from "./failure.ts";
+
+/**
+ * Secrets or ConfigMaps of one namespace. A key is a name; its value is a set, the object's data. The version is the resource version,
+ * which also a change of labels makes another one: then the value is read again, and is the same.
+ */
+export interface ObjectsOptions {
+  readonly api: KubeApi;
+  readonly namespace: string;
+  readonly kind: "Secret" | "ConfigMap";
+  /** As messages name it. */
+  readonly cluster: string;
+  /** In this cluster the owner of an object must have let it go to other namespaces; of another one, its own rules say who may read. */
+  readonly needsConsent: boolean;
+  /** The connection was this store's own. */
+  readonly onClose: () => void;
+}
+
+const CURRENT = "current";
+const PAGE = 100;
+/** An apiserver ends a watch after some minutes; this is asked for, so that one that is dead is noticed. */
+const WATCH_SECONDS = 300;
+/** Secrets hold 1 MiB; of metadata, a page of them has at most some. */
+const LARGEST_PAGE = 4 * 1024 * 1024;
+
+type DataObject = KubeObject & {
+  readonly data?: Readonly<Record<string, string>>;
+  readonly binaryData?: Readonly<Record<string, string>>;
+};
+
+export function openObjects({
+  api,
+  namespace,
+  kind,
+  cluster,
+  needsConsent,
+  onClose,
+}: ObjectsOptions): SecretStore {
+  const type = kind === "Secret" ? resources.secret : resources.configMap;
+  const what = `${type.plural} in namespace ${namespace}`;
+  const selection = { namespace, metadataOnly: true };
+  const failure = (error: unknown) => failureOf(error, what, cluster);
+
+  async function read(ref: RemoteRef, signal: AbortSignal): Promise<ReadResult> {
+    const refused = refusalOf(ref);
+    if (refused) return refused;
+    try {
+      const object = await api.get<DataObject>(type, ref.key, namespace, signal);
+      if (!object) return { kind: "missing" };
+      return {
+        kind: "found",
+        value: SecretValue.fromMembers(membersOf(object, kind)),
+        ...versionOf(object),
+        ...(needsConsent ? { sharedWith: consentOf(object) } : {}),
+      };
+    } catch (error) {
+      return failure(error);
+    }
+  }
+
+  async function version(ref: RemoteRef, signal: AbortSignal): Promise<VersionResult> {
+    const refused = refusalOf(ref);
+    if (refused) return refused;
+    try {
+      const object = await api.get(type, ref.key, namespace, signal, { metadataOnly: true });
+      return object ? { kind: "found", ...versionOf(object) } : { kind: "missing" };
+    } catch (error) {
+      return failure(error);
+    }
+  }
+
+  async function page(
+    { tags = {} }: ListFilter,
+    next: string | undefined,
+    signal: AbortSignal,
+  ): Promise<ListResult> {
+    const labelSelector = Object.entries(tags)
+      .map(([name, value]) => `${name}=${value}`)
+      .join();
+    try {
+      const { items, metadata } = await api.list(
+        type,
+        {
+          ...selection,
+          ...(labelSelector ? { labelSelector } : {}),
+          limit: PAGE,
+          mostBytes: LARGEST_PAGE,
+          ...(next === undefined ? {} : { continue: next }),
+        },
+        signal,
+      );
+      return { kind: "page", secrets: (items ?? []).map(listed), next: metadata.continue || undefined };
+    } catch (error) {
+      return failure(error);
+    }
+  }
+
+  async function run(onNews: (key: string | undefined) => void, signal: AbortSignal): Promise<void> {
+    let { resourceVersion } = (await api.list(type, { ...selection, limit: 1 }, signal)).metadata;
+    // What changed before that nobody tells.
+    onNews(undefined);
+    while (!signal.aborted) {
+      const options = { ...selection, resourceVersion, timeoutSeconds: WATCH_SECONDS };
+      for await (const event of api.watch(type, options, signal)) {
+        const { name, resourceVersion: seen = resourceVersion } = event.object.metadata;
+        resourceVersion = seen;
+        if (event.type !== "BOOKMARK") onNews(name);
+      }
+    }
+  }
+
+  return {
+    place: `${kind}s of namespace ${namespace} in ${cluster}`,
+    currentStage: CURRENT,
+    read,
+    versions: { read: version },
+    listing: { page },
+    feed: { run },
+    close: onClose,
+  };
+}
+
+function refusalOf({ key, version, versionStage }: RemoteRef) {
+  if (!isObjectName(key))
+    return failed("ProviderRefused", "request", "this is no name of a Kubernetes object; correct the key");
+  if (version === undefined && (versionStage === undefined || versionStage === CURRENT)) return undefined;
+  return failed(
+    "ProviderRefused",
+    "request",
+    "Kubernetes keeps no earlier versions; remove version and versionStage",
+  );
+}
+
+/** The uid goes in, since a cluster that was restored counts from an earlier number. */
+const versionOf = ({ metadata: { uid = "", resourceVersion = "" } }: KubeObject) => ({
+  versionId: `${resourceVersion}-${uid.slice(0, 8)}`,
+  versionStages: [CURRENT],
+});
+
+const listed = (object: KubeObject): ListedSecret => ({
+  name: object.metadata.name,
+  aliases: [],
+  tags: object.metadata.labels ?? {},
+  versions: { [CURRENT]: versionOf(object).versionId },
+});
+
+/** Data of a Secret is Base64; that of a ConfigMap is text, beside binaryData. */
+function membersOf({ data = {}, binaryData = {} }: DataObject, kind: "Secret" | "ConfigMap") {
+  const encoding = kind === "Secret" ? "base64" : "utf8";
+  const members = new Map<string, SecretValue>();
+  for (const [name, text] of Object.entries(data ?? {}))
+    members.set(name, new SecretValue(Buffer.from(text, encoding)));
+  for (const [name, text] of Object.entries(binaryData ?? {}))
+    members.set(name, new SecretValue(Buffer.from(text, "base64")));
+  return members;
+}
+
+/** A longer text is too much to go through at each read, and lets nobody have anything. */
+const LONGEST_CONSENT = 4 * 1024;
+
+const consentOf = ({ metadata }: KubeObject): readonly string[] => {
+  const text = textOf(recordOf(metadata.annotations)[annotation.sharedWith], LONGEST_CONSENT) ?? "";
+  return text
+    .split(",")
+    .map((glob) => glob.trim())
+    .filter(Boolean);
+};

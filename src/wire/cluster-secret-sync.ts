@@ -1,0 +1,39 @@
+import { CONCURRENCY, queuePolicy, type Lane } from "../controllers/cluster-secret-sync/lanes.ts";
+import { newClusterReconciler } from "../controllers/cluster-secret-sync/reconciler.ts";
+import { connectClusterTriggers } from "../controllers/cluster-secret-sync/triggers.ts";
+import { newController } from "../controllers/controller.ts";
+import type { Views } from "../cluster/views.ts";
+import type { KubeApi } from "../kube/kube-api.ts";
+import { WorkQueue } from "../runtime/work-queue.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Parts } from "./parts.ts";
+
+/** The engine of ClusterSecretSyncs. */
+export function wireClusterSecretSync(
+  parts: Parts,
+  {
+    api,
+    views,
+    metrics,
+    onWrite,
+  }: {
+    readonly api: KubeApi;
+    readonly views: Views;
+    readonly metrics: Metrics;
+    readonly onWrite: (kind: string) => void;
+  },
+) {
+  const { clock, random } = parts;
+  const queue = new WorkQueue<Lane>({ ...queuePolicy, shareOf: () => "", clock, random });
+  connectClusterTriggers(views, queue);
+  const controller = newController({
+    ...parts,
+    kind: "ClusterSecretSync",
+    queue,
+    concurrency: CONCURRENCY,
+    lanes: { success: "event", failure: "failing" },
+    reconcile: newClusterReconciler({ ...parts, api, views, onWrite }),
+    metrics,
+  });
+  return { queue, run: () => controller.run() };
+}

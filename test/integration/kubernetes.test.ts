@@ -1,0 +1,254 @@
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
+import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
+import { resources } from "../../src/kube/resources.ts";
+import { newTransport, type Transport } from "../../src/kube/transport.ts";
+import { kubeConfigOf } from "../../src/kube/kubeconfig.ts";
+import { openObjects } from "../../src/providers/kubernetes/objects.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
+import { describeProviderContract } from "../contract/provider-contract.ts";
+import { run } from "../support/kubectl.ts";
+import { canary } from "../support/leaks.ts";
+import type { OperatorProcess } from "../support/operator.ts";
+import { inNamespace, newAdmin, newTenant, signal, unique } from "../support/suite.ts";
+import { until } from "../support/wait.ts";
+
+/** Secrets and ConfigMaps of a real apiserver as a store. */
+
+let api: KubeApi;
+let transport: Transport;
+let operator: OperatorProcess;
+let ns: Awaited<ReturnType<typeof newTenant>>;
+const source = unique("source");
+let provider: string;
+
+({ api, transport } = newAdmin());
+
+const base64 = (value: string | Uint8Array) => Buffer.from(value as string).toString("base64");
+const put = (
+  name: string,
+  data: Record<string, string | Uint8Array>,
+  metadata: Partial<KubeObject["metadata"]> = {},
+) =>
+  api.apply(
+    resources.secret,
+    {
+      metadata: { name, namespace: source, ...metadata },
+      data: Object.fromEntries(Object.entries(data).map(([key, value]) => [key, base64(value)])),
+    } as KubeObject,
+    { fieldManager: "owner", force: true },
+    signal,
+  );
+const remove = async (name: string) => {
+  const found = await api.get(resources.secret, name, source, signal);
+  await api.delete(resources.secret, name, source, { uid: found?.metadata.uid ?? "" }, signal);
+};
+const sharedWith = (namespaces: string) => ({
+  annotations: { "secretsync.dev/shared-with": namespaces },
+});
+
+beforeAll(async () => {
+  ns = await newTenant(api, "kube", "http://127.0.0.1:1");
+  await inNamespace(api, source).create();
+  provider = unique("kube");
+  const access = [{ namespaces: { names: [ns.namespace] }, keys: ["**"] }];
+  await api.create(
+    resources.clusterSecretProvider,
+    { metadata: { name: provider }, spec: { kubernetes: { namespace: source }, access } } as KubeObject,
+    signal,
+  );
+  operator = await ns.startOperator();
+}, 60_000);
+afterAll(async () => {
+  await operator.stop();
+  transport.close();
+});
+
+/** The test cluster's kubeconfig, with all that it names inside. */
+const flat = () => run("config", "view", "--raw", "--flatten");
+
+const open = (kind: "Secret" | "ConfigMap" = "Secret") =>
+  openObjects({
+    api,
+    namespace: source,
+    kind,
+    cluster: "this cluster",
+    needsConsent: true,
+    onClose: () => undefined,
+  });
+
+describeProviderContract({
+  name: "Secrets of a namespace",
+  open: () => open(),
+  lacks: ["batch", "olderVersions", "recovery"],
+  seed: {
+    create: (name, value, labels) => put(name, { value }, labels ? { labels } : {}),
+    rotate: (name, value) => put(name, { value }),
+    remove,
+    schedule: () => Promise.reject(new Error("it lacks that")),
+  },
+  unique,
+  separator: ".",
+  bytesOf: (value) => value.members?.get("value")?.reveal() ?? Buffer.from("none"),
+});
+
+describe("a ConfigMap", () => {
+  it("has text and bytes", async () => {
+    const name = unique("map");
+    const object = {
+      metadata: { name, namespace: source, ...sharedWith("a, b-*") },
+      data: { text: "größe" },
+      binaryData: { bytes: base64(Buffer.from([0, 255])) },
+    };
+    await api.create(resources.configMap, object, signal);
+    const result = await open("ConfigMap").read({ key: name }, signal);
+    if (result.kind !== "found") throw new Error(result.kind);
+    expect(result.value.members?.get("text")?.reveal().toString()).toBe("größe");
+    expect([...(result.value.members?.get("bytes")?.reveal() ?? [])]).toEqual([0, 255]);
+    expect(result.sharedWith).toEqual(["a", "b-*"]);
+  });
+});
+
+describe("what isn't there", () => {
+  it("by name, version or stage is told as such", async () => {
+    const store = open();
+    for (const ref of [{ key: "A" }, { key: "../x" }, { key: "a", version: "1" }])
+      expect(await store.read(ref, signal)).toMatchObject({ failure: { reason: "ProviderRefused" } });
+    expect(await store.listing!.page({ tags: { team: "not a label!" } }, undefined, signal)).toMatchObject({
+      failure: { reason: "ProviderRefused" },
+    });
+  });
+
+  it("as an apiserver that doesn't answer is no missing Secret", async () => {
+    const config = kubeConfigOf((await flat()).replace(/server: .*/, "server: https://127.0.0.1:1"));
+    const away = newTransport(config, systemClock);
+    const store = openObjects({
+      api: newKubeApi(away),
+      namespace: source,
+      kind: "Secret",
+      cluster: "the other cluster",
+      needsConsent: false,
+      onClose: () => away.close(),
+    });
+    for (const result of [
+      await store.read({ key: "a" }, signal),
+      await store.versions!.read({ key: "a" }, signal),
+    ])
+      expect(result).toMatchObject({ failure: { reason: "ProviderUnreachable", scope: "provider" } });
+    store.close();
+  });
+});
+
+describe("a Secret of another namespace", () => {
+  const spec = (key: string, more: Record<string, unknown> = {}) => ({
+    providerRef: { kind: "ClusterSecretProvider", name: provider },
+    refreshInterval: "1h",
+    dataFrom: [{ extract: { key } }],
+    ...more,
+  });
+
+  it("is copied byte for byte once its owner lets it go, and follows within a moment", async () => {
+    const name = unique("shared");
+    const bytes = Buffer.from([0, 255, 7]);
+    await put(name, { "tls.key": canary("one"), "store.jks": bytes });
+    await ns.sync(name, spec(name));
+    const { message } = await ns.untilReason(name, "KeyNotAllowed");
+    expect(message).toContain("secretsync.dev/shared-with");
+    expect(await ns.getSecret(name)).toBeUndefined();
+    // Nobody else's consent is needed, and no refresh: the store tells.
+    await put(name, { "tls.key": canary("one"), "store.jks": bytes }, sharedWith(`other,${ns.namespace}`));
+    await ns.untilReason(name, "Synced");
+    const copied = await ns.getSecret(name);
+    expect(copied?.data).toEqual({ "tls.key": base64(canary("one")), "store.jks": base64(bytes) });
+    await put(name, { "tls.key": canary("two"), "store.jks": bytes }, sharedWith(ns.namespace));
+    await ns.untilValue(name, "tls.key", canary("two"));
+    // Taken back, it stays as it was.
+    await put(name, { "tls.key": canary("three"), "store.jks": bytes });
+    await ns.untilReason(name, "KeyNotAllowed");
+    expect((await ns.values(name))?.["tls.key"]).toBe(canary("two"));
+  });
+
+  it("gives single members, and says what has no text as a whole", async () => {
+    const name = unique("members");
+    await put(name, { "a.b": canary("v"), bytes: Buffer.from([255]) }, sharedWith("*"));
+    const data = (property?: string) => [
+      { secretKey: "x", remoteRef: { key: name, ...(property ? { property } : {}) } },
+    ];
+    await ns.sync(name, spec(name, { dataFrom: undefined, data: data("a.b") }));
+    await ns.untilValue(name, "x", canary("v"));
+    await ns.sync(name, spec(name, { dataFrom: undefined, data: data() }));
+    const { message } = await ns.untilReason(name, "InvalidValue");
+    expect(message).toContain('such as "bytes"');
+    await ns.sync(name, spec(name, { dataFrom: undefined, data: data("none") }));
+    await ns.untilReason(name, "PropertyNotFound");
+  });
+
+  it("is found by its labels, if it is shared", async () => {
+    const team = unique("team");
+    const labels = { team };
+    await put(unique("f"), { one: canary("1") }, { labels, ...sharedWith(ns.namespace) });
+    const hidden = unique("f");
+    await put(hidden, { two: canary("2") }, { labels });
+    const name = unique("found");
+    await ns.sync(name, spec("", { dataFrom: [{ find: { tags: { team } } }] }));
+    await ns.untilReason(name, "Synced");
+    const { object } = await ns.untilReason(name, "Synced");
+    expect(Object.keys((await ns.values(name)) ?? {})).toHaveLength(1);
+    expect(JSON.stringify(object)).not.toContain(hidden);
+  });
+});
+
+describe("another cluster", () => {
+  const provided = async (text: string) => {
+    const name = unique("remote");
+    const secretRef = { namespace: source, name, key: "kubeconfig" };
+    await put(name, { kubeconfig: text });
+    await api.create(
+      resources.clusterSecretProvider,
+      {
+        metadata: { name },
+        spec: {
+          kubernetes: { namespace: source, kubeconfig: { secretRef } },
+          access: [{ namespaces: { names: [ns.namespace] }, keys: ["**"] }],
+        },
+      } as KubeObject,
+      signal,
+    );
+    return { kind: "ClusterSecretProvider", name };
+  };
+
+  it("is read by a kubeconfig, whose rights are its consent", async () => {
+    const providerRef = await provided(await flat());
+    const name = unique("far");
+    await put(name, { password: canary("far") });
+    await ns.sync(name, {
+      providerRef,
+      refreshInterval: "1h",
+      data: [{ secretKey: "password", remoteRef: { key: name, property: "password" } }],
+    });
+    await ns.untilValue(name, "password", canary("far"));
+    await put(name, { password: canary("nearer") });
+    await ns.untilValue(name, "password", canary("nearer"));
+  });
+
+  it("isn't, by one that would run a program here; its owner is told why", async () => {
+    const providerRef = await provided(
+      `apiVersion: v1
+kind: Config
+current-context: c
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/true}}}]
+`,
+    );
+    const name = unique("exec");
+    await ns.sync(name, { ...spec(name), providerRef });
+    const { message } = await ns.untilReason(name, "CredentialsNotFound");
+    expect(message).toContain("its owner finds the cause in the operator's log");
+    await until("the log tells", () =>
+      operator.logs().some(({ detail }) => String(detail).includes("runs a program or plug-in to sign in")),
+    );
+  });
+
+  const spec = (key: string) => ({ refreshInterval: "1h", dataFrom: [{ extract: { key } }] });
+});
