@@ -62,7 +62,7 @@ export const flags = {
     "AWS regions that providers may name, with commas between, such as eu-*,us-east-1. Empty: all.",
   ),
   "file-roots": flag(
-    listOf(z.string().regex(/^\/(?!\/)[^,]+$/, "must be absolute paths, with commas between")),
+    listOf(z.string().regex(/^\/[^,/][^,]*$/, "must be absolute paths, with commas between")),
     "",
     "Folders of the operator's pod below which ClusterSecretProviders may read files, with commas between. Empty: none.",
   ),

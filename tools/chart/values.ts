@@ -177,7 +177,7 @@ export const chartValues = z.strictObject({
     ),
   }),
   fileRoots: z
-    .array(z.string().regex(/^\/(?!\/)[^,]+$/, "must be an absolute path"))
+    .array(z.string().regex(/^\/[^,/][^,]*$/, "must be an absolute path"))
     .default([])
     .meta({
       description:

@@ -40,7 +40,7 @@ export function newStoreNews({
     news = new Map();
     let seen = 0;
     for (const [user, keys] of told) {
-      for (const key of [...views.syncsByProvider.get(user)]) {
+      for (const key of Array.from(views.syncsByProvider.get(user))) {
         if (++seen % PORTION === 0) await sleep(clock, 0, never);
         const object = views.syncs.get(key);
         // Of an outline nobody knows what it reads.

@@ -108,7 +108,7 @@ async function look(): Promise<Next> {
 }
 /** All SecretSyncs are ready. */
 const allReady = () => {
-  for (const { key } of [...views.syncs.values()])
+  for (const { key } of Array.from(views.syncs.values()))
     edit(key, (sync) => ({
       ...sync,
       status: {
