@@ -370,6 +370,7 @@ describe("a watch that dies without a word", () => {
         "--metrics-bind-address=0",
         "--health-probe-bind-address=0",
         `--watch-namespaces=${namespace}`,
+        "--cluster-secret-syncs=false",
       ],
       {},
     );
