@@ -388,7 +388,7 @@ async function helmWaits(
 
 /** The next release brings its own. */
 const deleteCrds = async () => {
-  for (const crd of ["secretsyncs", "secretproviders", "clustersecretproviders"])
+  for (const crd of ["clustersecretsyncs", "secretsyncs", "secretproviders", "clustersecretproviders"])
     await run("delete", "crd", `${crd}.secretsync.dev`);
 };
 

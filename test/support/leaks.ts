@@ -28,6 +28,7 @@ const kinds = [
   "secretsyncs.secretsync.dev",
   "secretproviders.secretsync.dev",
   "clustersecretproviders.secretsync.dev",
+  "clustersecretsyncs.secretsync.dev",
   "deployments,statefulsets,daemonsets,replicasets,pods",
   "leases",
   "configmaps",
