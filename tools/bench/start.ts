@@ -6,7 +6,7 @@ import { step } from "../../test/support/progress.ts";
 import { until } from "../../test/support/wait.ts";
 import { note, noted } from "./figures.ts";
 import { inParallel, signal, syncOf, type Bench } from "./objects.ts";
-import { rss, start, writesOf } from "./operator.ts";
+import { rss, start, writesOf, cpuSeconds } from "./operator.ts";
 
 /** What the apiserver can take from a client that does nothing else: the measure for all that follows. */
 export async function ceiling({ api }: Bench, size: number): Promise<void> {
@@ -78,6 +78,7 @@ export async function coldStart(bench: Bench, size: number): Promise<OperatorPro
     async () => (await operator.metric("secretsync_objects", { ready: "true" })) >= size,
     { timeoutMs: 600_000, everyMs: 500 },
   );
+  note("cold start: the operator's CPU", size, cpuSeconds(operator), undefined, "CPU-s");
   note("provider calls, cold start", size, aws.callCount, size === 1000 ? 60 : undefined, "calls");
   process.stderr.write(
     `    ${[...aws.calls].map(([operation, count]) => `${operation} ${count}`).join(", ")}\n`,
