@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { open, readdir, realpath, watch } from "node:fs/promises";
+import { open, opendir, readdir, realpath, watch } from "node:fs/promises";
 import path from "node:path";
 import type {
   Failed,
@@ -32,6 +32,8 @@ const MOST_FILES = 10_000;
 
 export function openFiles({ folder, mark }: FilesOptions): SecretStore {
   const place = `the files in ${folder}`;
+  /** Of the listing that goes on: all names, in order, so that the folder is walked once. */
+  let listing: readonly string[] | undefined;
 
   async function read(ref: RemoteRef): Promise<ReadResult> {
     const refused = refusalOf(ref);
@@ -59,17 +61,20 @@ export function openFiles({ folder, mark }: FilesOptions): SecretStore {
     try {
       const root = await rootOf(folder);
       if (typeof root !== "string") return root;
-      const names = await namesWithin(root);
+      if (next === "") listing = undefined;
+      const names = (listing ??= (await namesWithin(root)).sort());
       if (names.length > MOST_FILES)
         return failed("TooLarge", `there are more than ${MOST_FILES} files; name single ones in data`);
-      const rest = names.filter((name) => name.startsWith(namePrefix) && name > next).sort();
+      const rest = names.filter((name) => name.startsWith(namePrefix) && name > next);
       const secrets: ListedSecret[] = [];
       for (const name of rest.slice(0, PAGE)) {
         const result = await readWithin(root, name, mark);
         if (result.kind === "found")
           secrets.push({ name, aliases: [], tags: {}, versions: { [CURRENT]: result.versionId } });
       }
-      return { kind: "page", secrets, next: rest.length > PAGE ? rest[PAGE - 1] : undefined };
+      if (rest.length > PAGE) return { kind: "page", secrets, next: rest[PAGE - 1] };
+      listing = undefined;
+      return { kind: "page", secrets };
     } catch (error) {
       return failureOf(error);
     }
@@ -106,7 +111,10 @@ async function rootOf(folder: string): Promise<string | Failed> {
   );
   try {
     const root = await realpath(folder);
-    return (await readdir(root)).length > 0 ? root : unmounted;
+    const entries = await opendir(root);
+    const first = await entries.read();
+    await entries.close();
+    return first ? root : unmounted;
   } catch (error) {
     return isMissing(error) ? unmounted : failureOf(error, "provider");
   }
