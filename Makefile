@@ -55,11 +55,9 @@ verify: node_modules/.installed ## Check format, lint, types, and that everythin
 	tsc --noEmit
 	@node tools/verify-generated.ts
 
-generate: node_modules/.installed ## Write CRDs and reference docs from the source
-	node tools/generate.ts
-
-config: node_modules/.installed ## Write the Kustomize base from the chart
-	node tools/chart/write-kustomize.ts
+generate: node_modules/.installed ## Write all that is generated: CRDs, chart, reference, config/install.yaml
+	@node tools/generate.ts
+	@node tools/chart/write-kustomize.ts
 
 format: node_modules/.installed ## Format everything
 	prettier --write --log-level warn .
@@ -84,4 +82,4 @@ cluster-down: node_modules/.installed ## End that cluster and remove it
 clean: ## Remove what was built here; built tools stay in the user's cache folder
 	rm -rf dist coverage node_modules
 
-.PHONY: help build demo test test-unit test-integration redteam test-e2e test-install verify generate config format image sbom bench fuzz cluster-up cluster-down clean
+.PHONY: help build demo test test-unit test-integration redteam test-e2e test-install verify generate format image sbom bench fuzz cluster-up cluster-down clean

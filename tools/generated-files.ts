@@ -119,6 +119,7 @@ function metricTable(): string {
     lanes,
     kinds: [],
     providers: [],
+    callFailures: [],
     perObject: true,
     defaults: false,
   });

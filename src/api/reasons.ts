@@ -1,7 +1,14 @@
-/**
- * Reasons of the Ready condition: one stable word for each cause, and what it asks of the user.
- * `stalled`: only a person can help, so trying again soon is of no use (kstatus: Failed, not InProgress).
- */
+interface Cause {
+  /** Only a person can help, so trying again soon is of no use (kstatus: Failed, not InProgress). */
+  readonly stalled: boolean;
+  /** A call to a provider can end so. */
+  readonly ofCall?: boolean;
+  /** It passes when the provider answers again, which wakes who waits for it. */
+  readonly returns?: boolean;
+  readonly meaning: string;
+}
+
+/** Reasons of the Ready condition: one stable word for each cause, and what it asks of the user. */
 export const reasons = {
   Synced: { stalled: false, meaning: "The Secret holds what the provider holds." },
   Suspended: { stalled: false, meaning: "spec.suspend is true; nothing is read or written." },
@@ -27,32 +34,44 @@ export const reasons = {
     stalled: false,
     meaning: "The Secret with the provider's credentials, or a key in it, doesn't exist.",
   },
-  AuthenticationFailed: { stalled: false, meaning: "The provider didn't accept the credentials." },
+  AuthenticationFailed: {
+    stalled: false,
+    ofCall: true,
+    returns: true,
+    meaning: "The provider didn't accept the credentials.",
+  },
   AccessDenied: {
     stalled: false,
+    ofCall: true,
     meaning: "The provider knows the identity, and it may not read the secret.",
   },
   SecretNotFound: { stalled: false, meaning: "The provider has no such secret, version or match." },
   PropertyNotFound: { stalled: false, meaning: "The secret's JSON has no such property." },
   DecryptionFailed: {
     stalled: false,
+    ofCall: true,
     meaning: "The provider could not decrypt the secret; look at its KMS key.",
   },
   RateLimited: {
     stalled: false,
+    ofCall: true,
+    returns: true,
     meaning: "The provider throttles; the operator slows down and tries again.",
   },
   ProviderUnreachable: {
     stalled: false,
+    ofCall: true,
+    returns: true,
     meaning: "The provider doesn't answer, or answers with server errors.",
   },
-  ProviderRefused: { stalled: true, meaning: "The provider refused the request as invalid." },
+  ProviderRefused: { stalled: true, ofCall: true, meaning: "The provider refused the request as invalid." },
   InvalidValue: {
     stalled: true,
     meaning: "A value can't become a Secret as it is; the message says which and why.",
   },
   TooLarge: {
     stalled: true,
+    ofCall: true,
     meaning:
       "The data exceeds what a Secret can hold (1 MiB), or the manifest or the work that it causes exceeds a bound.",
   },
@@ -67,9 +86,13 @@ export const reasons = {
     stalled: false,
     meaning: "The secrets are gone from the provider, so the Secret was deleted, as deletionPolicy says.",
   },
-} as const satisfies Record<string, { stalled: boolean; meaning: string }>;
+} as const satisfies Record<string, Cause>;
 
 export type Reason = keyof typeof reasons;
+
+/** Those for which a flag holds. */
+export const reasonsWith = (flag: "ofCall" | "returns"): readonly Reason[] =>
+  (Object.entries(reasons) as [Reason, Cause][]).filter(([, cause]) => cause[flag]).map(([reason]) => reason);
 
 /** Reasons of failures; everything but the good ends. */
 export type FailureReason = Exclude<Reason, "Synced" | "Suspended" | "Deleted">;

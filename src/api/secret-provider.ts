@@ -39,14 +39,19 @@ const limits = z
       "Limits on calls to the provider, for all objects that use it together. Providers that sign in alike share their calls, and the lowest limits among them hold.",
   });
 
-/** Exactly one of these members. */
+const inWords = (names: readonly string[], last: string): string =>
+  names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} ${last} ${names.at(-1)}`;
+
+/** Exactly one of these members; the others are the other kind's. */
 function oneOf(names: readonly string[]): Rule<object> {
-  const list = names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+  const others = providerNames.filter((name) => !names.includes(name));
+  const elsewhere =
+    others.length > 0 ? ` (${inWords(others, "and")} can only be set in a ClusterSecretProvider)` : "";
   return {
     cel: `[${names.map((name) => `has(self.${name})`).join(", ")}].filter(x, x).size() == 1`,
     check: (spec) =>
       names.filter((name) => (spec as Record<string, unknown>)[name] !== undefined).length === 1,
-    message: `set exactly one provider: ${list}`,
+    message: `set exactly one provider: ${inWords(names, "or")}${elsewhere}`,
   };
 }
 

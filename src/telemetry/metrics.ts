@@ -12,24 +12,14 @@ const slow = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600];
 const reconcileResults = ["success", "retry", "stalled", "error"] as const;
 export type ReconcileResult = (typeof reconcileResults)[number];
 
-/** How a call to a provider may end: the failures are reasons of the Ready condition. */
-const callResults = [
-  "success",
-  "missing",
-  "AccessDenied",
-  "AuthenticationFailed",
-  "RateLimited",
-  "DecryptionFailed",
-  "ProviderRefused",
-  "ProviderUnreachable",
-] as const;
-
 /** How often the event loop's lag is sampled. Twice as often would cost an idle operator a fifth of its CPU more. */
 export const LAG_INTERVAL_MS = 20;
 
 /** Asked at each scrape, so that nothing can go stale and no series outlives its object. */
 export interface MetricSources {
   readonly objects: () => Iterable<ObjectSample>;
+  /** Of each ClusterSecretSync, whether it is ready. */
+  readonly clusterObjects: () => Iterable<boolean>;
   readonly overdueObjects: () => number;
   readonly queueDepth: () => ReadonlyMap<string, number>;
   readonly queueOldestSeconds: () => number;
@@ -54,6 +44,8 @@ export function newMetrics(options: {
   /** Kinds of objects that are watched. */
   kinds: readonly string[];
   providers: readonly string[];
+  /** How a call to a provider may fail. */
+  callFailures: readonly string[];
   perObject: boolean;
   defaults: boolean;
 }) {
@@ -210,6 +202,17 @@ export function newMetrics(options: {
       this.set(sources?.overdueObjects() ?? 0);
     },
   });
+  new Gauge({
+    name: "secretsync_cluster_objects",
+    help: "ClusterSecretSyncs by readiness.",
+    labelNames: ["ready"],
+    registers,
+    collect() {
+      const all = [...(sources?.clusterObjects() ?? [])];
+      for (const ready of [true, false])
+        this.set({ ready: `${ready}` }, all.filter((each) => each === ready).length);
+    },
+  });
   objectMetrics(registers, () => sources, options.perObject);
   new Gauge({
     name: "secretsync_leader",
@@ -226,8 +229,10 @@ export function newMetrics(options: {
     registers,
   }).set({ version: options.version }, 1);
 
-  for (const kind of ["SecretSync", "ClusterSecretSync"])
+  for (const kind of ["SecretSync", "ClusterSecretSync"]) {
     for (const result of reconcileResults) reconciles.inc({ kind, result }, 0);
+    reconcileSeconds.zero({ kind });
+  }
   for (const result of ["unchanged", "due"]) polledObjects.inc({ result }, 0);
   for (const operation of ["value", "version"]) shared.inc({ operation }, 0);
   for (const kind of ["Secret", "SecretSync", "ClusterSecretSync", "Event"]) writes.inc({ kind }, 0);
@@ -243,7 +248,8 @@ export function newMetrics(options: {
   for (const provider of options.providers) {
     for (const operation of ["read", "readBatch", "describe", "list"]) {
       providerSeconds.zero({ provider, operation });
-      for (const result of callResults) providerCalls.inc({ provider, operation, result }, 0);
+      for (const result of ["success", "missing", ...options.callFailures])
+        providerCalls.inc({ provider, operation, result }, 0);
     }
   }
   for (const lane of options.lanes) queueWaitSeconds.zero({ lane });

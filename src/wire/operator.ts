@@ -1,3 +1,4 @@
+import { reasonsWith } from "../api/reasons.ts";
 import { providerNames } from "../api/secret-provider.ts";
 import { LEASE_TIMES, LeaderElector } from "../runtime/leader-election.ts";
 import { sleep } from "../runtime/clock.ts";
@@ -16,6 +17,7 @@ import { newNews, newOddObjects } from "../cluster/odd-objects.ts";
 import { newScrapeGuard } from "../controllers/scrape-guard.ts";
 import { namespaceOf } from "../cluster/sync-object.ts";
 import { loadDigestKey } from "../controllers/installation-key.ts";
+import { clusterSamples } from "../controllers/cluster-secret-sync/samples.ts";
 import { lanes, queuePolicy, type Lane } from "../controllers/secret-sync/lanes.ts";
 import { newReconciler } from "../controllers/secret-sync/reconciler.ts";
 import { newStatusWriter } from "../controllers/secret-sync/report.ts";
@@ -45,6 +47,7 @@ export function wire(parts: Parts): Operator {
     lanes,
     kinds: watchedKinds,
     providers: providerNames,
+    callFailures: reasonsWith("ofCall"),
     perObject: options["metrics-per-object"],
     defaults: true,
   });
@@ -182,6 +185,7 @@ export function wire(parts: Parts): Operator {
 
   metrics.connect({
     objects: () => objectSamples(views, leads(), polling),
+    clusterObjects: () => (leads() ? clusterSamples(views) : []),
     // A standby serves nobody, so nobody waits for it.
     overdueObjects: () => (leads() ? polling.overdueCount(queue.waitingLongerThan(GRACE_MS)) : 0),
     queueDepth: () => queue.depth(),

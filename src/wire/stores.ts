@@ -51,7 +51,8 @@ export function wireStores(
   // A store is loaded while the first lists still come in; who opens one is told when it can't be.
   for (const providers of [views.providers, views.clusterProviders])
     providers.listen((_before, after) => {
-      for (const name of providerNames) if (namesProvider(after?.spec, name)) catalog[name]().catch(() => undefined);
+      for (const name of providerNames)
+        if (namesProvider(after?.spec, name)) catalog[name]().catch(() => undefined);
     });
   const lookup = newLookup(clock);
   const kept = {

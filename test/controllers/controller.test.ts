@@ -34,6 +34,7 @@ beforeEach(() => {
     lanes: [],
     kinds: [],
     providers: [],
+    callFailures: ["AccessDenied", "ProviderUnreachable"],
     perObject: false,
     defaults: false,
   });

@@ -19,6 +19,7 @@ afterAll(() => transport.close());
 
 const types = {
   SecretSync: resources.secretSync,
+  ClusterSecretSync: resources.clusterSecretSync,
   SecretProvider: resources.secretProvider,
   ClusterSecretProvider: resources.clusterSecretProvider,
 } as const;

@@ -3,7 +3,7 @@
 type Spec = Record<string, unknown>;
 export interface InvalidCase {
   readonly title: string;
-  readonly kind: "SecretSync" | "SecretProvider" | "ClusterSecretProvider";
+  readonly kind: "SecretSync" | "SecretProvider" | "ClusterSecretProvider" | "ClusterSecretSync";
   readonly spec: unknown;
   /** Part of the apiserver's message. */
   readonly message: string;
@@ -25,6 +25,15 @@ const aws = (more: Spec = {}): Spec => ({ aws: { regions: ["eu-west-1"], ...more
 const cluster = (more: Spec = {}): Spec => ({
   ...aws(),
   access: [{ namespaces: { all: true }, keys: ["**"] }],
+  ...more,
+});
+const without = (member: Spec): Spec => {
+  const { aws: _aws, ...rest } = cluster(member);
+  return rest;
+};
+const fanOut = (more: Spec = {}, template: Spec = {}): Spec => ({
+  namespaces: { all: true },
+  template: { spec: sync(), ...template },
   ...more,
 });
 const access = (rule: unknown): Spec => cluster({ access: [rule] });
@@ -120,6 +129,32 @@ export const validProviders: readonly { kind: InvalidCase["kind"]; title: string
   },
   {
     kind: "ClusterSecretProvider",
+    title: "Secrets of a namespace",
+    spec: without({ kubernetes: { namespace: "shared" } }),
+  },
+  {
+    kind: "ClusterSecretProvider",
+    title: "ConfigMaps of another cluster",
+    spec: without({
+      kubernetes: {
+        namespace: "shared",
+        kind: "ConfigMap",
+        kubeconfig: { secretRef: { namespace: "ops", name: "other", key: "config" } },
+      },
+    }),
+  },
+  { kind: "ClusterSecretProvider", title: "files", spec: without({ file: { path: "/mnt/a..b/..c" } }) },
+  { kind: "ClusterSecretSync", title: "all namespaces", spec: fanOut() },
+  {
+    kind: "ClusterSecretSync",
+    title: "a template with metadata",
+    spec: fanOut(
+      { namespaces: { selector: { matchLabels: { team: "a" } } }, deletionPolicy: "Retain" },
+      { metadata: { name: "pull", labels: { team: "a" }, annotations: { a: "b" } } },
+    ),
+  },
+  {
+    kind: "ClusterSecretProvider",
     title: "endpoint and keys",
     spec: {
       ...cluster(),
@@ -157,6 +192,14 @@ const badProvider = (title: string, spec: unknown, message: string, ours?: strin
 const badCluster = (title: string, spec: unknown, message: string, ours?: string): InvalidCase => ({
   title,
   kind: "ClusterSecretProvider",
+  spec,
+  message,
+  ...(ours ? { ours } : {}),
+});
+
+const badFanOut = (title: string, spec: unknown, message: string, ours?: string): InvalidCase => ({
+  title,
+  kind: "ClusterSecretSync",
   spec,
   message,
   ...(ours ? { ours } : {}),
@@ -635,5 +678,55 @@ export const invalidManifests: readonly InvalidCase[] = [
     "an endpoint that is a file",
     cluster({ aws: { regions: ["eu-west-1"], endpoint: "file:///etc/passwd" } }),
     "must be a URL such as https://",
+  ),
+  badProvider(
+    "a member that only the admin's kind has",
+    { kubernetes: { namespace: "shared" } },
+    "set exactly one provider: aws (kubernetes and file can only be set in a ClusterSecretProvider)",
+  ),
+  badCluster("no provider at all", without({}), "set exactly one provider: aws, kubernetes or file"),
+  badCluster(
+    "two providers",
+    cluster({ file: { path: "/mnt" } }),
+    "set exactly one provider: aws, kubernetes or file",
+  ),
+  badCluster("a namespace that is none", without({ kubernetes: { namespace: "A" } }), name),
+  badCluster(
+    "a kind that holds no secrets",
+    without({ kubernetes: { namespace: "a", kind: "Pod" } }),
+    'spec.kubernetes.kind: Unsupported value: "Pod"',
+    'spec.kubernetes.kind: Invalid option: expected one of "Secret"|"ConfigMap"',
+  ),
+  badCluster(
+    "a kubeconfig of no namespace",
+    without({ kubernetes: { namespace: "a", kubeconfig: { secretRef: { name: "x" } } } }),
+    "spec.kubernetes.kubeconfig.secretRef.namespace: Required value",
+    "spec.kubernetes.kubeconfig.secretRef.namespace: Invalid input: expected string, received undefined",
+  ),
+  ...["mnt", "/mnt/../etc", "/mnt/./a", "/.."].map((path) =>
+    badCluster(`the path ${path}`, without({ file: { path } }), "must be an absolute path without . and .."),
+  ),
+  badFanOut("no namespaces", fanOut({ namespaces: {} }), oneNamespaces),
+  badFanOut(
+    "no template",
+    { namespaces: { all: true } },
+    "spec.template: Required value",
+    "spec.template: Invalid input: expected object, received undefined",
+  ),
+  badFanOut(
+    "a template that is no SecretSync",
+    fanOut({}, { spec: { providerRef: { name: "aws" } } }),
+    "set data or dataFrom, or there is nothing to sync",
+  ),
+  badFanOut(
+    "another word for what happens to the rest",
+    fanOut({ deletionPolicy: "Merge" }),
+    'spec.deletionPolicy: Unsupported value: "Merge"',
+    'spec.deletionPolicy: Invalid option: expected one of "Delete"|"Retain"',
+  ),
+  badFanOut(
+    "labels of the operator's own",
+    fanOut({}, { metadata: { labels: { "secretsync.dev/x": "y" } }, spec: sync() }),
+    own,
   ),
 ];

@@ -1,3 +1,4 @@
+import { reasonsWith } from "../../src/api/reasons.ts";
 import { describe, expect, it } from "@jest/globals";
 import { newMetrics } from "../../src/telemetry/metrics.ts";
 import { exposition, type ObjectSample } from "../../src/telemetry/object-metrics.ts";
@@ -23,11 +24,13 @@ function newTestMetrics(samples: readonly ObjectSample[] = [], perObject = true)
     lanes: ["new", "periodic"],
     kinds: ["Secret"],
     providers: ["aws"],
+    callFailures: reasonsWith("ofCall"),
     perObject,
     defaults: false,
   });
   metrics.connect({
     objects: () => samples,
+    clusterObjects: () => [true, false, true],
     overdueObjects: () => 2,
     queueDepth: () => new Map([["new", 3]]),
     queueOldestSeconds: () => 4,
@@ -49,6 +52,10 @@ describe("metrics", () => {
     const text = await newTestMetrics().registry.metrics();
     for (const series of [
       'secretsync_reconcile_total{kind="SecretSync",result="stalled"} 0',
+      'secretsync_reconcile_duration_seconds_count{kind="ClusterSecretSync"} 0',
+      'secretsync_provider_calls_total{provider="aws",operation="read",result="TooLarge"} 0',
+      'secretsync_cluster_objects{ready="true"} 2',
+      'secretsync_cluster_objects{ready="false"} 1',
       'secretsync_provider_calls_total{provider="aws",operation="readBatch",result="RateLimited"} 0',
       'secretsync_provider_call_duration_seconds_count{provider="aws",operation="list"} 0',
       'secretsync_provider_shared_total{operation="value"} 0',

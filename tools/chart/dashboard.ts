@@ -26,10 +26,13 @@ const rows: readonly { readonly title: string; readonly panels: readonly Panel[]
     panels: [
       {
         title: "Not ready",
-        help: "SecretSyncs whose Secret is not in step with its source.",
+        help: "SecretSyncs whose Secret is not in step with its source, and ClusterSecretSyncs that aren't ready in all namespaces.",
         type: "stat",
         width: 4,
-        queries: { "not ready": 'sum(secretsync_objects{ready="false"})' },
+        queries: {
+          "not ready": 'sum(secretsync_objects{ready="false"})',
+          ClusterSecretSyncs: 'sum(secretsync_cluster_objects{ready="false"})',
+        },
         badFrom: 1,
       },
       {

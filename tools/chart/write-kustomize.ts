@@ -1,4 +1,4 @@
-/** `make config`: writes the Kustomize base from the chart. */
+/** The last part of `make generate`: writes the Kustomize base from the chart. */
 import { writeFileSync } from "node:fs";
 import { ensureTools } from "../../test/cluster/tools.ts";
 import { kustomizeBase } from "./kustomize.ts";

@@ -1,4 +1,4 @@
-import { isFailure, type Failure, type Reason } from "../../api/reasons.ts";
+import { isFailure, reasonsWith, type Failure, type Reason } from "../../api/reasons.ts";
 import type { SecretSyncSpec } from "../../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../../kube/kube-api.ts";
@@ -257,12 +257,7 @@ const partOf = (observed: Observed): Part => ({
   mergedBy: merges(observed) ? observed.metadata.uid : undefined,
 });
 
-/** Reasons that go away by themselves when the provider answers again. */
-const waitingReasons: ReadonlySet<Reason> = new Set([
-  "ProviderUnreachable",
-  "RateLimited",
-  "AuthenticationFailed",
-]);
+const waitingReasons: ReadonlySet<Reason> = new Set(reasonsWith("returns"));
 
 /** Somebody else's Secret was in the way, so look before anything is fetched. */
 const conflicted = ({ conditions = [] }: SecretSyncStatus): boolean =>

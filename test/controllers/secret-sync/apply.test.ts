@@ -61,7 +61,7 @@ const step = (more: Partial<ApplySecret> = {}): ApplySecret => ({
   ...more,
 });
 const written = (resourceVersion: string): KubeObject => {
-  const object = appliedObject(step() as Step & { kind: "applySecret" });
+  const object = appliedObject(step());
   return { ...object, metadata: { ...object.metadata, resourceVersion } };
 };
 
@@ -71,7 +71,7 @@ beforeEach(() => {
   turns = 0;
   clock.after = (milliseconds, callback) => {
     turns++;
-    callback();
+    queueMicrotask(callback);
     return after.call(clock, milliseconds, () => undefined);
   };
   views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });

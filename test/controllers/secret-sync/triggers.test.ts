@@ -94,7 +94,7 @@ const secret = (
             : []),
         ],
       },
-    } as unknown as KubeObject),
+    }),
     more.origin,
   );
 const deployment = (name: string, secretName: string, more: { replicas?: number; image?: string } = {}) =>
@@ -207,7 +207,7 @@ describe("what a SecretSync depends on", () => {
       views.providers.set(
         projectProvider({
           metadata: { name: "aws", namespace: "shop", uid, generation, resourceVersion: next() },
-        } as KubeObject),
+        }),
       );
     const steps: [string, () => void, string[]][] = [
       ["it comes", () => provider(1), ["edit shop/a"]],
@@ -223,7 +223,7 @@ describe("what a SecretSync depends on", () => {
     views.clusterProviders.set(
       projectProvider({
         metadata: { name: "aws", uid: "c", generation: 1, resourceVersion: next() },
-      } as KubeObject),
+      }),
     );
     expect(await due()).toEqual(["edit shop/b"]);
     expect(expired).toEqual(["shop/a", "shop/a", "shop/a", "shop/a", "shop/b"]);
