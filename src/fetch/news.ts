@@ -40,8 +40,9 @@ interface NewsRequest {
 /** What a listing tells of what is known; of the rest it tells that it is still so. */
 type Listed = { readonly news: ReadonlySet<Known>; readonly unsure: ReadonlySet<Known> } | "failed";
 
-/** Polls of one moment come within that time. */
+/** Polls of one moment come within that time of each other, and of very many the last within the other of the first. */
 const TOGETHER_MS = 20;
+const LONGEST_MOMENT_MS = 1_000;
 /** Keys that are gone through in one turn of the event loop. */
 const PORTION = 2_000;
 /** Keys that one poll asks for at a time, since answers may be values. */
@@ -53,6 +54,9 @@ export class News {
   readonly #versions: Versions;
   /** They have come within a moment. */
   #coming: NewsRequest[] = [];
+  /** Monotonic times of the first and the last of them. */
+  #firstAt = 0;
+  #lastAt = 0;
   /** They share the next sweep. */
   #waiting = new Set<NewsRequest>();
   #isSweeping = false;
@@ -86,8 +90,22 @@ export class News {
     };
     signal.addEventListener("abort", giveUp, { once: true });
     this.#coming.push(request);
-    if (this.#coming.length === 1) this.#options.clock.after(TOGETHER_MS, () => void this.#answerNews());
+    this.#lastAt = this.#options.clock.monotonic();
+    if (this.#coming.length === 1) this.#waitForOthers();
     return promise;
+  }
+
+  /** A sweep for each of them would cost as much as one for all. */
+  #waitForOthers(): void {
+    const { clock } = this.#options;
+    this.#firstAt = clock.monotonic();
+    const look = () => {
+      const now = clock.monotonic();
+      const isOver = now - this.#lastAt >= TOGETHER_MS || now - this.#firstAt >= LONGEST_MOMENT_MS;
+      if (isOver) void this.#answerNews();
+      else clock.after(TOGETHER_MS, look);
+    };
+    clock.after(TOGETHER_MS, look);
   }
 
   async #answerNews(): Promise<void> {

@@ -685,6 +685,25 @@ describe("news", () => {
     };
   });
 
+  it("of very many polls, some of which begin later, come by one sweep; who never ends to come is told all the same", async () => {
+    stored(250);
+    const told: Promise<unknown>[] = [];
+    for (let index = 0; index < 20; index++) {
+      const from = (index % 5) * 50;
+      told.push(client.news(knownOf(keys(250).slice(from, from + 50)), clock.monotonic(), never));
+      await clock.advance(15);
+    }
+    await settled(...told);
+    expect(store.calls.filter((call) => call === "list")).toHaveLength(3);
+    store.calls.length = 0;
+    let answered = 0;
+    for (let index = 0; index < 100; index++) {
+      void client.news(knownOf(keys(250)), clock.monotonic(), never).then(() => answered++);
+      await clock.advance(15);
+    }
+    expect(answered).toBeGreaterThan(50);
+  });
+
   it("of a listing that names the same page again and again are everybody's, and it is ended", async () => {
     stored(30);
     const { page } = store.listing!;
