@@ -8,6 +8,8 @@ export class Rotations implements Keeping {
   readonly #kept: KeptBytes;
   /** undefined: it isn't rotated by schedule, or nobody has told yet. */
   readonly #next = new Map<string, number | undefined>();
+  /** How many of these are known. */
+  #known = 0;
 
   constructor(kept: KeptBytes) {
     this.#kept = kept;
@@ -21,20 +23,27 @@ export class Rotations implements Keeping {
 
   note(name: string, next: number | undefined): void {
     const isNew = !this.#next.has(name);
-    this.#next.set(name, next);
+    this.#set(name, next);
     if (isNew) this.#kept.add(this, weightOf(name));
   }
 
-  /** Of a listing, which shows much that nobody asks about. */
+  /** Of a listing, which shows much that nobody asks about, and mostly tells nothing new: that must cost next to nothing. */
   noteIfAsked(name: string, next: number | undefined): void {
-    if (this.#next.has(name)) this.#next.set(name, next);
+    if (next === undefined && this.#known === 0) return;
+    if (this.#next.has(name)) this.#set(name, next);
   }
 
   forgetOldest(): void {
     const [oldest] = this.#next.keys();
     if (oldest === undefined) return;
+    this.#set(oldest, undefined);
     this.#next.delete(oldest);
     this.#kept.add(this, -weightOf(oldest));
+  }
+
+  #set(name: string, next: number | undefined): void {
+    this.#known += (next === undefined ? 0 : 1) - (this.#next.get(name) === undefined ? 0 : 1);
+    this.#next.set(name, next);
   }
 
   forgetAll(): void {

@@ -1,5 +1,11 @@
 import { describe, expect, it } from "@jest/globals";
-import type { Failed, ReadResult, RemoteRef, SecretStore } from "../../src/providers/contract.ts";
+import type {
+  Failed,
+  ListedSecret,
+  ReadResult,
+  RemoteRef,
+  SecretStore,
+} from "../../src/providers/contract.ts";
 import type { SecretValue } from "../../src/providers/secret-value.ts";
 import { until } from "../support/wait.ts";
 
@@ -41,6 +47,21 @@ const batchOf =
     if (!(answer instanceof Map)) throw new Error((answer as Failed).failure.message);
     return answer as ReadonlyMap<string, ReadResult>;
   };
+
+/** What begins so; a store may list more than was asked for. */
+async function listAll(store: SecretStore, namePrefix: string) {
+  const secrets: ListedSecret[] = [];
+  let pages = 0;
+  let next: string | undefined;
+  do {
+    const page = await pageOf(store)({ namePrefix }, next, signal);
+    if (page.kind !== "page") throw new Error(page.failure.message);
+    secrets.push(...page.secrets.filter(({ name }) => name.startsWith(namePrefix)));
+    next = page.next;
+    pages++;
+  } while (next !== undefined);
+  return { secrets, pages };
+}
 
 export function describeProviderContract({
   name,
@@ -165,18 +186,8 @@ export function describeProviderContract({
         const names = Array.from({ length: 101 }, (_, index) => `${path}${separator}${index}`);
         for (const name of names) await seed.create(name, "value");
         const store = open();
-        const listed: string[] = [];
-        let pages = 0;
-        let next: string | undefined;
-        do {
-          const page = await pageOf(store)({ namePrefix: `${path}${separator}` }, next, signal);
-          if (page.kind !== "page") throw new Error(page.failure.message);
-          // A store may have more than was asked for.
-          const found = page.secrets.map((secret) => secret.name);
-          listed.push(...found.filter((each) => each.startsWith(`${path}${separator}`)));
-          next = page.next;
-          pages++;
-        } while (next !== undefined);
+        const { secrets, pages } = await listAll(store, `${path}${separator}`);
+        const listed = secrets.map((secret) => secret.name);
         expect(pages).toBeGreaterThan(1);
         expect(listed.toSorted()).toEqual(names.toSorted());
         store.close();
@@ -201,9 +212,7 @@ export function describeProviderContract({
       await seed.create(`${path}${separator}a`, "1", { team: "shop" });
       await seed.create(`${path}${separator}b`, "2");
       const store = open();
-      const page = await pageOf(store)({ namePrefix: `${path}${separator}` }, undefined, signal);
-      if (page.kind !== "page") throw new Error(page.failure.message);
-      const ours = page.secrets.filter((secret) => secret.name.startsWith(`${path}${separator}`));
+      const { secrets: ours } = await listAll(store, `${path}${separator}`);
       expect(ours.map((secret) => secret.name).sort()).toEqual([
         `${path}${separator}a`,
         `${path}${separator}b`,
