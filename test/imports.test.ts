@@ -21,7 +21,7 @@ const doors: Readonly<
   api: { rooms: [], packages: ["zod", "re2js"] },
   providers: {
     rooms: [],
-    types: ["api", "kube"],
+    types: ["api", "kube", "runtime"],
     lazy: ["providers/aws", "providers/kubernetes", "providers/file"],
     packages: ["node:buffer", "node:dns", "node:net", "node:util"],
   },
@@ -30,9 +30,9 @@ const doors: Readonly<
     types: ["api"],
     packages: ["@aws-sdk/client-secrets-manager", "node:net"],
   },
-  "providers/kubernetes": { rooms: ["providers", "api", "kube"], packages: [] },
+  "providers/kubernetes": { rooms: ["providers", "api", "kube"], types: ["runtime"], packages: [] },
   "providers/file": {
-    rooms: ["providers"],
+    rooms: ["providers", "runtime"],
     types: ["api"],
     packages: ["node:fs", "node:fs/promises", "node:path"],
   },

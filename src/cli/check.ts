@@ -135,12 +135,19 @@ async function inCluster({ connect }: CheckIo): Promise<Finding> {
   try {
     const found: Found[] = [];
     const unread: string[] = [];
-    for (const type of [resources.clusterSecretProvider, resources.secretProvider, resources.secretSync]) {
+    for (const type of [
+      resources.clusterSecretProvider,
+      resources.secretProvider,
+      resources.clusterSecretSync,
+      resources.secretSync,
+    ]) {
       try {
         for await (const object of allOf(api, type))
           found.push({ where: "cluster", object: { apiVersion: API_VERSION, kind: type.kind, ...object } });
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
+        // Before an upgrade it isn't there yet, so there is nothing of it to look at.
+        if (error.status === 404 && type === resources.clusterSecretSync) continue;
         unread.push(
           error.status === 404
             ? `${type.plural}: the CRD isn't installed in this cluster`

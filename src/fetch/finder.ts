@@ -10,6 +10,8 @@ import { versionOf, type Listings } from "./listings.ts";
 export interface FinderOptions {
   readonly listings: Listings;
   readonly currentStage: string;
+  /** Bytes of a value at most. */
+  readonly largest: number;
   /** The value as of `freshAfter` (monotonic) or later. */
   readonly value: (key: string, freshAfter: number, share: string) => Promise<ReadResult>;
   readonly clock: Clock;
@@ -27,8 +29,9 @@ export interface FindRequest {
 
 /** A Secret of so many secrets is nobody's; and each must be read. */
 const MOST_MATCHES = 1_000;
-/** Values are read in such portions, so that too much is noticed before all of it is there. */
+/** Values are read in portions of so many at most, and of about so many bytes, so that too much is noticed before all of it is there. */
 const PORTION = 100;
+const BYTES_OF_A_PORTION = 7 * 1024 * 1024;
 /** As much as a Secret can hold. */
 const MOST_BYTES = 1024 * 1024;
 /**
@@ -60,8 +63,9 @@ export class Finder {
     const forbidden = [...matched.forbidden];
     const secrets = new Map<string, FoundSecret>();
     let bytes = 0;
-    for (let from = 0; from < names.length; from += PORTION) {
-      const portion = names.slice(from, from + PORTION);
+    const count = Math.max(1, Math.min(PORTION, Math.floor(BYTES_OF_A_PORTION / this.#options.largest)));
+    for (let from = 0; from < names.length; from += count) {
+      const portion = names.slice(from, from + count);
       const { freshAfter, share } = request;
       const results = await Promise.all(portion.map((name) => this.#options.value(name, freshAfter, share)));
       for (const [index, result] of results.entries()) {
@@ -77,7 +81,7 @@ export class Finder {
         // Deleted since it was listed.
         if (result.kind === "missing") continue;
         secrets.set(name, result);
-        bytes += result.value.length;
+        bytes += result.value.members ? result.value.held / 2 : result.value.length;
       }
       if (bytes > MOST_BYTES) return tooLarge("what matches exceeds the 1 MiB that a Secret can hold");
     }

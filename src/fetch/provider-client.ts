@@ -105,6 +105,7 @@ export class ProviderClient {
     this.finder = new Finder({
       listings: this.#listings,
       currentStage: store.currentStage,
+      largest: store.largest,
       value: (key, freshAfter, share) => this.value({ key }, freshAfter, share),
       clock,
     });

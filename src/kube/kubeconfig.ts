@@ -23,9 +23,14 @@ export function kubeConfigOf(text: string): KubeConfig {
 
 const NONE = "is no kubeconfig; write it with kubectl config view --raw --flatten --minify";
 
+/** One with certificates has some 10 KB; parsing takes its time. */
+const LONGEST = 64 * 1024;
+
 function parsed(text: string): unknown {
+  if (text.length > LONGEST)
+    throw new Error("is larger than 64 KiB; write it with kubectl config view --raw --flatten --minify");
   try {
-    return parse(text, { maxAliasCount: 0 });
+    return parse(text, { maxAliasCount: 0, uniqueKeys: false });
   } catch (error) {
     throw new Error(NONE, { cause: error });
   }

@@ -32,6 +32,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       accept?: string;
       lane?: "lease" | Priority;
       mostBytes?: number | undefined;
+      mostBytesRead?: number;
     } = {},
   ): Promise<T> => {
     const response = await transport.send(
@@ -48,7 +49,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       },
       signal,
     );
-    const text = await readAll(response, extra.mostBytes);
+    const text = await readAll(response, extra.mostBytes ?? extra.mostBytesRead);
     if ((response.statusCode ?? 0) >= 300) throw toError(response, text, holdsValues(path));
     if (extra.mostBytes === undefined) return parse(text, parseBounded) as T;
     const parsed = parse(text, parsePage);
@@ -61,6 +62,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       try {
         return await call("GET", pathOf(type, namespace, name), signal, {
           lane: laneOf(type),
+          mostBytesRead: LARGEST_OBJECT,
           ...(metadataOnly ? { accept: partial("PartialObjectMetadata") } : {}),
         });
       } catch (error) {
@@ -75,7 +77,8 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       if (token) query.set("continue", token);
       const path = `${pathOf(type, selection.namespace)}?${query.toString()}`;
       const accept = selection.metadataOnly ? { accept: partial("PartialObjectMetadataList") } : {};
-      return call("GET", path, signal, { ...accept, mostBytes, lane: laneOf(type) });
+      const mostBytesRead = limit === 1 ? LARGEST_OBJECT : LARGEST_LIST;
+      return call("GET", path, signal, { ...accept, mostBytes, mostBytesRead, lane: laneOf(type) });
     },
 
     async *watch<T extends KubeObject>(
@@ -174,8 +177,12 @@ function parse<T>(text: string, parser: (text: string) => T): T {
   }
 }
 
+/** An apiserver takes requests of 3 MiB; what answers with a larger object is none. */
+const LARGEST_OBJECT = 4 * 1024 * 1024;
+const LARGEST_LIST = 64 * 1024 * 1024;
+
 /** By events, since an iterator costs more than all the rest of a small answer. */
-function readAll(response: IncomingMessage, mostBytes = Infinity): Promise<string> {
+function readAll(response: IncomingMessage, mostBytes = LARGEST_LIST): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
@@ -198,6 +205,13 @@ function readAll(response: IncomingMessage, mostBytes = Infinity): Promise<strin
 async function* lines(response: IncomingMessage): AsyncIterable<string> {
   let broken: Error | undefined;
   response.once("error", (error) => (broken = error));
+  let length = 0;
+  response.on("data", (chunk: Buffer) => {
+    const end = chunk.lastIndexOf("\n");
+    length = end < 0 ? length + chunk.length : chunk.length - end - 1;
+    if (length > LARGEST_OBJECT)
+      response.destroy(new AnswerTooLargeError(`${LARGEST_OBJECT} bytes in a line`));
+  });
   for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
     if (line !== "") yield line;
   }

@@ -15,6 +15,8 @@ export interface ExistingSync {
   readonly uid: string;
   /** This ClusterSecretSync has made it. */
   readonly isOurs: boolean;
+  /** Another one has, or one of this name that is gone. */
+  readonly isAnothers: boolean;
   /** It has what the template says. */
   readonly isAsWanted: boolean;
   /** Its Ready condition, if it tells of the spec that it has. */
@@ -61,19 +63,31 @@ export function planFanOut({ name, spec, namespaces, existing }: FanOutFacts): F
   for (const namespace of matched) {
     const there = byNamespace.get(namespace);
     if (there && !there.isOurs) {
-      unready.set(namespace, nameTaken(wanted));
+      unready.set(namespace, nameTaken(wanted, there.isAnothers));
       continue;
     }
     if (!there?.isAsWanted) apply.push({ namespace, uid: there?.uid });
-    if (there?.ready?.status !== "True") unready.set(namespace, there?.isAsWanted ? there.ready : undefined);
+    if (!isReady(there?.ready, spec)) unready.set(namespace, there?.isAsWanted ? there.ready : undefined);
   }
   return { apply, remove, matched, unready };
 }
 
-/** Whether somebody has what is wanted; what they have beside it is theirs. */
+/** One that somebody has suspended isn't kept in step, whatever it told before. */
+const isReady = (ready: ExistingSync["ready"], { template }: ClusterSecretSyncSpec): boolean =>
+  ready?.status === "True" && (ready.reason !== "Suspended" || template.spec.suspend === true);
+
+/**
+ * Whether somebody has what is wanted. Members of an object beside it are theirs, and so are entries of a list whose items have a
+ * key; any other list is a whole, in its order.
+ */
 export function contains(there: unknown, wanted: unknown): boolean {
-  if (Array.isArray(wanted))
-    return Array.isArray(there) && wanted.every((item) => there.some((other) => contains(other, item)));
+  if (Array.isArray(wanted)) {
+    if (!Array.isArray(there)) return false;
+    const key = (item: unknown) => (item as { secretKey?: unknown } | null)?.secretKey;
+    if (wanted.some((item) => key(item) !== undefined))
+      return wanted.every((item) => there.some((other) => key(other) === key(item) && contains(other, item)));
+    return there.length === wanted.length && wanted.every((item, index) => contains(there[index], item));
+  }
   if (typeof wanted !== "object" || wanted === null) return there === wanted;
   if (typeof there !== "object" || there === null || Array.isArray(there)) return false;
   return Object.entries(wanted).every(([name, value]) =>
@@ -81,9 +95,11 @@ export function contains(there: unknown, wanted: unknown): boolean {
   );
 }
 
-const nameTaken = (name: string): Told => ({
+const nameTaken = (name: string, isAnothers: boolean): Told => ({
   reason: "NameTaken",
-  message: `the namespace has a SecretSync ${name} of its own, which is left as it is; delete it, or set spec.template.metadata.name`,
+  message: isAnothers
+    ? `another ClusterSecretSync has made the SecretSync ${name} there, or one that is gone, and then it will be; else set spec.template.metadata.name`
+    : `the namespace has a SecretSync ${name} of its own, which is left as it is; delete it, or set spec.template.metadata.name`,
 });
 
 /** Reasons of a ClusterSecretSync's Ready condition. */
@@ -117,7 +133,14 @@ export function reportFanOut(
       }
     : ready < matched.length
       ? { status: "False", reason: "Progressing", message: "SecretSyncs were just made or changed" }
-      : { status: "True", reason: "Synced", message: `${plural(matched.length)} as wanted` };
+      : {
+          status: "True",
+          reason: "Synced",
+          message:
+            matched.length === 0
+              ? "no namespace is meant by spec.namespaces"
+              : `${plural(matched.length)} as wanted`,
+        };
   return {
     ...withCondition(before, generation, told, at),
     namespaces: { matched: matched.length, ready, failed },

@@ -1,5 +1,6 @@
 import type { LookupFunction } from "node:net";
 import type { Failure } from "../api/reasons.ts";
+import type { Clock } from "../runtime/clock.ts";
 import type { Admit } from "./answer-body.ts";
 import type { SecretValue } from "./secret-value.ts";
 
@@ -86,6 +87,8 @@ export interface SecretStore {
   readonly place: string;
   /** The stage that a plain key means. */
   readonly currentStage: string;
+  /** Bytes of a value at most. */
+  readonly largest: number;
   read(ref: RemoteRef, signal: AbortSignal): Promise<ReadResult>;
   readonly batch?: BatchRead | undefined;
   readonly versions?: VersionRead | undefined;
@@ -150,6 +153,7 @@ export interface StoreEnv {
   readonly maxConnections: number;
   /** For the pieces of one answer. */
   readonly admitAnswer: () => Admit;
+  readonly clock: Clock;
   /** A keyed digest, for versions of what has none of its own. */
   readonly mark: (content: Uint8Array) => string;
 }

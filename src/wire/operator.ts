@@ -127,7 +127,7 @@ export function wire(parts: Parts): Operator {
   const observer = newObserver({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
   const fetcher = newFetcher(accessTo);
   const { feed, polling } = wirePolling(parts, { views, metrics, freshness, accessTo, queue });
-  const storeNews = newStoreNews({ views, queue, polling, clock });
+  const storeNews = newStoreNews({ views, queue, polling, clock, leastRefreshMs });
   connectTriggers(views, queue, polling, clock, leastRefreshMs, drift);
   const reconcile = newReconciler({
     views,

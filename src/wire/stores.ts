@@ -64,6 +64,7 @@ export function wireStores(
   const connect = (connection: Connection): ProviderClient => {
     const { name, module, target, credentials, share, limits, users } = connection;
     const store = module.connect(target, credentials, {
+      clock,
       mark,
       lookup,
       proxyEnv,

@@ -184,7 +184,7 @@ describe("the check of manifests", () => {
       list: ({ kind }: { kind: string }) =>
         kind === "ClusterSecretProvider"
           ? Promise.reject(new ApiError(403, "Forbidden", "tenant may not list"))
-          : kind === "SecretProvider"
+          : kind === "SecretProvider" || kind === "ClusterSecretSync"
             ? Promise.reject(new ApiError(404, "NotFound", ""))
             : Promise.resolve({ metadata: { resourceVersion: "1" }, items: [sync("a")] }),
     } as unknown as KubeApi;
@@ -192,6 +192,8 @@ describe("the check of manifests", () => {
     expect(code).toBe(2);
     expect(out).toContain("clustersecretproviders: tenant may not list");
     expect(out).toContain("secretproviders: the CRD isn't installed in this cluster");
+    // A kind that an older version doesn't have is no gap.
+    expect(out).not.toContain("clustersecretsyncs");
     expect(out).toContain("1 object, none refused");
   });
 

@@ -70,6 +70,7 @@ const flat = () => run("config", "view", "--raw", "--flatten");
 const open = (kind: "Secret" | "ConfigMap" = "Secret") =>
   openObjects({
     api,
+    clock: systemClock,
     namespace: source,
     kind,
     cluster: "this cluster",
@@ -124,6 +125,7 @@ describe("what isn't there", () => {
     const away = newTransport(config, systemClock);
     const store = openObjects({
       api: newKubeApi(away),
+      clock: systemClock,
       namespace: source,
       kind: "Secret",
       cluster: "the other cluster",

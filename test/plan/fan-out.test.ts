@@ -36,6 +36,7 @@ const there = (namespace: string, more: Partial<ExistingSync> = {}): ExistingSyn
   name: "pull",
   uid: `uid of ${namespace}`,
   isOurs: true,
+  isAnothers: false,
   isAsWanted: true,
   ready,
   ...more,
@@ -66,6 +67,18 @@ describe("what is written", () => {
     expect(unready.get("a")).toMatchObject({ reason: "NameTaken" });
   });
 
+  it("tells whose it is when another one has made it, and one that somebody has suspended as what it is", () => {
+    const { unready } = planOf([
+      there("a", { isOurs: false, isAnothers: true, isAsWanted: false }),
+      there("b"),
+    ]);
+    expect(unready.get("a")?.message).toContain("another ClusterSecretSync");
+    const suspended = { status: "True", reason: "Suspended", message: "spec.suspend is true" } as const;
+    expect(planOf([there("a", { ready: suspended }), there("b")]).unready.get("a")).toEqual(suspended);
+    const spec = specOf({ template: { spec: { ...syncSpec, suspend: true } } });
+    expect(planOf([there("a", { ready: suspended }), there("b")], { spec }).unready.size).toBe(0);
+  });
+
   it("takes away what isn't meant any more, as the policy says, and what another name had", () => {
     const old = [there("a"), there("b"), there("c"), there("a", { name: "old" })];
     const foreign = [there("c", { isOurs: false }), there("a", { name: "x", isOurs: false })];
@@ -90,8 +103,12 @@ describe("somebody has what is wanted", () => {
   it.each<[unknown, unknown, boolean]>([
     [{ a: 1, b: 2 }, { a: 1 }, true],
     [{ a: 1 }, { a: 1, b: 2 }, false],
-    [{ a: { b: ["x", "y"] } }, { a: { b: ["y"] } }, true],
+    [{ a: { b: ["x", "y"] } }, { a: { b: ["x", "y"] } }, true],
+    [{ a: { b: ["x", "y"] } }, { a: { b: ["y", "x"] } }, false],
+    [{ a: { b: ["x", "y"] } }, { a: { b: ["x"] } }, false],
     [{ a: [{ k: 1, own: 2 }] }, { a: [{ k: 1 }] }, true],
+    [{ a: [{ secretKey: "b" }, { secretKey: "a", k: 1, own: 2 }] }, { a: [{ secretKey: "a", k: 1 }] }, true],
+    [{ a: [{ secretKey: "b" }, { secretKey: "a", k: 2 }] }, { a: [{ secretKey: "a", k: 1 }] }, false],
     [{ a: [] }, { a: [{ k: 1 }] }, false],
     [{ a: {} }, { a: [] }, false],
     [{ a: [] }, { a: {} }, false],
@@ -121,7 +138,9 @@ describe("what is told", () => {
       namespaces: { matched: 2, ready: 2, failed: 0 },
     });
     expect(types(status)).toEqual(["Ready"]);
-    expect(readyOf(report(planOf([], { namespaces: [] })))).toBe("True Synced 0 namespaces are as wanted");
+    expect(readyOf(report(planOf([], { namespaces: [] })))).toBe(
+      "True Synced no namespace is meant by spec.namespaces",
+    );
     expect(readyOf(report(planOf([there("a")], { namespaces: [shop("a")] })))).toContain("1 namespace is");
   });
 

@@ -17,6 +17,7 @@ import { SecretValue } from "../../src/providers/secret-value.ts";
 export class FakeStore implements SecretStore {
   readonly place = "a fake";
   readonly currentStage = "AWSCURRENT";
+  readonly largest = 64 * 1024;
   batch: BatchRead | undefined = { most: 20, read: (keys) => this.#readBatch(keys) };
   versions: VersionRead | undefined = { read: (ref) => this.#describe(ref) };
   listing: ListingRead | undefined = { page: (filter, next) => this.#page(filter, next) };

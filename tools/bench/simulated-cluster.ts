@@ -52,8 +52,12 @@ export class SimulatedCluster {
 
   readonly api: KubeApi = {
     get: () => Promise.resolve(undefined),
-    list: (type, { limit, continue: from = "0" }) =>
-      Promise.resolve(this.#page(type, Number(from), limit) as never),
+    list: (type, { limit, fieldSelector, continue: from = "0" }) =>
+      Promise.resolve(
+        (fieldSelector && type === resources.secretSync
+          ? { metadata: { resourceVersion: "5000000" }, items: [syncOf(indexOf(fieldSelector))] }
+          : this.#page(type, Number(from), limit)) as never,
+      ),
     watch: (type, { onOpen }, signal) => this.#watch(type, onOpen, signal) as never,
     apply: (type, object, { fieldManager, subresource }) =>
       Promise.resolve(this.#apply(type, object, fieldManager, subresource) as never),
@@ -146,6 +150,7 @@ export class SimulatedStore implements SecretStore {
   readonly currentStage = "AWSCURRENT";
   readonly batch = { most: 20, read: (keys: readonly string[]) => this.#readBatch(keys) };
   readonly versions = { read: (ref: { readonly key: string }) => this.#describe(ref) };
+  readonly largest = 64 * 1024;
   readonly listing = { page: (_filter: unknown, next: string | undefined) => this.#page(next) };
   readonly #size: number;
   calls = 0;

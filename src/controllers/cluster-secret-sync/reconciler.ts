@@ -42,6 +42,7 @@ export interface ClusterReconcilerOptions {
 /** SecretSyncs that are written at once, and by one look. */
 const AT_ONCE = 8;
 const MOST_BY_A_LOOK = 200;
+const MOST_REMOVED_BY_A_LOOK = 100;
 /** Somebody may change one again and again, and gets an answer from time to time. */
 const REPAIRS_AT_ONCE = 5;
 const REPAIR_EACH_MS = 30_000;
@@ -73,6 +74,11 @@ export function newClusterReconciler({ api, views, clock, log, onWrite }: Cluste
   const verified = new WeakMap<SyncObject, string>();
   /** By namespace/name. */
   const made = new Map<string, Made>();
+  /** Namespaces that the apiserver refused at the last look, by uid of the ClusterSecretSync. */
+  const refusedBefore = new Map<string, ReadonlySet<string>>();
+  views.clusterSyncs.listen((before, after) => {
+    if (before && before.uid !== after?.uid) refusedBefore.delete(before.uid);
+  });
 
   return async function reconcile({ key }: Taken<Lane>, { limit }: Task): Promise<Next> {
     const object = views.clusterSyncs.get(key);
@@ -121,6 +127,7 @@ export function newClusterReconciler({ api, views, clock, log, onWrite }: Cluste
     const all = [...unseen(uid, found)].map((each) => ({
       ...each,
       isOurs: true,
+      isAnothers: false,
       isAsWanted: each.template === template,
       ready: undefined,
     })) as ExistingSync[];
@@ -134,6 +141,7 @@ export function newClusterReconciler({ api, views, clock, log, onWrite }: Cluste
         name: sync.metadata.name,
         uid: sync.uid,
         isOurs,
+        isAnothers: !isOurs && sync.maker !== undefined,
         isAsWanted: isOurs && (await isAsWanted(sync, template, key, signal)),
         ready: isCurrent ? ready : undefined,
       });
@@ -182,12 +190,35 @@ export function newClusterReconciler({ api, views, clock, log, onWrite }: Cluste
     signal: AbortSignal,
   ): Promise<Ended> {
     const refused = new Map<string, string>();
-    let againInMs = apply.length + remove.length > MOST_BY_A_LOOK ? 0 : undefined;
+    let againInMs: number | undefined;
     const later = (ms: number) => (againInMs = Math.min(ms, againInMs ?? Infinity));
-    const attempt = async (namespace: string, write: () => Promise<unknown>) => {
+    const steps: { readonly namespace: string; readonly write: () => Promise<void> }[] = [];
+    const before = refusedBefore.get(object.uid);
+    // Those that were refused come last, or they would keep all others from their turn.
+    for (const { namespace, uid } of before
+      ? apply.toSorted((a, b) => rank(before, a) - rank(before, b))
+      : apply) {
+      if (steps.length >= MOST_BY_A_LOOK) {
+        later(0);
+        break;
+      }
+      const waitMs = uid === undefined ? 0 : repairs.waitMs(`${object.uid} ${template} ${namespace}`);
+      if (waitMs > 0) later(waitMs);
+      else steps.push({ namespace, write: () => stamp(object, spec, template, namespace, uid, signal) });
+    }
+    // Whoever copies the owner reference makes more of these, and keeps nobody from what is missing.
+    if (remove.length > MOST_REMOVED_BY_A_LOOK) later(AGAIN_MS);
+    for (const { namespace, name, uid } of remove.slice(0, MOST_REMOVED_BY_A_LOOK))
+      steps.push({
+        namespace,
+        write: () => api.delete(resources.secretSync, name, namespace, { uid }, signal),
+      });
+    let written = 0;
+    const attempt = async ({ namespace, write }: (typeof steps)[number]) => {
       try {
         await write();
         onWrite("SecretSync");
+        written++;
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         // The views are about to show what is there.
@@ -195,37 +226,15 @@ export function newClusterReconciler({ api, views, clock, log, onWrite }: Cluste
         else refused.set(namespace, refusal(error));
       }
     };
-    const steps = [
-      ...remove.map(
-        ({ namespace, name, uid }) =>
-          [namespace, () => api.delete(resources.secretSync, name, namespace, { uid }, signal)] as const,
-      ),
-      ...apply.map(
-        ({ namespace, uid }) =>
-          [namespace, () => stamp(object, spec, template, namespace, uid, signal)] as const,
-      ),
-    ].slice(0, MOST_BY_A_LOOK);
-    const isRepair = new Map(apply.map(({ namespace, uid }) => [namespace, uid !== undefined] as const));
     let next = 0;
     const worker = async () => {
-      for (let step = steps[next++]; step; step = steps[next++]) {
-        const [namespace, write] = step;
-        const waitMs = isRepair.get(namespace) ? repairs.waitMs(`${object.uid} ${namespace}`) : 0;
-        if (waitMs > 0) later(waitMs);
-        else await attempt(namespace, write);
-      }
+      for (let step = steps[next++]; step; step = steps[next++]) await attempt(step);
     };
     await Promise.all(Array.from({ length: AT_ONCE }, worker));
-    if (steps.length > 0)
-      log.info(
-        {
-          clustersecretsync: object.key,
-          written: apply.length,
-          deleted: remove.length,
-          refused: refused.size,
-        },
-        "secretsyncs written",
-      );
+    if (refused.size > 0) refusedBefore.set(object.uid, new Set(refused.keys()));
+    else refusedBefore.delete(object.uid);
+    if (written > 0)
+      log.info({ clustersecretsync: object.key, written, refused: refused.size }, "secretsyncs written");
     return { refused, againInMs };
   }
 
@@ -287,6 +296,9 @@ export function newClusterReconciler({ api, views, clock, log, onWrite }: Cluste
     }
   }
 }
+
+const rank = (refused: ReadonlySet<string>, { namespace }: { readonly namespace: string }): number =>
+  refused.has(namespace) ? 1 : 0;
 
 function* openNamespaces({ namespaces }: Views) {
   for (const { key, labels, isEnding } of namespaces.values()) if (!isEnding) yield { name: key, labels };

@@ -44,8 +44,9 @@ export function connectClusterTriggers(
       if (name !== undefined && !(before && after && tellsTheSame(before, after)))
         queue.addAfter(name, TOGETHER_MS, "event");
     }
-    // Whoever waits for the name may have it now.
-    if (before && !after && !before.maker)
+    // Whoever waits for the name may have it now: it is gone, or no longer what another one has made.
+    const isFree = before && (!after || before.uid !== after.uid || before.maker?.uid !== after.maker?.uid);
+    if (isFree)
       for (const object of views.clusterSyncs.values())
         if (wantedName(object) === before.metadata.name) queue.addAfter(object.key, TOGETHER_MS, "event");
   });

@@ -64,6 +64,8 @@ type ProviderSpec = SecretProviderSpec | ClusterSecretProviderSpec;
 
 export function newProviderAccess(options: ProviderAccessOptions) {
   const { views, catalog, pool, connect, allowAmbientIdentity, clusterProviders } = options;
+  /** Why nobody can sign in with these values; looking at them again would only take time. */
+  const unusables = new WeakMap<readonly string[], string>();
   const parsedSpecs = new WeakMap<ProviderObject, Parsed<ProviderSpec>>();
 
   for (const [store, kind] of [
@@ -123,14 +125,18 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const user = providerKey(ref.kind, namespace, ref.name);
     const identity = identityOf([name, target, credentials, share]);
     const users = () => pool.usersOf(identity);
+    // The same array for as long as they are kept.
+    const told = credentials[0] && unusables.get(credentials[0]);
+    if (told !== undefined) return unusable(ref, told);
     try {
       const client = pool.get({ identity, user, share, limits }, (lowest) =>
         connect({ name, module, target, credentials, share, users, limits: lowest }),
       );
       return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };
     } catch (error) {
-      if (error instanceof UnusableCredentials) return unusable(ref, error.message);
-      throw error;
+      if (!(error instanceof UnusableCredentials)) throw error;
+      if (credentials[0]) unusables.set(credentials[0], error.message);
+      return unusable(ref, error.message);
     }
   };
 

@@ -1,3 +1,4 @@
+import { parseDuration } from "../../api/duration.ts";
 import { listOf, recordOf } from "../../api/loose.ts";
 import type { Views } from "../../cluster/views.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
@@ -16,8 +17,8 @@ const TOGETHER_MS = 100;
 /** SecretSyncs that are looked at in one turn of the event loop. */
 const PORTION = 1_000;
 /** Of one object: whoever changes a source without end mustn't keep everybody busy. */
-const AT_ONCE = 10;
-const EACH_MS = 2_000;
+const AT_ONCE = 3;
+const EACH_MS = 10_000;
 const never = new AbortController().signal;
 
 export function newStoreNews({
@@ -25,13 +26,15 @@ export function newStoreNews({
   queue,
   polling,
   clock,
+  leastRefreshMs,
 }: {
   readonly views: Pick<Views, "syncs" | "syncsByProvider">;
   readonly queue: WorkQueue<Lane>;
   readonly polling: Pick<Polling, "expire">;
   readonly clock: Clock;
+  readonly leastRefreshMs: number;
 }): OnStoreNews {
-  const pace = new Pace({ clock, atOnce: AT_ONCE, everyMs: EACH_MS });
+  const pace = new Pace({ clock, atOnce: AT_ONCE, everyMs: Math.max(EACH_MS, leastRefreshMs) });
   /** Keys by provider object. */
   let news = new Map<string, Set<string> | "all">();
 
@@ -44,9 +47,14 @@ export function newStoreNews({
         if (++seen % PORTION === 0) await sleep(clock, 0, never);
         const object = views.syncs.get(key);
         // Of an outline nobody knows what it reads.
-        if (!object || (keys !== "all" && !object.isOutline && !reads(object.spec, keys))) continue;
-        polling.expire(key);
+        if (
+          !object ||
+          isOnce(object.spec) ||
+          (keys !== "all" && !object.isOutline && !reads(object.spec, keys))
+        )
+          continue;
         const waitMs = pace.waitMs(key);
+        polling.expire(key);
         if (waitMs > 0) queue.addAfter(key, waitMs, "event");
         else queue.add(key, "event");
       }
@@ -62,6 +70,12 @@ export function newStoreNews({
     }
   };
 }
+
+/** Whether it is only synced when its spec changes. */
+const isOnce = (spec: unknown): boolean => {
+  const { refreshInterval } = recordOf(spec);
+  return typeof refreshInterval === "string" && parseDuration(refreshInterval) === 0;
+};
 
 /** Whether a spec of any shape reads one of the keys, or whatever matches. */
 function reads(spec: unknown, keys: ReadonlySet<string>): boolean {

@@ -45,6 +45,8 @@ export interface AwsConnection {
 }
 
 const CURRENT = "AWSCURRENT";
+/** https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html */
+const LARGEST = 64 * 1024;
 /** Quotas of BatchGetSecretValue and ListSecrets. */
 const BATCH = 20;
 const PAGE = 100;
@@ -98,6 +100,7 @@ export function openSecretsManager(connection: AwsConnection): SecretStore {
   return {
     place: `AWS Secrets Manager in ${region}`,
     currentStage: CURRENT,
+    largest: LARGEST,
     read,
     batch: { most: BATCH, read: readBatch },
     versions: { read: describe },

@@ -1,6 +1,7 @@
-import { constants } from "node:fs";
-import { open, opendir, readdir, realpath, watch } from "node:fs/promises";
+import { constants, watch, type FSWatcher } from "node:fs";
+import { open, opendir, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
+import { sleep, type Clock } from "../../runtime/clock.ts";
 import type {
   Failed,
   ListedSecret,
@@ -20,6 +21,9 @@ import { SecretValue } from "../secret-value.ts";
  */
 export interface FilesOptions {
   readonly folder: string;
+  /** The folder, wherever its own links lead, must lie in one of these. */
+  readonly roots: readonly string[];
+  readonly clock: Clock;
   readonly mark: (content: Uint8Array) => string;
 }
 
@@ -29,8 +33,17 @@ const MOST_BYTES = 1024 * 1024;
 const LONGEST_KEY = 1024;
 const PAGE = 100;
 const MOST_FILES = 10_000;
+/** A file that was just changed may be half written. */
+const STILL_MS = 1_000;
+const LONGEST_WRITE_MS = 10_000;
+/** The folder is looked at so often, and right after an event of the file system; more rarely if that takes long. */
+const LOOK_MS = 2_000;
+const LOOK_SHARE = 1 / 20;
+/** Version of a file that is there and can't be read: whoever wants it reads it, and is told why. */
+const UNREADABLE = "unreadable";
+const never = new AbortController().signal;
 
-export function openFiles({ folder, mark }: FilesOptions): SecretStore {
+export function openFiles({ folder, roots, clock, mark }: FilesOptions): SecretStore {
   const place = `the files in ${folder}`;
   /** Of the listing that goes on: all names, in order, so that the folder is walked once. */
   let listing: readonly string[] | undefined;
@@ -39,9 +52,9 @@ export function openFiles({ folder, mark }: FilesOptions): SecretStore {
     const refused = refusalOf(ref);
     if (refused) return refused;
     try {
-      const root = await rootOf(folder);
+      const root = await rootOf(folder, roots);
       if (typeof root !== "string") return root;
-      return await readWithin(root, ref.key, mark);
+      return await readWithin(root, ref.key, clock, mark);
     } catch (error) {
       return failureOf(error);
     }
@@ -59,7 +72,7 @@ export function openFiles({ folder, mark }: FilesOptions): SecretStore {
     // A file has none.
     if (Object.keys(tags).length > 0) return { kind: "page", secrets: [] };
     try {
-      const root = await rootOf(folder);
+      const root = await rootOf(folder, roots);
       if (typeof root !== "string") return root;
       if (next === "") listing = undefined;
       const names = (listing ??= (await namesWithin(root)).sort());
@@ -68,9 +81,11 @@ export function openFiles({ folder, mark }: FilesOptions): SecretStore {
       const rest = names.filter((name) => name.startsWith(namePrefix) && name > next);
       const secrets: ListedSecret[] = [];
       for (const name of rest.slice(0, PAGE)) {
-        const result = await readWithin(root, name, mark);
-        if (result.kind === "found")
-          secrets.push({ name, aliases: [], tags: {}, versions: { [CURRENT]: result.versionId } });
+        const result = await readWithin(root, name, clock, mark).catch(failureOf);
+        // What a find doesn't see it would take for deleted.
+        const version = result.kind === "found" ? result.versionId : UNREADABLE;
+        if (result.kind !== "missing")
+          secrets.push({ name, aliases: [], tags: {}, versions: { [CURRENT]: version } });
       }
       if (rest.length > PAGE) return { kind: "page", secrets, next: rest[PAGE - 1] };
       listing = undefined;
@@ -80,20 +95,30 @@ export function openFiles({ folder, mark }: FilesOptions): SecretStore {
     }
   }
 
+  /**
+   * Looks at all files again and again: events of a file system tell nothing of a folder that is replaced or mounted, of network
+   * file systems, and of much else. An event of the folder itself only brings the next look forward.
+   */
   async function run(onNews: (key: string | undefined) => void, signal: AbortSignal): Promise<void> {
-    const events = watch(folder, { recursive: true, signal });
+    let known = await looksOf(folder, roots);
     // What changed before that nobody tells.
     onNews(undefined);
-    for await (const { filename } of events) {
-      const key = filename?.split(path.sep).join("/");
-      // A volume is changed by one link for all of its files.
-      onNews(key === undefined || refusalOf({ key }) ? undefined : key);
+    while (!signal.aborted) {
+      const since = clock.monotonic();
+      const seen = await looksOf(folder, roots);
+      const tookMs = clock.monotonic() - since;
+      if (seen && known) for (const key of differences(known, seen)) onNews(key);
+      // It was mounted, or was never there.
+      else if (seen !== known) onNews(undefined);
+      known = seen;
+      await nextEvent(folder, clock, Math.max(LOOK_MS, tookMs / LOOK_SHARE), signal);
     }
   }
 
   return {
     place,
     currentStage: CURRENT,
+    largest: MOST_BYTES,
     read,
     versions: { read: version },
     listing: { page },
@@ -103,7 +128,7 @@ export function openFiles({ folder, mark }: FilesOptions): SecretStore {
 }
 
 /** The folder itself. One that isn't there, or is empty, is one that isn't mounted: nothing of it counts as gone. */
-async function rootOf(folder: string): Promise<string | Failed> {
+async function rootOf(folder: string, roots: readonly string[]): Promise<string | Failed> {
   const unmounted = failed(
     "ProviderUnreachable",
     "the folder isn't there, or is empty; look at the volume that the operator mounts there",
@@ -111,6 +136,13 @@ async function rootOf(folder: string): Promise<string | Failed> {
   );
   try {
     const root = await realpath(folder);
+    const allowed = await Promise.all(roots.map((each) => realpath(each).catch(() => undefined)));
+    if (!allowed.some((each) => each !== undefined && (root === each || isWithin(each, root))))
+      return failed(
+        "AccessDenied",
+        "the folder is a link that leads out of --file-roots; nothing there is read",
+        "provider",
+      );
     const entries = await opendir(root);
     const first = await entries.read();
     await entries.close();
@@ -120,9 +152,49 @@ async function rootOf(folder: string): Promise<string | Failed> {
   }
 }
 
+/** Of each file what changes with its content, and of links of volumes where they lead; undefined: there is nothing to look at. */
+async function looksOf(
+  folder: string,
+  roots: readonly string[],
+): Promise<ReadonlyMap<string, string> | undefined> {
+  const root = await rootOf(folder, roots);
+  if (typeof root !== "string") return undefined;
+  const looks = new Map<string, string>();
+  for (const name of await namesWithin(root)) {
+    const stats = await stat(path.join(root, name), { bigint: true }).catch(() => undefined);
+    looks.set(name, stats ? `${stats.dev} ${stats.ino} ${stats.size} ${stats.mtimeNs}` : UNREADABLE);
+  }
+  return looks;
+}
+
+function* differences(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+): Iterable<string> {
+  for (const [name, look] of after) if (before.get(name) !== look) yield name;
+  for (const name of before.keys()) if (!after.has(name)) yield name;
+}
+
+/** Waits so long at most, and less when the file system tells of a change in the folder itself. */
+async function nextEvent(folder: string, clock: Clock, atMostMs: number, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const end = () => over.abort();
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(folder, { persistent: false }, end);
+    // Such as that the folder is gone: the next look tells.
+    watcher.on("error", () => watcher?.close());
+  } catch {
+    // It isn't there, or the system has no more watches to give: then only time brings the next look.
+  }
+  await sleep(clock, atMostMs, AbortSignal.any([signal, over.signal]));
+  watcher?.close();
+}
+
 async function readWithin(
   root: string,
   key: string,
+  clock: Clock,
   mark: (content: Uint8Array) => string,
 ): Promise<ReadResult> {
   let real: string;
@@ -137,13 +209,33 @@ async function readWithin(
   // Neither waits for the other end of a pipe nor follows a link that has come meanwhile.
   const file = await open(real, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    const { size, mtimeMs } = await file.stat().then((stats) => (stats.isFile() ? stats : noFile));
-    if (size < 0) return failed("ProviderRefused", "this is no file; correct the key");
+    // A folder on the way may have become a link meanwhile.
+    const opened = await realpath(`/proc/self/fd/${file.fd}`).catch(() => real);
+    if (!isWithin(root, opened))
+      return failed("AccessDenied", "a link leads out of the folder; nothing outside of it is read");
+    let stats = await file.stat();
+    if (!stats.isFile()) return failed("ProviderRefused", "this is no file; correct the key");
+    // Who writes a file in place leaves it empty or in part for a moment, and every part would be a rotation.
+    for (let waitedMs = 0; clock.now() - stats.mtimeMs < STILL_MS && clock.now() >= stats.mtimeMs;) {
+      if (waitedMs >= LONGEST_WRITE_MS)
+        return failed(
+          "ProviderUnreachable",
+          "the file is being written all the time; write it beside, and rename it",
+        );
+      const waitMs = Math.max(1, stats.mtimeMs + STILL_MS - clock.now());
+      await sleep(clock, waitMs, never);
+      waitedMs += waitMs;
+      stats = await file.stat();
+    }
+    const { size, mtimeMs } = stats;
     if (size > MOST_BYTES) return failed("TooLarge", "the file exceeds the 1 MiB that a Secret can hold");
-    const bytes = Buffer.alloc(MOST_BYTES + 1);
+    const bytes = Buffer.alloc(size + 1);
     const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
-    if (bytesRead > MOST_BYTES)
-      return failed("TooLarge", "the file exceeds the 1 MiB that a Secret can hold");
+    if (bytesRead > size)
+      return failed(
+        "ProviderUnreachable",
+        "the file grew while it was read; it is read again at the next try",
+      );
     const content = Buffer.from(bytes.subarray(0, bytesRead));
     return {
       kind: "found",
@@ -156,8 +248,6 @@ async function readWithin(
     await file.close();
   }
 }
-
-const noFile = { size: -1, mtimeMs: 0 };
 
 /** Paths of all files, links that stay within the folder included. */
 async function namesWithin(root: string): Promise<string[]> {
@@ -173,7 +263,8 @@ async function namesWithin(root: string): Promise<string[]> {
     // A link may lead back to where it came from.
     if (seen.has(real) || (real !== root && !isWithin(root, real))) continue;
     seen.add(real);
-    for (const entry of await readdir(real, { withFileTypes: true })) {
+    // One that has vanished, or that nobody may read, concerns itself alone.
+    for (const entry of await readdir(real, { withFileTypes: true }).catch(() => [])) {
       const name = folder === "" ? entry.name : `${folder}/${entry.name}`;
       // What begins so is how a volume keeps its files, not a file of its own.
       if (entry.name.startsWith("..")) continue;
@@ -182,26 +273,23 @@ async function namesWithin(root: string): Promise<string[]> {
       else if (entry.isSymbolicLink()) {
         const kind = await kindOf(root, name);
         if (kind === "folder") waiting.push(name);
-        if (kind === "file") names.push(name);
+        // Where it leads nobody may see, but that it is there.
+        if (kind === "file" || kind === "other") names.push(name);
       }
     }
   }
   return names;
 }
 
-async function kindOf(root: string, name: string): Promise<"file" | "folder" | undefined> {
+/** undefined: it leads to nothing. */
+async function kindOf(root: string, name: string): Promise<"file" | "folder" | "other" | undefined> {
   try {
     const real = await realpath(path.join(root, name));
-    if (!isWithin(root, real)) return undefined;
-    const file = await open(real, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const stats = await file.stat();
-      return stats.isDirectory() ? "folder" : stats.isFile() ? "file" : undefined;
-    } finally {
-      await file.close();
-    }
-  } catch {
-    return undefined;
+    if (!isWithin(root, real)) return "other";
+    const stats = await stat(real);
+    return stats.isDirectory() ? "folder" : stats.isFile() ? "file" : undefined;
+  } catch (error) {
+    return isMissing(error) ? undefined : "other";
   }
 }
 

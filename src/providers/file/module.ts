@@ -22,5 +22,5 @@ export const newFile = ({
   },
   credentials: () => [],
   target: ({ path }) => ({ folder: path }),
-  connect: ({ folder }, _credentials, { mark }) => openFiles({ folder, mark }),
+  connect: ({ folder }, _credentials, { clock, mark }) => openFiles({ folder, roots, clock, mark }),
 });

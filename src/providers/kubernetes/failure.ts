@@ -1,6 +1,9 @@
 import { ApiError } from "../../kube/kube-api.ts";
 import type { Failed } from "../contract.ts";
 
+/** Whoever answers may ask for any time. */
+const LONGEST_WAIT_SECONDS = 300;
+
 /** What an apiserver answers instead of an object, sorted once. Messages are ours, and the same at each try. */
 export function failureOf(error: unknown, what: string, cluster: string): Failed {
   if (!(error instanceof ApiError))
@@ -24,9 +27,15 @@ export function failureOf(error: unknown, what: string, cluster: string): Failed
     );
   if (status === 429) {
     const waited = failed("RateLimited", "provider", `${cluster} is busy; nothing is to be done`);
-    const retryAfterMs = (retryAfterSeconds ?? 1) * 1000;
+    const retryAfterMs = Math.min(retryAfterSeconds ?? 1, LONGEST_WAIT_SECONDS) * 1000;
     return { ...waited, failure: { ...waited.failure, retryAfterMs } };
   }
+  if (error.expired)
+    return failed(
+      "ProviderUnreachable",
+      "request",
+      "the list took too long; it is begun anew at the next try",
+    );
   return status >= 500
     ? failed("ProviderUnreachable", "provider", `${cluster} answers with errors; look at its health`)
     : failed("ProviderRefused", "request", `${cluster} refuses the request; correct key and tags`);

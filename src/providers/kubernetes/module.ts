@@ -39,8 +39,8 @@ export function newKubernetes({
 
     target: ({ namespace, kind, kubeconfig }) => ({ namespace, kind, isRemote: kubeconfig !== undefined }),
 
-    connect({ namespace, kind, isRemote }, [keys]) {
-      const options = { namespace, kind };
+    connect({ namespace, kind, isRemote }, [keys], { clock }) {
+      const options = { clock, namespace, kind };
       if (!isRemote)
         return openObjects({
           ...options,

@@ -1,8 +1,9 @@
 import { annotation } from "../../api/group.ts";
 import { recordOf, textOf } from "../../api/loose.ts";
 import { isObjectName } from "../../api/fields.ts";
-import type { KubeApi, KubeObject } from "../../kube/kube-api.ts";
+import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
+import type { Clock } from "../../runtime/clock.ts";
 import type {
   ListedSecret,
   ListFilter,
@@ -21,6 +22,7 @@ import { failed, failureOf } from "./failure.ts";
  */
 export interface ObjectsOptions {
   readonly api: KubeApi;
+  readonly clock: Clock;
   readonly namespace: string;
   readonly kind: "Secret" | "ConfigMap";
   /** As messages name it. */
@@ -32,9 +34,15 @@ export interface ObjectsOptions {
 }
 
 const CURRENT = "current";
+/** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size */
+const LARGEST = 1024 * 1024;
 const PAGE = 100;
-/** An apiserver ends a watch after some minutes; this is asked for, so that one that is dead is noticed. */
+/** An apiserver ends a watch then, if the connection is well. */
 const WATCH_SECONDS = 300;
+/** Bookmarks come about once a minute; one that is silent for so long is dead. */
+const SILENCE_MS = 150_000;
+/** One that ends sooner isn't asked for again at once. */
+const SHORT_MS = 1_000;
 /** Secrets hold 1 MiB; of metadata, a page of them has at most some. */
 const LARGEST_PAGE = 4 * 1024 * 1024;
 
@@ -45,6 +53,7 @@ type DataObject = KubeObject & {
 
 export function openObjects({
   api,
+  clock,
   namespace,
   kind,
   cluster,
@@ -92,21 +101,26 @@ export function openObjects({
     const labelSelector = Object.entries(tags)
       .map(([name, value]) => `${name}=${value}`)
       .join();
-    try {
-      const { items, metadata } = await api.list(
+    const list = (limit: number) =>
+      api.list(
         type,
         {
           ...selection,
           ...(labelSelector ? { labelSelector } : {}),
-          limit: PAGE,
-          mostBytes: LARGEST_PAGE,
+          limit,
+          // A single object must be taken as it is.
+          ...(limit > 1 ? { mostBytes: LARGEST_PAGE } : {}),
           ...(next === undefined ? {} : { continue: next }),
         },
         signal,
       );
-      return { kind: "page", secrets: (items ?? []).map(listed), next: metadata.continue || undefined };
-    } catch (error) {
-      return failure(error);
+    for (let limit = PAGE; ; limit = Math.ceil(limit / 5)) {
+      try {
+        const { items, metadata } = await list(limit);
+        return { kind: "page", secrets: (items ?? []).map(listed), next: metadata.continue || undefined };
+      } catch (error) {
+        if (!(error instanceof AnswerTooLargeError)) return failure(error);
+      }
     }
   }
 
@@ -115,18 +129,31 @@ export function openObjects({
     // What changed before that nobody tells.
     onNews(undefined);
     while (!signal.aborted) {
-      const options = { ...selection, resourceVersion, timeoutSeconds: WATCH_SECONDS };
-      for await (const event of api.watch(type, options, signal)) {
-        const { name, resourceVersion: seen = resourceVersion } = event.object.metadata;
-        resourceVersion = seen;
-        if (event.type !== "BOOKMARK") onNews(name);
+      const since = clock.monotonic();
+      const silent = new AbortController();
+      const hear = () => clock.after(SILENCE_MS, () => silent.abort(new Error("the watch fell silent")));
+      let cancel = hear();
+      try {
+        const options = { ...selection, resourceVersion, timeoutSeconds: WATCH_SECONDS };
+        for await (const event of api.watch(type, options, AbortSignal.any([signal, silent.signal]))) {
+          cancel();
+          cancel = hear();
+          const { name, resourceVersion: seen = resourceVersion } = event.object.metadata;
+          resourceVersion = seen;
+          if (event.type !== "BOOKMARK") onNews(name);
+        }
+      } finally {
+        cancel();
       }
+      silent.signal.throwIfAborted();
+      if (clock.monotonic() - since < SHORT_MS) throw new Error("the watch ended at once");
     }
   }
 
   return {
     place: `${kind}s of namespace ${namespace} in ${cluster}`,
     currentStage: CURRENT,
+    largest: LARGEST,
     read,
     versions: { read: version },
     listing: { page },
@@ -175,8 +202,11 @@ const LONGEST_CONSENT = 4 * 1024;
 
 const consentOf = ({ metadata }: KubeObject): readonly string[] => {
   const text = textOf(recordOf(metadata.annotations)[annotation.sharedWith], LONGEST_CONSENT) ?? "";
-  return text
-    .split(",")
-    .map((glob) => glob.trim())
-    .filter(Boolean);
+  return (
+    text
+      .split(",")
+      .map((glob) => glob.trim())
+      // A namespace's name has 63 characters.
+      .filter((glob) => glob !== "" && glob.length <= 63)
+  );
 };

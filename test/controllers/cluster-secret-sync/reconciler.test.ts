@@ -207,6 +207,35 @@ describe("a ClusterSecretSync", () => {
     expect(atOnce.most).toBe(8);
   });
 
+  it("of very many that somebody spoils again and again waits, instead of looking without end", async () => {
+    for (let index = 0; index < 300; index++) namespace(`n${index}`);
+    put();
+    while ((await look()).kind === "at");
+    let looks = 0;
+    for (let times = 0; times < 12; times++) {
+      for (const { key } of Array.from(views.syncs.values()))
+        edit(key, (sync) => ({ ...sync, spec: { ...template, data: [] } }));
+      while ((await look()).kind === "at" && calls.length > 0) looks++;
+    }
+    const next = await look();
+    expect(looks).toBeLessThan(30);
+    expect(calls).toEqual([]);
+    expect(next.kind === "at" && next.at).toBeGreaterThan(clock.monotonic());
+    // Another template is no repair.
+    put({ template: { spec: template, metadata: { labels: { a: "b" } } } }, 2);
+    await look();
+    expect(calls.filter((call) => call.startsWith("change"))).toHaveLength(200);
+  });
+
+  it("that are refused keep no others from their turn", async () => {
+    for (let index = 0; index < 300; index++) namespace(`n${index}`);
+    put();
+    refuse = (name) => (Number(name.slice(1)) < 250 ? new ApiError(403, "Forbidden", "no room") : undefined);
+    await look();
+    await look();
+    expect(views.syncs.size).toBe(50);
+  });
+
   it("tells what the apiserver doesn't take, and tries again", async () => {
     for (const name of ["a", "b"]) namespace(name);
     put();
@@ -321,6 +350,40 @@ describe("what wakes it", () => {
       change();
       expect([what, await due()]).toEqual([what, expected]);
     }
+  });
+
+  it("is what another one has made and leaves, also one of its own name that is gone", async () => {
+    const made = (namespace: string, maker: string | undefined) =>
+      views.syncs.set(
+        projectSync({
+          metadata: {
+            name: "pull",
+            namespace,
+            uid: `of ${namespace}`,
+            resourceVersion: String(++version),
+            ...(maker === undefined
+              ? {}
+              : {
+                  ownerReferences: [
+                    {
+                      apiVersion: "secretsync.dev/v1alpha1",
+                      kind: "ClusterSecretSync",
+                      name: "x",
+                      uid: maker,
+                    },
+                  ],
+                }),
+          },
+        }),
+      );
+    made("b", "gone");
+    await due();
+    views.syncs.delete("b/pull", "of b");
+    expect(await due()).toBe(1);
+    made("b", "gone");
+    await due();
+    made("b", undefined);
+    expect(await due()).toBe(1);
   });
 
   it("is nothing after its end", async () => {
