@@ -11,6 +11,7 @@ import { API_VERSION, GROUP } from "../src/api/group.ts";
 import { reasons } from "../src/api/reasons.ts";
 import { lanes } from "../src/controllers/secret-sync/lanes.ts";
 import { environmentName, flags } from "../src/options.ts";
+import { fanOutReasons } from "../src/plan/fan-out.ts";
 import { dashboard } from "./chart/dashboard.ts";
 import { valueDefaults, valueRows, valuesSchema, valuesYaml } from "./chart/files.ts";
 import { newMetrics } from "../src/telemetry/metrics.ts";
@@ -47,7 +48,10 @@ export function generatedFiles(): readonly GeneratedFile[] {
     },
     { path: "charts/secretsync/README.md", content: page("The chart of SecretSync", chartReadme()) },
     { path: "docs/reference/api.md", content: page("API reference", kinds.map(kindSection).join("\n")) },
-    { path: "docs/reference/reasons.md", content: page("Reasons of the Ready condition", reasonTable()) },
+    {
+      path: "docs/reference/reasons.md",
+      content: page("Reasons of the Ready condition", `${reasonTable()}\n\n${fanOutTable()}`),
+    },
     { path: "docs/reference/metrics.md", content: page("Metrics", metricTable()) },
     { path: "docs/reference/flags.md", content: page("Flags", flagTable()) },
   ];
@@ -112,6 +116,12 @@ const reasonTable = (): string =>
       stalled ? "slowly: a person must help" : "yes",
     ]),
   );
+
+const fanOutTable = (): string =>
+  `## Of a ClusterSecretSync\n\n${table(
+    ["reason", "meaning"],
+    Object.entries(fanOutReasons).map(([reason, meaning]) => [`\`${reason}\``, meaning]),
+  )}`;
 
 function metricTable(): string {
   const { registry } = newMetrics({

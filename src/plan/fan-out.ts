@@ -102,12 +102,15 @@ const nameTaken = (name: string, isAnothers: boolean): Told => ({
     : `the namespace has a SecretSync ${name} of its own, which is left as it is; delete it, or set spec.template.metadata.name`,
 });
 
-/** Reasons of a ClusterSecretSync's Ready condition. */
+/** Reasons of a ClusterSecretSync's Ready condition, and beside those of its SecretSyncs what status.failing may tell. */
 export const fanOutReasons = {
   Synced: "All namespaces that are meant have a SecretSync that is ready.",
   Progressing: "SecretSyncs were just made or changed; their first result is waited for.",
   NamespacesFailing: "Some namespaces' SecretSyncs fail; status.failing names the first ten and why.",
   InvalidSpec: "The manifest breaks a rule; the message says which field and why.",
+  NameTaken:
+    "In status.failing: the namespace has a SecretSync of that name that this ClusterSecretSync hasn't made.",
+  WriteFailed: "In status.failing: the apiserver didn't take the SecretSync; the message is its own.",
 } as const;
 
 /** `refused`: what the apiserver didn't take, by namespace. */
