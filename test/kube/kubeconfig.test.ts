@@ -57,6 +57,12 @@ describe("a kubeconfig", () => {
     expect(() => kubeConfigOf(text)).toThrow("names files");
   });
 
+  it("is no larger than one has to be, and parsed in no time", () => {
+    const many = Array.from({ length: 5_000 }, (_, index) => `k${index}: 1`).join("\n");
+    expect(() => kubeConfigOf(many)).toThrow("has no current context");
+    expect(() => kubeConfigOf("a".repeat(64 * 1024 + 1))).toThrow("larger than 64 KiB");
+  });
+
   it.each(["", "x", "[", "a: b", config({ token: "t" }, {}, "none")])(
     "that is none is told as such, and quoted nowhere: %j",
     (text) => {

@@ -37,6 +37,34 @@ describe("requests to the apiserver", () => {
     expect(await newKubeApi(transport).get(resources.secret, "a", "ns", signal)).toEqual(secret);
   });
 
+  it("take no object and no line of a watch that no apiserver would send", async () => {
+    const transport = await server.start();
+    const api = newKubeApi(transport);
+    const piece = Buffer.alloc(1024 * 1024, " ");
+    let sent = 0;
+    server.answer = (_request, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      const more = () => {
+        sent++;
+        if (!response.destroyed && sent < 64) response.write(piece, () => setImmediate(more));
+      };
+      more();
+    };
+    await expect(api.get(resources.secret, "a", "ns", signal)).rejects.toThrow("4194304 bytes");
+    expect(sent).toBeLessThan(64);
+    sent = 0;
+    await expect(api.list(resources.secret, { namespace: "ns", limit: 1 }, signal)).rejects.toThrow(
+      "4194304 bytes",
+    );
+    sent = 0;
+    const watch = async () => {
+      const watching = { namespace: "ns", resourceVersion: "1", timeoutSeconds: 1 };
+      for await (const event of api.watch(resources.secret, watching, signal)) expect(event).toBeUndefined();
+    };
+    await expect(watch()).rejects.toThrow(/4194304 bytes in a line|cut off/);
+    expect(sent).toBeLessThan(64);
+  });
+
   it("are sent once more when the server closes a connection that it had kept for us", async () => {
     const transport = await server.start();
     const api = newKubeApi(transport);

@@ -148,6 +148,7 @@ describe("S9: whoever has taken the operator over", () => {
     ],
     ["holds it by a finalizer", { finalizers: ["secretsync.dev/x"] }],
     ["labels it", { labels: { ...managed, team: "evil" } }],
+    ["says who may have it", { annotations: { "secretsync.dev/shared-with": "*" } }],
     ["annotates it", { annotations: { "replicator.example.com/to": "evil" } }],
   ])("%s: refused", async (_case, meta) => {
     const name = await foreign();

@@ -146,7 +146,7 @@ export function openObjects({
         cancel();
       }
       silent.signal.throwIfAborted();
-      if (clock.monotonic() - since < SHORT_MS) throw new Error("the watch ended at once");
+      if (!signal.aborted && clock.monotonic() - since < SHORT_MS) throw new Error("the watch ended at once");
     }
   }
 
