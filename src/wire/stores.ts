@@ -91,6 +91,7 @@ export function wireStores(
     });
     const closed = new AbortController();
     const { feed } = store;
+    let told = "";
     if (feed)
       void runStoreFeed(
         {
@@ -98,8 +99,16 @@ export function wireStores(
           clock,
           random,
           onNews: (key) => onNews(users(), key),
-          onError: (error) =>
-            log.warn({ provider: name, place: store.place, err: error }, "a store's feed ended"),
+          onError(error) {
+            const text = String((error as Error).message);
+            // It is tried again and again, and told once.
+            const level = text === told ? "debug" : "warn";
+            told = text;
+            log[level](
+              { providers: users(), place: store.place, err: error },
+              "a store tells nothing of changes by itself; polling goes on, and it is tried again",
+            );
+          },
         },
         closed.signal,
       );

@@ -22,7 +22,7 @@ const api = {
     if (limit > mostItems && mostBytes !== undefined) return Promise.reject(new AnswerTooLargeError("4 MiB"));
     return Promise.resolve({
       metadata: { resourceVersion: "7" },
-      items: [{ metadata: { name: "a" } } as KubeObject],
+      items: [{ metadata: { name: "a" } }],
     });
   },
   async *watch(_type: unknown, _options: unknown, until: AbortSignal) {
