@@ -100,7 +100,7 @@ export function wireStores(
           random,
           onNews: (key) => onNews(users(), key),
           onError(error) {
-            const text = String((error as Error).message);
+            const text = (error as Error).message;
             // It is tried again and again, and told once.
             const level = text === told ? "debug" : "warn";
             told = text;

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
+import { AnswerTooLargeError, ApiError, type KubeApi } from "../../src/kube/kube-api.ts";
 import { openObjects } from "../../src/providers/kubernetes/objects.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 
