@@ -50,9 +50,9 @@ export const flags = {
     "Serve ClusterSecretProviders. false with --watch-namespaces: nothing outside of those namespaces is read.",
   ),
   "cluster-secret-syncs": flag(
-    switchOf,
-    "true",
-    "Serve ClusterSecretSyncs, which make SecretSyncs in many namespaces. Of several operators in a cluster one may.",
+    z.enum(["auto", "true", "false"]),
+    "auto",
+    "Serve ClusterSecretSyncs, which make SecretSyncs in many namespaces. auto: without --watch-namespaces. Of several operators in a cluster one may.",
   ),
   "aws-regions": flag(
     listOf(

@@ -42,6 +42,8 @@ import { newMetrics } from "../telemetry/metrics.ts";
 export function wire(parts: Parts): Operator {
   const { options, clock, random, log, tracing } = parts;
   const api = parts.apiWith();
+  const { "cluster-secret-syncs": clusterSyncs, "watch-namespaces": watched } = options;
+  const servesClusterSyncs = clusterSyncs === "true" || (clusterSyncs === "auto" && watched.length === 0);
   const metrics = newMetrics({
     version: parts.version,
     lanes,
@@ -179,7 +181,7 @@ export function wire(parts: Parts): Operator {
     metrics,
     tracing,
   });
-  const fanOut = options["cluster-secret-syncs"]
+  const fanOut = servesClusterSyncs
     ? wireClusterSecretSync(parts, { api: writer, views, metrics, onWrite })
     : undefined;
 
@@ -206,7 +208,7 @@ export function wire(parts: Parts): Operator {
     api,
     namespaces: options["watch-namespaces"],
     clusterProviders: options["cluster-providers"],
-    clusterSyncs: options["cluster-secret-syncs"],
+    clusterSyncs: servesClusterSyncs,
     views,
     onError: onWatchError,
     onList,

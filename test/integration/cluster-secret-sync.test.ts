@@ -43,7 +43,11 @@ beforeAll(async () => {
     kubeconfig,
     logFile: logFile(own),
     env: awsEnvironment(endpoint),
-    args: [`--operator-namespace=${own}`, `--watch-namespaces=${namespaces.join()}`],
+    args: [
+      `--operator-namespace=${own}`,
+      `--watch-namespaces=${namespaces.join()}`,
+      "--cluster-secret-syncs=true",
+    ],
     leading: true,
   });
 }, 60_000);
