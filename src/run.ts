@@ -77,7 +77,7 @@ export function newOperator(parts: OperatorParts): Operator {
       const { registry, scrapeGuard, metricsTls } = parts;
       const metrics = page({
         contentType: registry.contentType,
-        body: () => exposition(registry, () => sleep(clock, 0, new AbortController().signal)),
+        body: () => exposition(registry, () => sleep(clock, 0)),
         clock,
       });
       const servers = await serveAll(
@@ -111,7 +111,7 @@ export function newOperator(parts: OperatorParts): Operator {
           const work = parts.work();
           await aborted(ending);
           queue.close();
-          await Promise.race([work, sleep(clock, DRAIN_MS, new AbortController().signal)]);
+          await Promise.race([work, sleep(clock, DRAIN_MS)]);
         }
         return !lost.signal.aborted;
       } finally {

@@ -52,7 +52,6 @@ const LATE_MS = 60_000;
 const POLL_MS = 10 * 60_000;
 /** Polls of a moment differ by some milliseconds. */
 const SLACK_MS = 100;
-const never = new AbortController().signal;
 
 export class PollingFeed {
   readonly #options: PollingOptions;
@@ -208,7 +207,7 @@ export class PollingFeed {
     let [polls, members] = [0, 0];
     for (let group = this.#due[0]; group; group = this.#due[0]) {
       if (++polls > BEGUN_AT_ONCE || members > PORTION) {
-        await sleep(this.#options.clock, 0, never);
+        await sleep(this.#options.clock, 0);
         [polls, members] = [1, 0];
       }
       members += group.members.size;
@@ -317,7 +316,7 @@ export class PollingFeed {
   async #tellAll(members: Iterable<Member>, poll: Poll): Promise<void> {
     let seen = 0;
     for (const member of Array.from(members)) {
-      if (++seen % PORTION === 0) await sleep(this.#options.clock, 0, never);
+      if (++seen % PORTION === 0) await sleep(this.#options.clock, 0);
       this.#tell(member, poll);
     }
   }

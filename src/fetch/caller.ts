@@ -98,7 +98,7 @@ export class Caller {
           this.#circuit.failed(question(), failure, !worthRetry(failure));
         return result;
       }
-      if (!throttled) await sleep(this.#options.clock, wait, new AbortController().signal);
+      if (!throttled) await sleep(this.#options.clock, wait);
     }
   }
 

@@ -99,7 +99,7 @@ export class Finder {
     const work = new Work(MOST_WORK_OF_A_FIND);
     for (const secret of matches(listing.byName, criteria, work)) {
       // Patterns take their time; others get a turn between.
-      if (work.isTimeToPause()) await sleep(clock, 0, new AbortController().signal);
+      if (work.isTimeToPause()) await sleep(clock, 0);
       if (work.isSpent) return tooLarge("the pattern takes too much work over so many names");
       if (secret === undefined) continue;
       const version = versionOf(secret, currentStage);

@@ -45,7 +45,6 @@ const MOST_BYTES = 40 * 1024 * 1024;
 const AT_ONCE = 2;
 /** Secrets of a kept listing that are gone through in one turn of the event loop. */
 const PORTION = 2_000;
-const never = new AbortController().signal;
 
 /** What came of going through everything. `whole`: false when there is more than that goes through, or nobody wants the rest. */
 interface Swept {
@@ -175,7 +174,7 @@ export class Listings implements Keeping {
     if (shared?.kind === "listing" && shared.whole) {
       let seen = 0;
       for (const [name, secret] of shared.byName) {
-        if (++seen % PORTION === 0) await sleep(this.#clock, 0, never);
+        if (++seen % PORTION === 0) await sleep(this.#clock, 0);
         if (name === secret.name) onSecret(secret);
       }
       return { kind: "swept", whole: true };

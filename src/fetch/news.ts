@@ -47,7 +47,6 @@ const LONGEST_MOMENT_MS = 1_000;
 const PORTION = 2_000;
 /** Keys that one poll asks for at a time, since answers may be values. */
 const ASKED_AT_ONCE = 100;
-const never = new AbortController().signal;
 
 export class News {
   readonly #options: NewsOptions;
@@ -152,7 +151,7 @@ export class News {
     let seen = 0;
     for (const request of waiting) {
       for (const one of request.known) {
-        if (++seen % PORTION === 0) await sleep(clock, 0, never);
+        if (++seen % PORTION === 0) await sleep(clock, 0);
         const about = byName.get(one.ref.key);
         if (about) about.push({ one, request });
         else byName.set(one.ref.key, [{ one, request }]);
@@ -184,7 +183,7 @@ export class News {
     seen = 0;
     for (const unseen of byName.values())
       for (const { one } of unseen) {
-        if (++seen % PORTION === 0) await sleep(clock, 0, never);
+        if (++seen % PORTION === 0) await sleep(clock, 0);
         // What a failed listing has shown is told; of the rest nobody knows.
         if (swept.kind === "failed") listed.news.add(one);
         else if (!swept.whole || one.version !== MISSING_VERSION) listed.unsure.add(one);

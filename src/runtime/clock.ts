@@ -62,15 +62,15 @@ export class TimeLimit {
 }
 
 /** Resolves after the time, or at once when the signal aborts. */
-export function sleep(clock: Clock, milliseconds: number, signal: AbortSignal): Promise<void> {
+export function sleep(clock: Clock, milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
+    if (signal?.aborted) return resolve();
     const end = () => {
       cancel();
-      signal.removeEventListener("abort", end);
+      signal?.removeEventListener("abort", end);
       resolve();
     };
     const cancel = clock.after(milliseconds, end);
-    signal.addEventListener("abort", end);
+    signal?.addEventListener("abort", end);
   });
 }

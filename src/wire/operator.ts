@@ -200,7 +200,7 @@ export function wire(parts: Parts): Operator {
     watchSilence: () => reflectors.map((reflector) => [reflector.name, reflector.silentMs() / 1000] as const),
     isLeader: leads,
     now: () => clock.now() / 1000,
-    pause: () => sleep(clock, 0, new AbortController().signal),
+    pause: () => sleep(clock, 0),
   });
 
   const reflectors = newWatches({

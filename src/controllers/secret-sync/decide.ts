@@ -76,7 +76,7 @@ export function newDecider(options: {
   ) => Promise<ReadonlyMap<string, SecretValue>>;
 }) {
   const { fetcher, freshness, clock, liveValues } = options;
-  const pause = () => sleep(clock, 0, new AbortController().signal);
+  const pause = () => sleep(clock, 0);
 
   return async function decide(
     key: string,

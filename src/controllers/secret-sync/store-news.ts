@@ -19,7 +19,6 @@ const PORTION = 1_000;
 /** Of one object: whoever changes a source without end mustn't keep everybody busy. */
 const AT_ONCE = 3;
 const EACH_MS = 10_000;
-const never = new AbortController().signal;
 
 export function newStoreNews({
   views,
@@ -44,7 +43,7 @@ export function newStoreNews({
     let seen = 0;
     for (const [user, keys] of told) {
       for (const key of Array.from(views.syncsByProvider.get(user))) {
-        if (++seen % PORTION === 0) await sleep(clock, 0, never);
+        if (++seen % PORTION === 0) await sleep(clock, 0);
         const object = views.syncs.get(key);
         // Of an outline nobody knows what it reads.
         if (

@@ -41,7 +41,6 @@ const LOOK_MS = 2_000;
 const LOOK_SHARE = 1 / 20;
 /** Version of a file that is there and can't be read: whoever wants it reads it, and is told why. */
 const UNREADABLE = "unreadable";
-const never = new AbortController().signal;
 
 export function openFiles({ folder, roots, clock, mark }: FilesOptions): SecretStore {
   const place = `the files in ${folder}`;
@@ -223,7 +222,7 @@ async function readWithin(
           "the file is being written all the time; write it beside, and rename it",
         );
       const waitMs = Math.max(1, stats.mtimeMs + STILL_MS - clock.now());
-      await sleep(clock, waitMs, never);
+      await sleep(clock, waitMs);
       waitedMs += waitMs;
       stats = await file.stat();
     }
