@@ -1,5 +1,6 @@
 import { ApiError } from "../../kube/kube-api.ts";
 import type { Failed } from "../contract.ts";
+import { failed } from "../failed.ts";
 
 /** Whoever answers may ask for any time. */
 const LONGEST_WAIT_SECONDS = 300;
@@ -40,9 +41,3 @@ export function failureOf(error: unknown, what: string, cluster: string): Failed
     ? failed("ProviderUnreachable", "provider", `${cluster} answers with errors; look at its health`)
     : failed("ProviderRefused", "request", `${cluster} refuses the request; correct key and tags`);
 }
-
-export const failed = (
-  reason: Failed["failure"]["reason"],
-  scope: Failed["failure"]["scope"],
-  message: string,
-): Failed => ({ kind: "failed", failure: { reason, scope, message } });

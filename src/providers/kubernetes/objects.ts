@@ -13,8 +13,10 @@ import type {
   SecretStore,
   VersionResult,
 } from "../contract.ts";
+import { CURRENT, LARGEST, refusedVersion } from "../current-only.ts";
+import { failed } from "../failed.ts";
 import { SecretValue } from "../secret-value.ts";
-import { failed, failureOf } from "./failure.ts";
+import { failureOf } from "./failure.ts";
 
 /**
  * Secrets or ConfigMaps of one namespace. A key is a name; its value is a set, the object's data. The version is the resource version,
@@ -33,9 +35,6 @@ export interface ObjectsOptions {
   readonly onClose: () => void;
 }
 
-const CURRENT = "current";
-/** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size */
-const LARGEST = 1024 * 1024;
 const PAGE = 100;
 /** An apiserver ends a watch then, if the connection is well. */
 const WATCH_SECONDS = 300;
@@ -162,15 +161,9 @@ export function openObjects({
   };
 }
 
-function refusalOf({ key, version, versionStage }: RemoteRef) {
-  if (!isObjectName(key))
-    return failed("ProviderRefused", "request", "this is no name of a Kubernetes object; correct the key");
-  if (version === undefined && (versionStage === undefined || versionStage === CURRENT)) return undefined;
-  return failed(
-    "ProviderRefused",
-    "request",
-    "Kubernetes keeps no earlier versions; remove version and versionStage",
-  );
+function refusalOf(ref: RemoteRef) {
+  if (isObjectName(ref.key)) return refusedVersion(ref, "Secrets and ConfigMaps");
+  return failed("ProviderRefused", "request", "this is no name of a Kubernetes object; correct the key");
 }
 
 /** The uid goes in, since a cluster that was restored counts from an earlier number. */
