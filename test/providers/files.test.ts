@@ -1,6 +1,7 @@
 import {
   mkdirSync,
   mkdtempSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
@@ -15,6 +16,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { markOf } from "../../src/plan/digest.ts";
 import { openFiles, type FilesOptions } from "../../src/providers/file/files.ts";
+import { MOST_FILES, namesWithin } from "../../src/providers/file/folder.ts";
 import { systemClock, type Clock } from "../../src/runtime/clock.ts";
 import { newFile } from "../../src/providers/file/module.ts";
 import { describeProviderContract } from "../contract/provider-contract.ts";
@@ -208,6 +210,36 @@ describe("what changes in a folder", () => {
     stop.abort();
     await running;
   }, 60_000);
+});
+
+describe("a folder in which something changes all the time", () => {
+  it("is looked at only so often, and what changed meanwhile is told then", async () => {
+    const time = new FakeClock();
+    const told: (string | undefined)[] = [];
+    const stop = new AbortController();
+    const running = files({ clock: time }).feed!.run((key) => told.push(key), stop.signal);
+    await until("the feed rests after its first look", () => time.pendingTimers > 0);
+    told.length = 0;
+    for (let times = 0; times < 20; times++) {
+      write(`new-${times}`, "x");
+      await wait(10);
+    }
+    expect(told).toEqual([]);
+    await time.advance(200);
+    await until("all is told", () => told.length >= 20);
+    expect(new Set(told)).toEqual(new Set(Array.from({ length: 20 }, (_, times) => `new-${times}`)));
+    stop.abort();
+    await running;
+  });
+});
+
+describe("a folder of more files than anybody lists", () => {
+  it("is walked so far only", async () => {
+    for (let number = 0; number < MOST_FILES + 50; number++)
+      writeFileSync(path.join(folder, `${number}`), "");
+    expect(await namesWithin(realpathSync(folder))).toHaveLength(MOST_FILES + 1);
+    expect(await listed()).toBe("TooLarge");
+  });
 });
 
 describe("what isn't a file", () => {

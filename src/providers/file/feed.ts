@@ -5,8 +5,10 @@ import { sleep, type Clock } from "../../runtime/clock.ts";
 import type { StoreFeed } from "../contract.ts";
 import { namesWithin, rootOf } from "./folder.ts";
 
-/** The folder is looked at so often, and right after an event of the file system; more rarely if that takes long. */
+/** The folder is looked at so often, and sooner after an event of the file system. */
 const LOOK_MS = 2_000;
+/** Between two looks, whatever happens; and looks take this share of the time at most. */
+const REST_MS = 200;
 const LOOK_SHARE = 1 / 20;
 
 /**
@@ -26,7 +28,7 @@ export const newFolderFeed = (folder: string, roots: readonly string[], clock: C
       // It was mounted, or was never there.
       else if (seen !== known) onNews(undefined);
       known = seen;
-      await nextEvent(folder, clock, Math.max(LOOK_MS, tookMs / LOOK_SHARE), signal);
+      await nextLook(folder, clock, Math.max(REST_MS, tookMs / LOOK_SHARE), signal);
     }
   },
 });
@@ -54,18 +56,18 @@ function* differences(
   for (const name of before.keys()) if (!after.has(name)) yield name;
 }
 
-/** Waits so long at most, and less when the file system tells of a change in the folder itself. */
-async function nextEvent(folder: string, clock: Clock, atMostMs: number, signal: AbortSignal): Promise<void> {
-  const over = new AbortController();
-  const end = () => over.abort();
+/** Rests, and then waits until the file system tells of a change in the folder itself, or has told meanwhile, or for LOOK_MS in all. */
+async function nextLook(folder: string, clock: Clock, restMs: number, signal: AbortSignal): Promise<void> {
+  const changed = new AbortController();
   let watcher: FSWatcher | undefined;
   try {
-    watcher = watch(folder, { persistent: false }, end);
+    watcher = watch(folder, { persistent: false }, () => changed.abort());
     // Such as that the folder is gone: the next look tells.
     watcher.on("error", () => watcher?.close());
   } catch {
     // It isn't there, or the system has no more watches to give: then only time brings the next look.
   }
-  await sleep(clock, atMostMs, AbortSignal.any([signal, over.signal]));
+  await sleep(clock, restMs, signal);
+  await sleep(clock, Math.max(0, LOOK_MS - restMs), AbortSignal.any([signal, changed.signal]));
   watcher?.close();
 }

@@ -1,4 +1,5 @@
-import { opendir, readdir, realpath, stat } from "node:fs/promises";
+import type { Dirent } from "node:fs";
+import { opendir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Failed } from "../contract.ts";
 import { failed } from "../failed.ts";
@@ -37,22 +38,17 @@ export async function rootOf(folder: string, roots: readonly string[]): Promise<
   }
 }
 
-/** Paths of all files, links that stay within the folder included; more than MOST_FILES when there are more, and then not all. */
+/** Paths of all files, links that stay within the folder included; of more than MOST_FILES, one more than that. */
 export async function namesWithin(root: string): Promise<string[]> {
   const names: string[] = [];
   const waiting = [""];
   const seen = new Set<string>();
-  for (
-    let folder = waiting.pop();
-    folder !== undefined && names.length <= MOST_FILES;
-    folder = waiting.pop()
-  ) {
+  for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
     const real = await realpath(path.join(root, folder));
     // A link may lead back to where it came from.
     if (seen.has(real) || (real !== root && !isWithin(root, real))) continue;
     seen.add(real);
-    // One that has vanished, or that nobody may read, concerns itself alone.
-    for (const entry of await readdir(real, { withFileTypes: true }).catch(() => [])) {
+    for await (const entry of entriesOf(real)) {
       const name = folder === "" ? entry.name : `${folder}/${entry.name}`;
       // What begins so is how a volume keeps its files, not a file of its own.
       if (entry.name.startsWith("..")) continue;
@@ -64,9 +60,19 @@ export async function namesWithin(root: string): Promise<string[]> {
         // Where it leads nobody may see, but that it is there.
         if (kind === "file" || kind === "other") names.push(name);
       }
+      if (names.length > MOST_FILES) return names;
     }
   }
   return names;
+}
+
+/** One by one, since a folder may have any number. One that has vanished, or that nobody may read, concerns itself alone. */
+async function* entriesOf(folder: string): AsyncIterable<Dirent> {
+  try {
+    yield* await opendir(folder, { bufferSize: 1_000 });
+  } catch {
+    // It has none then.
+  }
 }
 
 export const isWithin = (root: string, real: string): boolean => real.startsWith(`${root}${path.sep}`);
