@@ -95,15 +95,19 @@ const doors: Readonly<
     packages: ["node:net"],
   },
   cluster: { rooms: ["api", "plan", "rollout", "runtime", "kube"], types: ["telemetry"], packages: [] },
-  controllers: { rooms: ["plan", "runtime", "kube"], types: ["telemetry"], packages: ["node:crypto"] },
+  controllers: {
+    rooms: ["api", "plan", "runtime", "kube"],
+    types: ["telemetry"],
+    packages: ["node:crypto", "node:util"],
+  },
   "controllers/cluster-secret-sync": {
-    rooms: ["api", "plan", "runtime", "kube", "cluster"],
-    types: ["controllers", "telemetry"],
-    packages: ["node:util"],
+    rooms: ["api", "plan", "runtime", "kube", "cluster", "controllers"],
+    types: ["telemetry"],
+    packages: [],
   },
   "controllers/secret-sync": {
-    rooms: ["api", "plan", "providers", "rollout", "feeds", "runtime", "kube", "cluster"],
-    types: ["controllers", "credentials", "fetch", "telemetry"],
+    rooms: ["api", "plan", "providers", "rollout", "feeds", "runtime", "kube", "cluster", "controllers"],
+    types: ["credentials", "fetch", "telemetry"],
     packages: ["node:crypto", "node:util"],
   },
 };

@@ -1,7 +1,9 @@
 import { CONCURRENCY, queuePolicy, type Lane } from "../controllers/cluster-secret-sync/lanes.ts";
 import { newClusterReconciler } from "../controllers/cluster-secret-sync/reconciler.ts";
+import { newClusterStatusWriter } from "../controllers/cluster-secret-sync/report.ts";
 import { connectClusterTriggers } from "../controllers/cluster-secret-sync/triggers.ts";
 import { newController } from "../controllers/controller.ts";
+import type { Health } from "../controllers/health.ts";
 import type { Views } from "../cluster/views.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import { WorkQueue } from "../runtime/work-queue.ts";
@@ -15,11 +17,13 @@ export function wireClusterSecretSync(
     api,
     views,
     metrics,
+    health,
     onWrite,
   }: {
     readonly api: KubeApi;
     readonly views: Views;
     readonly metrics: Metrics;
+    readonly health: Health;
     readonly onWrite: (kind: string) => void;
   },
 ) {
@@ -32,7 +36,13 @@ export function wireClusterSecretSync(
     queue,
     concurrency: CONCURRENCY,
     lanes: { success: "event", failure: "failing" },
-    reconcile: newClusterReconciler({ ...parts, api, views, onWrite }),
+    reconcile: newClusterReconciler({
+      ...parts,
+      api,
+      views,
+      onWrite,
+      writeStatus: newClusterStatusWriter(api, views, onWrite, health),
+    }),
     metrics,
   });
   return { queue, run: () => controller.run() };

@@ -20,7 +20,7 @@ import { loadDigestKey } from "../controllers/installation-key.ts";
 import { clusterSamples } from "../controllers/cluster-secret-sync/samples.ts";
 import { lanes, queuePolicy, type Lane } from "../controllers/secret-sync/lanes.ts";
 import { newReconciler } from "../controllers/secret-sync/reconciler.ts";
-import { newStatusWriter } from "../controllers/secret-sync/report.ts";
+import { newSyncStatusWriter } from "../controllers/secret-sync/report.ts";
 import { newRestarter } from "../controllers/secret-sync/restart.ts";
 import { objectSamples } from "../controllers/secret-sync/samples.ts";
 import { newStoreNews } from "../controllers/secret-sync/store-news.ts";
@@ -155,7 +155,7 @@ export function wire(parts: Parts): Operator {
       },
       onWrite,
     }),
-    writeStatus: newStatusWriter(writer, views, onWrite, health),
+    writeStatus: newSyncStatusWriter(writer, views, onWrite, health),
     recordEvent: newEventRecorder({
       api: writer,
       clock,
@@ -182,7 +182,7 @@ export function wire(parts: Parts): Operator {
     tracing,
   });
   const fanOut = servesClusterSyncs
-    ? wireClusterSecretSync(parts, { api: writer, views, metrics, onWrite })
+    ? wireClusterSecretSync(parts, { api: writer, views, metrics, health, onWrite })
     : undefined;
 
   metrics.connect({

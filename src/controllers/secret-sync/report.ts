@@ -1,65 +1,34 @@
-import { isDeepStrictEqual } from "node:util";
-import { FIELD_MANAGER } from "../../api/group.ts";
 import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
-import { ApiError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
+import { projectSync, type SyncObject } from "../../cluster/sync-object.ts";
+import type { Views } from "../../cluster/views.ts";
+import type { KubeApi, KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { Change } from "../../plan/digest.ts";
 import type { Observed } from "../../plan/observed.ts";
 import { isDeletion, newlyRestarted, type Outcome } from "../../plan/report.ts";
-import type { EventNote } from "./events.ts";
 import type { Health } from "../health.ts";
-import { projectSync, type SyncObject } from "../../cluster/sync-object.ts";
-import type { Views } from "../../cluster/views.ts";
+import { newStatusWriter } from "../status-writer.ts";
+import type { EventNote } from "./events.ts";
 
-/** Step 6 of a reconcile: one status write, and only when it says something new. */
-export function newStatusWriter(
+/** Step 6 of a reconcile. */
+export const newSyncStatusWriter = (
   api: KubeApi,
   views: Views,
   onWrite: (kind: string) => void,
   health: Pick<Health, "failed" | "works">,
-) {
-  /** Keys of objects whose status couldn't be written yet. */
-  const failing = new Set<string>();
-  const isSettled = (key: string) => {
-    if (failing.delete(key) && failing.size === 0) health.works("status");
-  };
-  views.syncs.listen((before, after) => {
-    if (before && !after) isSettled(before.key);
+) =>
+  newStatusWriter<SyncObject>({
+    api,
+    type: resources.secretSync,
+    store: views.syncs,
+    after(object, written, status) {
+      const now = projectSync({ ...written, spec: object.spec, status } as KubeObject);
+      return object.tooLarge === undefined ? now : { ...now, tooLarge: object.tooLarge };
+    },
+    part: "status",
+    onWrite,
+    health,
   });
-
-  return async function writeStatus(
-    object: SyncObject,
-    status: SecretSyncStatus,
-    signal: AbortSignal,
-  ): Promise<void> {
-    if (isDeepStrictEqual(status, object.status)) return isSettled(object.key);
-    // As it is stored: without what is undefined.
-    const wanted = JSON.parse(JSON.stringify(status)) as SecretSyncStatus;
-    if (isDeepStrictEqual(wanted, object.status)) return isSettled(object.key);
-    const { name, namespace = "", uid = "" } = object.metadata;
-    // The uid keeps the write from creating an object that was just deleted.
-    const applied = { metadata: { name, namespace, uid }, status: wanted } as KubeObject;
-    const options = { fieldManager: FIELD_MANAGER, force: true, metadataOnly: true } as const;
-    let written: KubeObject;
-    try {
-      written = await api.apply(resources.secretSync, applied, { ...options, subresource: "status" }, signal);
-    } catch (error) {
-      // It was deleted meanwhile, which the watch is about to tell.
-      if (error instanceof ApiError && error.status === 404) return isSettled(object.key);
-      failing.add(object.key);
-      health.failed("status", error, "status not written", { secretsync: object.key });
-      throw error;
-    }
-    failing.clear();
-    health.works("status");
-    onWrite("SecretSync");
-    // The answer is as of our write, so it may hold an edit that the watch hasn't brought yet. When that is an edit of
-    // the spec, which the answer doesn't have, the watch must bring it all.
-    if (written.metadata.generation !== object.metadata.generation) return;
-    const now = projectSync({ ...written, spec: object.spec, status: wanted } as KubeObject);
-    views.syncs.set(object.tooLarge === undefined ? now : { ...now, tooLarge: object.tooLarge }, "own");
-  };
-}
 
 /** Events for what status newly tells: failures once, rotations, repairs and restarts. A first sync is no news. */
 export function notesOf(observed: Observed, outcome: Outcome, after: SecretSyncStatus): readonly EventNote[] {

@@ -5,8 +5,10 @@ import { outlineOfSync, projectSync, type SyncObject } from "../../../src/cluste
 import { newViews, projectNamespace, type Views } from "../../../src/cluster/views.ts";
 import { queuePolicy, type Lane } from "../../../src/controllers/cluster-secret-sync/lanes.ts";
 import { newClusterReconciler } from "../../../src/controllers/cluster-secret-sync/reconciler.ts";
+import { newClusterStatusWriter } from "../../../src/controllers/cluster-secret-sync/report.ts";
 import { connectClusterTriggers } from "../../../src/controllers/cluster-secret-sync/triggers.ts";
 import type { Next } from "../../../src/controllers/controller.ts";
+import { Health } from "../../../src/controllers/health.ts";
 import { ApiError, type KubeApi, type KubeObject, type ResourceType } from "../../../src/kube/kube-api.ts";
 import { WorkQueue } from "../../../src/runtime/work-queue.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
@@ -99,7 +101,9 @@ const statusOf = () => views.clusterSyncs.get("pull")!.status;
 
 let reconcile: ReturnType<typeof newClusterReconciler>;
 beforeEach(() => {
-  reconcile = newClusterReconciler({ api, views, clock, log: noLogger, onWrite: () => undefined });
+  const onWrite = () => undefined;
+  const writeStatus = newClusterStatusWriter(api, views, onWrite, new Health(noLogger));
+  reconcile = newClusterReconciler({ api, views, clock, log: noLogger, onWrite, writeStatus });
 });
 async function look(): Promise<Next> {
   calls.length = 0;

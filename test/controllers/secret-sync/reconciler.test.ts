@@ -9,7 +9,7 @@ import type { AccessResult } from "../../../src/controllers/secret-sync/provider
 import { newPolling, type Polling } from "../../../src/controllers/secret-sync/polling.ts";
 import type { Next } from "../../../src/controllers/controller.ts";
 import { newReconciler } from "../../../src/controllers/secret-sync/reconciler.ts";
-import { newStatusWriter } from "../../../src/controllers/secret-sync/report.ts";
+import { newSyncStatusWriter } from "../../../src/controllers/secret-sync/report.ts";
 import type { Restarts } from "../../../src/controllers/secret-sync/restart.ts";
 import { projectSync, type SyncObject } from "../../../src/cluster/sync-object.ts";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
@@ -160,7 +160,7 @@ beforeEach(() => {
     decide: newDecider({ fetcher, freshness, clock, liveValues: () => Promise.resolve(new Map()) }),
     apply: newApplier(api, views, clock, () => steps.push("write")),
     restarter: { adopt: () => Promise.resolve(), restart: () => Promise.resolve(restarts) },
-    writeStatus: newStatusWriter(api, views, () => steps.push("status"), {
+    writeStatus: newSyncStatusWriter(api, views, () => steps.push("status"), {
       failed: () => undefined,
       works: () => undefined,
     }),

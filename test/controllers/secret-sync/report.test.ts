@@ -1,7 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { SecretSyncStatus } from "../../../src/api/secret-sync-status.ts";
 import { newEventRecorder } from "../../../src/controllers/secret-sync/events.ts";
-import { newStatusWriter, notesOf } from "../../../src/controllers/secret-sync/report.ts";
+import { newSyncStatusWriter, notesOf } from "../../../src/controllers/secret-sync/report.ts";
 import { projectSync } from "../../../src/cluster/sync-object.ts";
 import { newViews } from "../../../src/cluster/views.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
@@ -31,7 +31,7 @@ describe("a status", () => {
     const failures: string[] = [];
     const views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
     const api = { apply: () => Promise.reject(new ApiError(status, "", "no")) } as unknown as KubeApi;
-    const writeStatus = newStatusWriter(api, views, () => undefined, {
+    const writeStatus = newSyncStatusWriter(api, views, () => undefined, {
       failed: (part: string) => void failures.push(part),
       works: () => undefined,
     });
@@ -58,7 +58,7 @@ describe("readiness for want of a right to write statuses", () => {
       apply: (_type: unknown, object: KubeObject) =>
         refused ? Promise.reject(new ApiError(403, "", "no")) : Promise.resolve(object),
     } as unknown as KubeApi;
-    const writeStatus = newStatusWriter(api, views, () => undefined, {
+    const writeStatus = newSyncStatusWriter(api, views, () => undefined, {
       failed: () => void told.push("failed"),
       works: () => void told.push("works"),
     });
