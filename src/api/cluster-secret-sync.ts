@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { annotations, condition, labels, objectName } from "./fields.ts";
+import { annotations, conditions, labels, objectName, observedGeneration } from "./fields.ts";
 import { namespaces } from "./namespaces.ts";
 import { parseSpec, type Parsed } from "./parse.ts";
 import { secretSyncSpec } from "./secret-sync.ts";
@@ -51,18 +51,8 @@ const count = (description: string) => z.int().meta({ description, format: "int3
 
 export const clusterSecretSyncStatus = z
   .object({
-    observedGeneration: z
-      .int()
-      .optional()
-      .meta({ description: "The generation of spec that this status is about.", format: "int64" }),
-    conditions: z
-      .array(condition)
-      .optional()
-      .meta({
-        description: "Ready always; Reconciling and Stalled while they hold.",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["type"],
-      }),
+    observedGeneration,
+    conditions: conditions("Ready always; Reconciling and Stalled while they hold."),
     namespaces: z
       .object({
         matched: count("Namespaces that are meant."),

@@ -141,7 +141,7 @@ export const labels = (description: string) =>
 
 export const annotations = (description: string) => metadataMap(z.string().max(8192), description);
 
-export const condition = z
+const condition = z
   .object({
     type: z
       .string()
@@ -167,3 +167,15 @@ export const condition = z
   })
   .meta({ description: "One aspect of the object's state." });
 export type Condition = z.output<typeof condition>;
+
+/** `description`: which there are. */
+export const conditions = (description: string) =>
+  z
+    .array(condition)
+    .optional()
+    .meta({ description, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] });
+
+export const observedGeneration = z
+  .int()
+  .optional()
+  .meta({ description: "The generation of spec that this status is about.", format: "int64" });

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { condition } from "./fields.ts";
+import { conditions, observedGeneration } from "./fields.ts";
 
 /** The status of a SecretSync: what was observed, for people and for kubectl. Decisions never read it back but for times and generations. */
 
@@ -35,18 +35,8 @@ const historyEntry = z
 
 export const secretSyncStatus = z
   .object({
-    observedGeneration: z
-      .int()
-      .optional()
-      .meta({ description: "The generation of spec that this status is about.", format: "int64" }),
-    conditions: z
-      .array(condition)
-      .optional()
-      .meta({
-        description: "Ready always; Reconciling, Stalled, Stale and Restarted while they hold.",
-        "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": ["type"],
-      }),
+    observedGeneration,
+    conditions: conditions("Ready always; Reconciling, Stalled, Stale and Restarted while they hold."),
     secretRef: z
       .object({ name: z.string().meta({ description: "Name of the Secret." }) })
       .optional()

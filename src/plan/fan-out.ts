@@ -5,6 +5,7 @@ import {
 } from "../api/cluster-secret-sync.ts";
 import type { Condition } from "../api/fields.ts";
 import { selects, type NamespaceFacts } from "./access.ts";
+import { condition, cut } from "./condition.ts";
 
 /** What a ClusterSecretSync asks for: which SecretSyncs are missing, wrong or too many, and what is told of them. */
 
@@ -132,7 +133,7 @@ export function reportFanOut(
     ? {
         status: "False",
         reason: "NamespacesFailing",
-        message: `${failed} of ${matched.length} namespaces fail, the first is ${first.namespace}: ${first.reason}: ${cut(first.message)}`,
+        message: `${failed} of ${matched.length} namespaces fail, the first is ${first.namespace}: ${first.reason}: ${cut(first.message, LONGEST_MESSAGE)}`,
       }
     : ready < matched.length
       ? { status: "False", reason: "Progressing", message: "SecretSyncs were just made or changed" }
@@ -145,10 +146,14 @@ export function reportFanOut(
               : `${plural(matched.length)} as wanted`,
         };
   return {
-    ...withCondition(before, generation, told, at),
+    ...withConditions(before, generation, told, at),
     namespaces: { matched: matched.length, ready, failed },
     ...(failing.length > 0
-      ? { failing: failing.slice(0, MOST_TOLD).map((each) => ({ ...each, message: cut(each.message) })) }
+      ? {
+          failing: failing
+            .slice(0, MOST_TOLD)
+            .map((each) => ({ ...each, message: cut(each.message, LONGEST_MESSAGE) })),
+        }
       : {}),
   };
 }
@@ -160,7 +165,7 @@ export const reportInvalidFanOut = (
   at: string,
 ): ClusterSecretSyncStatus => ({
   ...(before.namespaces ? { namespaces: before.namespaces } : {}),
-  ...withCondition(
+  ...withConditions(
     before,
     generation,
     { status: "False", reason: "InvalidSpec", message: problems.join("; ") },
@@ -168,33 +173,23 @@ export const reportInvalidFanOut = (
   ),
 });
 
-/** Reconciling and Stalled as kstatus reads them: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md */
-function withCondition(
+/** Reconciling and Stalled say the same while Ready is False. */
+function withConditions(
   before: ClusterSecretSyncStatus,
   generation: number | undefined,
-  told: Pick<Condition, "status" | "reason" | "message">,
+  { status, ...said }: Pick<Condition, "status" | "reason" | "message">,
   at: string,
 ): ClusterSecretSyncStatus {
-  const observedGeneration = generation ?? 0;
-  const condition = (type: string, { status, reason, message }: typeof told): Condition => {
-    const same = before.conditions?.find((each) => each.type === type && each.status === status);
-    return {
-      type,
-      status,
-      reason,
-      message,
-      lastTransitionTime: same?.lastTransitionTime ?? at,
-      observedGeneration,
-    };
-  };
-  const more = told.reason === "InvalidSpec" ? "Stalled" : told.status === "True" ? undefined : "Reconciling";
+  const more = said.reason === "InvalidSpec" ? "Stalled" : status === "True" ? undefined : "Reconciling";
   return {
-    observedGeneration,
-    conditions: [condition("Ready", told), ...(more ? [condition(more, { ...told, status: "True" })] : [])],
+    observedGeneration: generation ?? 0,
+    conditions: [
+      condition(before, generation, at, "Ready", status, said),
+      ...(more ? [condition(before, generation, at, more, "True", said)] : []),
+    ],
   };
 }
 
+/** Beside ten others. */
 const LONGEST_MESSAGE = 512;
-const cut = (text: string): string =>
-  text.length > LONGEST_MESSAGE ? `${text.slice(0, LONGEST_MESSAGE)}…` : text;
 const plural = (count: number): string => (count === 1 ? "1 namespace is" : `${count} namespaces are`);

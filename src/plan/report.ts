@@ -1,5 +1,6 @@
 import type { Condition } from "../api/fields.ts";
 import type { HistoryEntry, SecretSyncStatus, SourceStatus } from "../api/secret-sync-status.ts";
+import { condition } from "./condition.ts";
 import type { Change, ContentRecord } from "./digest.ts";
 import { isStalled, type Plan, type Verdict } from "./plan.ts";
 import { targetName, type Observed } from "./observed.ts";
@@ -31,8 +32,6 @@ export interface Outcome {
 
 const HISTORY = 10;
 const WORKLOADS_IN_HISTORY = 20;
-/** The CRD takes more; people and etcd don't. */
-const LONGEST_MESSAGE = 4_000;
 const SOURCES_IN_STATUS = 32;
 
 export function report(observed: Observed, outcome: Outcome): SecretSyncStatus {
@@ -137,25 +136,6 @@ export function newlyRestarted({ status }: Observed, { record, restarted }: Outc
   const [latest] = status.history ?? [];
   const told = latest?.time === record?.change?.at ? (latest?.workloads ?? []) : [];
   return told.length === WORKLOADS_IN_HISTORY ? [] : restarted.filter((name) => !told.includes(name));
-}
-
-function condition(
-  before: SecretSyncStatus,
-  generation: number | undefined,
-  now: string,
-  type: string,
-  status: Condition["status"],
-  { reason, message }: { reason: string; message: string },
-): Condition {
-  const same = before.conditions?.find((other) => other.type === type && other.status === status);
-  return {
-    type,
-    status,
-    reason,
-    message: message.length > LONGEST_MESSAGE ? `${message.slice(0, LONGEST_MESSAGE)}…` : message,
-    lastTransitionTime: same?.lastTransitionTime ?? now,
-    ...keep("observedGeneration", generation),
-  };
 }
 
 /** The record's change is the latest entry; it gathers the restarts for it. */
