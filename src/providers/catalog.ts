@@ -20,19 +20,29 @@ export interface CatalogOptions {
 }
 
 export const newCatalog = (options: CatalogOptions): Catalog => ({
-  async aws() {
+  aws: once(async () => {
     const { newAws } = await import("./aws/module.ts");
     const { awsRegions: regions, matches } = options;
     const mayAskRegion = (region: string) =>
       regions.length === 0 || regions.some((glob) => matches(glob, region));
     return newAws({ regions, mayAskRegion });
-  },
-  async kubernetes() {
+  }),
+  kubernetes: once(async () => {
     const { newKubernetes } = await import("./kubernetes/module.ts");
     return newKubernetes({ api: options.api, openCluster: await options.loadClusters() });
-  },
-  async file() {
+  }),
+  file: once(async () => {
     const { newFile } = await import("./file/module.ts");
     return newFile({ roots: options.fileRoots });
-  },
+  }),
 });
+
+/** Each reconcile asks for a module. One that couldn't be loaded is tried again. */
+function once(load: () => Promise<ProviderModule>): () => Promise<ProviderModule> {
+  let loading: Promise<ProviderModule> | undefined;
+  return () =>
+    (loading ??= load().catch((error: unknown) => {
+      loading = undefined;
+      throw error;
+    }));
+}

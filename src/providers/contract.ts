@@ -126,8 +126,8 @@ export interface StoreFeed {
 
 /** What a store is signed in to with, as a provider's spec names it. */
 export type CredentialRef =
-  /** The operator's own identity. */
-  | { readonly kind: "ambient" }
+  /** The operator's own identity. `field`: what to set in the spec for another one. */
+  | { readonly kind: "ambient"; readonly field: string }
   | {
       readonly kind: "secretKeys";
       /** Path in the spec. */
@@ -138,8 +138,8 @@ export type CredentialRef =
       readonly keys: readonly string[];
     };
 
-/** For each reference the values of its keys, in their order; none for the operator's own identity. */
-export type Credentials = readonly (readonly string[])[];
+/** For each reference the values of its keys, in their order; undefined for the operator's own identity. */
+export type Credentials = readonly (readonly string[] | undefined)[];
 
 /** Credentials that nothing can be signed in with. The message is for their owner: what to do, and nothing of what they hold. */
 export class UnusableCredentials extends Error {}

@@ -107,14 +107,16 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const module = await catalog[name]();
     const problem = module.problemOf(spec);
     if (problem !== undefined) return no("InvalidProvider", `${providerName(ref)}: ${problem}`);
-    const credentials: (readonly string[])[] = [];
+    const credentials: (readonly string[] | undefined)[] = [];
     for (const wanted of module.credentials(spec)) {
       if (wanted.kind === "ambient") {
-        if (isCluster || allowAmbientIdentity) continue;
-        return no(
-          "AmbientIdentityRefused",
-          `${providerName(ref)}: spec.${name}.auth is empty, which means the operator's own identity; set auth.secretRef, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity`,
-        );
+        if (!isCluster && !allowAmbientIdentity)
+          return no(
+            "AmbientIdentityRefused",
+            `${providerName(ref)}: ${wanted.field} isn't set, which means the operator's own identity; set it, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity`,
+          );
+        credentials.push(undefined);
+        continue;
       }
       const found = await options.credentials.secretKeys(wanted, namespace, signal);
       if (found.kind === "missing") return missingKeys(ref, wanted, found.detail);

@@ -21,12 +21,13 @@ export function newAws(options: {
     },
 
     credentials({ auth: { secretRef } }) {
-      if (!secretRef) return [{ kind: "ambient" }];
+      const field = "spec.aws.auth.secretRef";
+      if (!secretRef) return [{ kind: "ambient", field }];
       const { accessKeyIDKey, secretAccessKeyKey, sessionTokenKey, name } = secretRef;
       return [
         {
           kind: "secretKeys",
-          field: "spec.aws.auth.secretRef",
+          field,
           namespace: "namespace" in secretRef ? secretRef.namespace : undefined,
           name,
           keys: [accessKeyIDKey, secretAccessKeyKey, ...(sessionTokenKey ? [sessionTokenKey] : [])],

@@ -30,11 +30,10 @@ export function newKubernetes({
     problemOf: () => undefined,
 
     credentials({ kubeconfig }) {
-      if (!kubeconfig) return [{ kind: "ambient" }];
+      const field = "spec.kubernetes.kubeconfig.secretRef";
+      if (!kubeconfig) return [{ kind: "ambient", field }];
       const { namespace, name, key } = kubeconfig.secretRef;
-      return [
-        { kind: "secretKeys", field: "spec.kubernetes.kubeconfig.secretRef", namespace, name, keys: [key] },
-      ];
+      return [{ kind: "secretKeys", field, namespace, name, keys: [key] }];
     },
 
     target: ({ namespace, kind, kubeconfig }) => ({ namespace, kind, isRemote: kubeconfig !== undefined }),

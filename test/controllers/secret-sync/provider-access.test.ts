@@ -3,6 +3,7 @@ import { newProviderAccess, type Connection } from "../../../src/controllers/sec
 import { newCredentialReader } from "../../../src/credentials/credentials.ts";
 import { globMatches } from "../../../src/plan/access.ts";
 import { newCatalog } from "../../../src/providers/catalog.ts";
+import { UnusableCredentials } from "../../../src/providers/contract.ts";
 import { newViews, projectProvider, type Views } from "../../../src/cluster/views.ts";
 import { ClientPool } from "../../../src/fetch/client-pool.ts";
 import type { ProviderClient } from "../../../src/fetch/provider-client.ts";
@@ -18,6 +19,8 @@ let closed: number;
 let missing: string[];
 let secrets: Map<string, Record<string, string> | Error>;
 let version: number;
+/** Why nobody can sign in. */
+let unusable: string | undefined;
 
 beforeEach(() => {
   views = newViews({
@@ -31,6 +34,7 @@ beforeEach(() => {
   missing = [];
   secrets = new Map();
   version = 0;
+  unusable = undefined;
 });
 const openCluster = (): never => {
   throw new Error("is no kubeconfig");
@@ -65,6 +69,7 @@ function access(more: { regions?: readonly string[]; allowAmbientIdentity?: bool
     pool: new ClientPool<ProviderClient>(),
     connect: (connection) => {
       connected.push(connection);
+      if (unusable !== undefined) throw new UnusableCredentials(unusable);
       return { setLimits: () => undefined, close: () => closed++ } as unknown as ProviderClient;
     },
     allowAmbientIdentity: true,
@@ -87,15 +92,14 @@ const own = (namespace: string, name: string, spec: Record<string, unknown> = {}
       spec: { aws: { regions: ["eu-west-1"], ...spec } },
     } as never),
   );
-const admins = (
-  name: string,
-  spec: Record<string, unknown> = {},
-  rules: unknown = [{ namespaces: { names: ["shop"] }, keys: ["a/**"] }],
-) =>
+const admins = (name: string, spec: Record<string, unknown> = {}) =>
   views.clusterProviders.set(
     projectProvider({
       metadata: { name, uid: name, resourceVersion: String(++version), generation: version },
-      spec: { aws: { regions: ["eu-west-1"], ...spec }, access: rules },
+      spec: {
+        aws: { regions: ["eu-west-1"], ...spec },
+        access: [{ namespaces: { names: ["shop"] }, keys: ["a/**"] }],
+      },
     } as never),
   );
 const ref = (name: string) => ({ kind: "SecretProvider", name }) as const;
@@ -199,5 +203,36 @@ describe("credentials that can't be read", () => {
       "ClusterSecretProvider/c: Secret vault/keys has no ke",
       "ClusterSecretProvider/c: Secret vault/keys can't be ",
     ]);
+  });
+});
+
+describe("the operator's own identity", () => {
+  it("isn't a namespace's own unless the admin says so, and what to set instead is told", async () => {
+    own("shop", "a");
+    const result = await access({ allowAmbientIdentity: false })(ref("a"), "shop", signal);
+    expect(result.ok ? "" : `${result.failure.reason}: ${result.failure.message}`).toBe(
+      "AmbientIdentityRefused: SecretProvider/a: spec.aws.auth.secretRef isn't set, which means the operator's own identity; set it, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity",
+    );
+    expect((await access()(ref("a"), "shop", signal)).ok).toBe(true);
+  });
+});
+
+describe("credentials that nothing can be signed in with", () => {
+  it("are told in the log, and not tried again for as long as they stay the same", async () => {
+    unusable = "its region is none";
+    const keys = (accessKeyID: string) => new Map([["vault/keys", { accessKeyID, secretAccessKey: "x" }]]);
+    secrets = keys("old");
+    admins("b", { auth: { secretRef: { name: "keys", namespace: "vault" } } });
+    const to = access();
+    for (let times = 0; times < 3; times++)
+      expect(await to(clusterRef("b"), "shop", signal)).toMatchObject({
+        failure: { reason: "CredentialsNotFound" },
+      });
+    expect(connected).toHaveLength(1);
+    expect(missing).toEqual(Array(3).fill("ClusterSecretProvider/b: its region is none"));
+    secrets = keys("new");
+    unusable = undefined;
+    await clock.advance(60_000);
+    expect(await to(clusterRef("b"), "shop", signal)).toMatchObject({ ok: true });
   });
 });
