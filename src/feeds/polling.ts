@@ -1,6 +1,5 @@
-import { nextRefreshMs } from "../plan/schedule.ts";
-import { refreshGroup, type Source } from "../plan/sources.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
+import { Groups, PORTION } from "./groups.ts";
 import {
   lastSuccessOf,
   weightOf,
@@ -43,10 +42,6 @@ export interface PollingOptions {
 
 /** Each object is read exactly as often, since listings lag, and somebody may have written under our name. */
 export const EXACT_MS = 10 * 60_000;
-/** Members, and what they ask, that are looked at in one turn of the event loop. */
-const PORTION = 2_000;
-/** Polls of one moment begin some at a time: so many of them, or of their members, in one turn. */
-const BEGUN_AT_ONCE = 200;
 /** Late polls are told from such that wait a moment. */
 const LATE_MS = 60_000;
 const POLL_MS = 10 * 60_000;
@@ -56,17 +51,16 @@ const SLACK_MS = 100;
 export class PollingFeed {
   readonly #options: PollingOptions;
   readonly #members = new Map<string, Member>();
-  readonly #groups = new Map<string, Group>();
+  readonly #groups: Groups;
   readonly #questions = new Questions();
   readonly #room: Room;
-  /** Their time has come. */
-  readonly #due: Group[] = [];
   #round = 0;
   #closed = false;
 
   constructor(options: PollingOptions) {
     this.#options = options;
     this.#room = new Room(options.mostBytes);
+    this.#groups = new Groups(options.clock, (group) => void this.#run(group));
   }
 
   get size(): number {
@@ -85,13 +79,13 @@ export class PollingFeed {
     if (this.#closed) return false;
     const reads = sources.filter((source) => source.kind === "read");
     if (reads.length < sources.length) return false;
-    const group = this.#group(namespace, sources, intervalMs);
+    const group = this.#groups.of(namespace, sources, intervalMs);
     const isAlone = group.members.size === 0;
     const weight = weightOf(reads, versions, isAlone);
     // Who comes back without a look must not wait longer than if it had stayed; a poll under way may have passed it over.
     const isLate = left !== undefined && (group.isPolling || group.dueAt > left.dueAt + SLACK_MS);
     if (isLate || !this.#room.has(namespace, weight)) {
-      if (isAlone && !group.isPolling) this.#end(group);
+      if (isAlone && !group.isPolling) this.#groups.end(group);
       return false;
     }
     const questions = reads.map((source) =>
@@ -117,7 +111,7 @@ export class PollingFeed {
     group.members.delete(member);
     for (const question of questions) this.#questions.remove(key, question);
     this.#room.take(namespace, -weight);
-    if (group.members.size === 0 && !group.isPolling) this.#end(group);
+    if (group.members.size === 0 && !group.isPolling) this.#groups.end(group);
     return { member, versions: questions.map(({ version }) => version), dueAt, lastSuccess };
   }
 
@@ -154,72 +148,7 @@ export class PollingFeed {
 
   close(): void {
     this.#closed = true;
-    for (const group of this.#groups.values()) group.cancel();
-  }
-
-  #group(namespace: string, sources: readonly Source[], wantedMs: number): Group {
-    const name = refreshGroup(sources);
-    // Intervals that differ by milliseconds would make a group each.
-    const intervalMs = Math.ceil(wantedMs / 1_000) * 1_000;
-    const id = `${namespace} ${name} ${intervalMs}`;
-    let group = this.#groups.get(id);
-    if (!group) {
-      const members = new Set<Member>();
-      const cancel = () => undefined;
-      group = {
-        id,
-        name,
-        intervalMs,
-        members,
-        dueAt: 0,
-        lastSuccess: 0,
-        isPolling: false,
-        cancel,
-      };
-      this.#groups.set(id, group);
-      this.#schedule(group);
-    }
-    return group;
-  }
-
-  #schedule(group: Group): void {
-    const { clock } = this.#options;
-    if (this.#closed) return;
-    const inMs = nextRefreshMs(clock.now(), group.intervalMs, group.name);
-    group.dueAt = clock.monotonic() + inMs;
-    // A timer counts 25 days at most; it is set again then.
-    const wait = () => {
-      const leftMs = group.dueAt - clock.monotonic();
-      group.cancel = clock.after(leftMs, () =>
-        group.dueAt > clock.monotonic() ? wait() : this.#begin(group),
-      );
-    };
-    wait();
-  }
-
-  #begin(group: Group): void {
-    this.#due.push(group);
-    // Others of that moment come by then.
-    if (this.#due.length === 1) this.#options.clock.after(0, () => void this.#beginAll());
-  }
-
-  async #beginAll(): Promise<void> {
-    let [polls, members] = [0, 0];
-    for (let group = this.#due[0]; group; group = this.#due[0]) {
-      if (++polls > BEGUN_AT_ONCE || members > PORTION) {
-        await sleep(this.#options.clock, 0);
-        [polls, members] = [1, 0];
-      }
-      members += group.members.size;
-      // Who was the last one has left since.
-      if (group.members.size > 0 && !this.#closed) void this.#run(group);
-      this.#due.shift();
-    }
-  }
-
-  #end(group: Group): void {
-    group.cancel();
-    if (this.#groups.get(group.id) === group) this.#groups.delete(group.id);
+    this.#groups.close();
   }
 
   async #run(group: Group): Promise<void> {
@@ -248,8 +177,8 @@ export class PollingFeed {
       cancel();
       group.isPolling = false;
     }
-    if (group.members.size === 0) this.#end(group);
-    else this.#schedule(group);
+    if (group.members.size === 0) this.#groups.end(group);
+    else this.#groups.schedule(group);
   }
 
   async #poll(group: Group, poll: Poll): Promise<void> {

@@ -4,7 +4,8 @@ import { quoted } from "../plan/text.ts";
 import { MOST_WORK, Work } from "../plan/work.ts";
 import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/contract.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
-import { versionOf, type Listings } from "./listings.ts";
+import { versionOf } from "./listed.ts";
+import type { Listings } from "./listings.ts";
 
 /** Secrets by what they look like instead of by key: a listing, and what of it the user asked for. */
 export interface FinderOptions {

@@ -7,7 +7,8 @@ import type {
   VersionResult,
 } from "../providers/contract.ts";
 import { sleep, type Clock } from "../runtime/clock.ts";
-import { versionOf, type Listings } from "./listings.ts";
+import { versionOf } from "./listed.ts";
+import type { Listings } from "./listings.ts";
 import type { Versions } from "./versions.ts";
 
 /** Which of many known versions are no longer those that one provider has. */

@@ -4,7 +4,8 @@ import type { Clock } from "../runtime/clock.ts";
 import { Batcher } from "./batcher.ts";
 import { failureOf, type Caller } from "./caller.ts";
 import type { KeptBytes } from "./kept-bytes.ts";
-import { EVERYTHING, SHARED, versionIn, type Listings } from "./listings.ts";
+import { versionIn } from "./listed.ts";
+import { EVERYTHING, SHARED, type Listings } from "./listings.ts";
 import type { Noted } from "./noted.ts";
 import { Recent } from "./recent.ts";
 
