@@ -120,8 +120,11 @@ describe("what isn't there", () => {
     });
   });
 
-  it("as an apiserver that doesn't answer is no missing Secret", async () => {
-    const config = kubeConfigOf((await flat()).replace(/server: .*/, "server: https://127.0.0.1:1"));
+  it.each<[string, RegExp, string, string]>([
+    ["doesn't answer", /server: .*/, "server: https://127.0.0.1:1", "nothing listens at the address"],
+    ["isn't trusted", / *certificate-authority-data: .*\n/, "", "isn't trusted"],
+  ])("as an apiserver that %s is no missing Secret", async (_what, from, to, told) => {
+    const config = kubeConfigOf((await flat()).replace(from, to));
     const away = newTransport(config, systemClock);
     const store = openObjects({
       api: newKubeApi(away),
@@ -132,11 +135,14 @@ describe("what isn't there", () => {
       needsConsent: false,
       onClose: () => away.close(),
     });
+    const message = expect.stringContaining(told);
     for (const result of [
       await store.read({ key: "a" }, signal),
       await store.versions!.read({ key: "a" }, signal),
     ])
-      expect(result).toMatchObject({ failure: { reason: "ProviderUnreachable", scope: "provider" } });
+      expect(result).toMatchObject({
+        failure: { reason: "ProviderUnreachable", scope: "provider", message },
+      });
     store.close();
   });
 });

@@ -58,6 +58,19 @@ describe("an answer of AWS", () => {
     });
   });
 
+  it.each([
+    ["ENOTFOUND", "the name of AWS can't be resolved (ENOTFOUND)"],
+    ["ECONNREFUSED", "nothing listens at the address of AWS (ECONNREFUSED)"],
+    // These come and go, and would be another message at each try.
+    ["ECONNRESET", "AWS does not answer"],
+    ["EAI_AGAIN", "AWS does not answer"],
+  ])("that never came, by %s, is told as %s", (code, told) => {
+    expect(failureOf({ name: "Error", code, message: "connect" })).toMatchObject({
+      reason: "ProviderUnreachable",
+      message: expect.stringContaining(told),
+    });
+  });
+
   it("that the SDK couldn't parse counts by the status of the raw response", () => {
     expect(failureOf({ name: "SyntaxError", $response: { statusCode: 502 } })).toMatchObject({
       message: "AWS answers with server errors",

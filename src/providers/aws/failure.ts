@@ -1,3 +1,4 @@
+import { connectionProblem } from "../connection.ts";
 import type { ProviderFailure } from "../contract.ts";
 
 /**
@@ -10,8 +11,6 @@ export type AwsFailure =
 interface AwsError {
   readonly name?: string;
   readonly message?: string;
-  /** Of Node, for connections. */
-  readonly code?: string;
   readonly $metadata?: { readonly httpStatusCode?: number };
   readonly $response?: { readonly statusCode?: number; readonly headers?: Readonly<Record<string, string>> };
 }
@@ -118,6 +117,12 @@ define(
   IDENTITY_REFUSED,
 );
 
+const words = {
+  store: "AWS",
+  address: "check the network, the region and the endpoint",
+  authority: "give the operator its authority by the chart's caBundle, or NODE_EXTRA_CA_CERTS",
+};
+
 const unreachable = (message: string): ProviderFailure => ({
   reason: "ProviderUnreachable",
   scope: "provider",
@@ -125,7 +130,7 @@ const unreachable = (message: string): ProviderFailure => ({
 });
 
 export function classify(error: unknown): AwsFailure {
-  const { name = "", message = "", code = "", $metadata, $response } = error as AwsError;
+  const { name = "", message = "", $metadata, $response } = error as AwsError;
   const status = $metadata?.httpStatusCode ?? $response?.statusCode ?? 0;
   if (name === "ResourceNotFoundException") return { kind: "missing" };
   // A secret in its recovery window is gone for every reader.
@@ -141,7 +146,7 @@ export function classify(error: unknown): AwsFailure {
     return { kind: "failed", failure: retryAfterMs === undefined ? failure : { ...failure, retryAfterMs } };
   };
   if (known) return failed(known);
-  const connection = connectionProblem(`${code} ${message}`);
+  const connection = connectionProblem(error, words);
   if (connection !== undefined) return failed(unreachable(connection));
   if (status === 429) return failed(failures["ThrottlingException"] as ProviderFailure);
   if (status >= 500) return failed(unreachable("AWS answers with server errors"));
@@ -151,18 +156,6 @@ export function classify(error: unknown): AwsFailure {
       unreachable("AWS answers with something that is not its protocol; check endpoint and proxies"),
     );
   return failed(unreachable("AWS does not answer; check the network, the region and the endpoint"));
-}
-
-/** What came before any answer of AWS. Addresses of proxies may hold passwords, so they aren't quoted. */
-function connectionProblem(text: string): string | undefined {
-  if (text.includes("ERR_PROXY_TUNNEL")) {
-    const [answer = "an error"] = /HTTP\/\d\.\d \d{3}[ \w]{0,40}/.exec(text) ?? [];
-    return `the proxy doesn't connect to AWS and answers ${answer}; check HTTPS_PROXY, NO_PROXY and what the proxy allows`;
-  }
-  const [code] = /\b(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)[A-Z_]+/.exec(text) ?? [];
-  if (code !== undefined)
-    return `the certificate that AWS or a proxy shows isn't trusted (${code}); give the operator its authority by the chart's caBundle, or NODE_EXTRA_CA_CERTS`;
-  return undefined;
 }
 
 /** Seconds, as AWS sends them; https://www.rfc-editor.org/rfc/rfc9110#field.retry-after */

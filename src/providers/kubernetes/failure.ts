@@ -1,18 +1,23 @@
 import { ApiError } from "../../kube/kube-api.ts";
+import { connectionProblem } from "../connection.ts";
 import type { Failed } from "../contract.ts";
 import { failed } from "../failed.ts";
 
 /** Whoever answers may ask for any time. */
 const LONGEST_WAIT_SECONDS = 300;
 
+const words = {
+  address: "look at its address and the network",
+  authority: "put its authority into the kubeconfig, as certificate-authority-data",
+};
+
 /** What an apiserver answers instead of an object, sorted once. Messages are ours, and the same at each try. */
 export function failureOf(error: unknown, what: string, cluster: string): Failed {
-  if (!(error instanceof ApiError))
-    return failed(
-      "ProviderUnreachable",
-      "provider",
-      `${cluster} doesn't answer; look at its address and the network`,
-    );
+  if (!(error instanceof ApiError)) {
+    const problem = connectionProblem(error, { store: cluster, ...words });
+    const message = problem ?? `${cluster} doesn't answer; ${words.address}`;
+    return failed("ProviderUnreachable", "provider", message);
+  }
   const { status, retryAfterSeconds } = error;
   if (status === 401)
     return failed(
