@@ -6,6 +6,7 @@ import {
 import type { Condition } from "../api/fields.ts";
 import { selects, type NamespaceFacts } from "./access.ts";
 import { condition, cut } from "./condition.ts";
+import { quoted } from "./text.ts";
 
 /** What a ClusterSecretSync asks for: which SecretSyncs are missing, wrong or too many, and what is told of them. */
 
@@ -20,6 +21,8 @@ export interface ExistingSync {
   readonly isAnothers: boolean;
   /** It has what the template says. */
   readonly isAsWanted: boolean;
+  /** What somebody has set beside that, by its path. */
+  readonly addition: string | undefined;
   /** Its Ready condition, if it tells of the spec that it has. */
   readonly ready: Pick<Condition, "status" | "reason" | "message"> | undefined;
 }
@@ -36,6 +39,8 @@ export interface FanOut {
   readonly apply: readonly { readonly namespace: string; readonly uid: string | undefined }[];
   readonly remove: readonly Pick<ExistingSync, "namespace" | "name" | "uid">[];
   readonly matched: readonly string[];
+  /** Names in spec.namespaces.names that no namespace has. */
+  readonly absent: readonly string[];
   /** Of these, by namespace, why the SecretSync isn't ready; undefined: nobody has told yet. */
   readonly unready: ReadonlyMap<string, Told | undefined>;
 }
@@ -52,6 +57,7 @@ export function planFanOut({ name, spec, namespaces, existing }: FanOutFacts): F
   const wanted = nameOf({ name, spec });
   const matched = [...namespaces].filter((each) => selects(spec.namespaces, each)).map((each) => each.name);
   const isMeant = new Set(matched);
+  const absent = (spec.namespaces.names ?? []).filter((each) => !isMeant.has(each));
   const byNamespace = new Map<string, ExistingSync>();
   const remove: ExistingSync[] = [];
   for (const sync of existing) {
@@ -69,32 +75,19 @@ export function planFanOut({ name, spec, namespaces, existing }: FanOutFacts): F
     }
     if (!there?.isAsWanted) apply.push({ namespace, uid: there?.uid });
     if (!isReady(there?.ready, spec)) unready.set(namespace, there?.isAsWanted ? there.ready : undefined);
+    else if (there?.addition !== undefined) unready.set(namespace, added(wanted, there.addition));
   }
-  return { apply, remove, matched, unready };
+  return { apply, remove, matched, absent, unready };
 }
 
 /** One that somebody has suspended isn't kept in step, whatever it told before. */
 const isReady = (ready: ExistingSync["ready"], { template }: ClusterSecretSyncSpec): boolean =>
   ready?.status === "True" && (ready.reason !== "Suspended" || template.spec.suspend === true);
 
-/**
- * Whether somebody has what is wanted. Members of an object beside it are theirs, and so are entries of a list whose items have a
- * key; any other list is a whole, in its order.
- */
-export function contains(there: unknown, wanted: unknown): boolean {
-  if (Array.isArray(wanted)) {
-    if (!Array.isArray(there)) return false;
-    const key = (item: unknown) => (item as { secretKey?: unknown } | null)?.secretKey;
-    if (wanted.some((item) => key(item) !== undefined))
-      return wanted.every((item) => there.some((other) => key(other) === key(item) && contains(other, item)));
-    return there.length === wanted.length && wanted.every((item, index) => contains(there[index], item));
-  }
-  if (typeof wanted !== "object" || wanted === null) return there === wanted;
-  if (typeof there !== "object" || there === null || Array.isArray(there)) return false;
-  return Object.entries(wanted).every(([name, value]) =>
-    contains((there as Record<string, unknown>)[name], value),
-  );
-}
+const added = (name: string, addition: string): Told => ({
+  reason: "Added",
+  message: `somebody has set ${quoted(addition)} of the SecretSync ${name}, beside what the template says; remove it, or set it in spec.template`,
+});
 
 const nameTaken = (name: string, isAnothers: boolean): Told => ({
   reason: "NameTaken",
@@ -109,6 +102,8 @@ export const fanOutReasons = {
   Progressing: "SecretSyncs were just made or changed; their first result is waited for.",
   NamespacesFailing: "Some namespaces' SecretSyncs fail; status.failing names the first ten and why.",
   InvalidSpec: "The manifest breaks a rule; the message says which field and why.",
+  Added:
+    "In status.failing: somebody has set something of the SecretSync that the template doesn't set, so it may do something else.",
   NameTaken:
     "In status.failing: the namespace has a SecretSync of that name that this ClusterSecretSync hasn't made.",
   WriteFailed: "In status.failing: the apiserver didn't take the SecretSync; the message is its own.",
@@ -118,7 +113,7 @@ export const fanOutReasons = {
 export function reportFanOut(
   before: ClusterSecretSyncStatus,
   generation: number | undefined,
-  { matched, unready }: FanOut,
+  { matched, absent, unready }: FanOut,
   refused: ReadonlyMap<string, string>,
   at: string,
 ): ClusterSecretSyncStatus {
@@ -140,10 +135,11 @@ export function reportFanOut(
       : {
           status: "True",
           reason: "Synced",
-          message:
+          message: `${
             matched.length === 0
               ? "no namespace is meant by spec.namespaces"
-              : `${plural(matched.length)} as wanted`,
+              : `${plural(matched.length)} as wanted`
+          }${missing(absent)}`,
         };
   return {
     ...withConditions(before, generation, told, at),
@@ -193,3 +189,10 @@ function withConditions(
 /** Beside ten others. */
 const LONGEST_MESSAGE = 512;
 const plural = (count: number): string => (count === 1 ? "1 namespace is" : `${count} namespaces are`);
+
+/** A name may be wrong, or its namespace still to come. */
+const missing = ([first, ...others]: readonly string[]): string => {
+  if (first === undefined) return "";
+  const more = others.length > 0 ? ` and ${others.length} more of spec.namespaces.names` : "";
+  return `; there is no namespace ${first}${more}`;
+};

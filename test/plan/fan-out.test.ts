@@ -1,7 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { parseClusterSync, type ClusterSecretSyncStatus } from "../../src/api/cluster-secret-sync.ts";
 import {
-  contains,
   planFanOut,
   reportFanOut,
   reportInvalidFanOut,
@@ -38,6 +37,7 @@ const there = (namespace: string, more: Partial<ExistingSync> = {}): ExistingSyn
   isOurs: true,
   isAnothers: false,
   isAsWanted: true,
+  addition: undefined,
   ready,
   ...more,
 });
@@ -99,26 +99,6 @@ describe("what is written", () => {
   });
 });
 
-describe("somebody has what is wanted", () => {
-  it.each<[unknown, unknown, boolean]>([
-    [{ a: 1, b: 2 }, { a: 1 }, true],
-    [{ a: 1 }, { a: 1, b: 2 }, false],
-    [{ a: { b: ["x", "y"] } }, { a: { b: ["x", "y"] } }, true],
-    [{ a: { b: ["x", "y"] } }, { a: { b: ["y", "x"] } }, false],
-    [{ a: { b: ["x", "y"] } }, { a: { b: ["x"] } }, false],
-    [{ a: [{ k: 1, own: 2 }] }, { a: [{ k: 1 }] }, true],
-    [{ a: [{ secretKey: "b" }, { secretKey: "a", k: 1, own: 2 }] }, { a: [{ secretKey: "a", k: 1 }] }, true],
-    [{ a: [{ secretKey: "b" }, { secretKey: "a", k: 2 }] }, { a: [{ secretKey: "a", k: 1 }] }, false],
-    [{ a: [] }, { a: [{ k: 1 }] }, false],
-    [{ a: {} }, { a: [] }, false],
-    [{ a: [] }, { a: {} }, false],
-    [undefined, { a: 1 }, false],
-    [null, null, true],
-    [{ a: null }, { a: {} }, false],
-    ["1", 1, false],
-  ])("%j has %j: %j", (has, wanted, expected) => expect(contains(has, wanted)).toBe(expected));
-});
-
 describe("what is told", () => {
   const at = "2026-05-01T00:00:00.000Z";
   const later = "2026-05-02T00:00:00.000Z";
@@ -171,6 +151,23 @@ describe("what is told", () => {
     );
     const refused = report(planOf([], { namespaces: [shop("a")] }), new Map([["a", "no room"]]));
     expect(refused.failing).toEqual([{ namespace: "a", reason: "WriteFailed", message: "no room" }]);
+  });
+
+  it("names who has something of its own beside the template", () => {
+    const status = report(planOf([there("a", { addition: "spec.target.name" }), there("b")]));
+    expect(status.namespaces).toEqual({ matched: 2, ready: 1, failed: 1 });
+    expect(status.failing?.[0]).toMatchObject({ namespace: "a", reason: "Added" });
+    expect(status.failing?.[0]?.message).toContain("spec.target.name");
+    const both = there("a", { addition: "spec.target.name", ready: bad });
+    expect(report(planOf([both])).failing?.[0]?.reason).toBe("SecretNotFound");
+  });
+
+  it("names a namespace that is meant and that there isn't", () => {
+    const told = (...names: string[]) =>
+      readyOf(report(planOf([there("a")], { spec: specOf({ namespaces: { names } }) })));
+    expect(told("a", "shpo")).toBe("True Synced 1 namespace is as wanted; there is no namespace shpo");
+    expect(told("a", "shpo", "x", "y")).toContain("no namespace shpo and 2 more of spec.namespaces.names");
+    expect(told("shpo")).toContain("no namespace is meant by spec.namespaces; there is no namespace shpo");
   });
 
   it("keeps the time of a condition as long as it holds", () => {

@@ -1,16 +1,18 @@
+import { recordOf } from "../../api/loose.ts";
 import type { ClusterSyncObject } from "../../cluster/cluster-sync.ts";
 import type { SyncObject } from "../../cluster/sync-object.ts";
 import type { Views } from "../../cluster/views.ts";
 import { listedObject } from "../../kube/collection.ts";
 import type { KubeApi, KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
-import { contains, type ExistingSync } from "../../plan/fan-out.ts";
+import type { ExistingSync } from "../../plan/fan-out.ts";
+import { addition, contains } from "../../plan/likeness.ts";
 import type { MadeSyncs } from "./made.ts";
 
 /** Which SecretSyncs there are: those that the ClusterSecretSync has made, and those that have the name it wants. */
 export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) {
-  /** Of SecretSyncs, the version that was found to be as the template says; by the template's version. */
-  const verified = new WeakMap<SyncObject, string>();
+  /** Of SecretSyncs that were found to be as the template says, with the template's version. */
+  const seen = new WeakMap<SyncObject, Likeness & { readonly template: string }>();
 
   return async function existing(
     object: ClusterSyncObject,
@@ -35,6 +37,7 @@ export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) 
       isOurs: true,
       isAnothers: false,
       isAsWanted: each.template === template,
+      addition: undefined,
       ready: undefined,
     }));
     for (const sync of found.values()) {
@@ -48,7 +51,7 @@ export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) 
         uid: sync.uid,
         isOurs,
         isAnothers: !isOurs && sync.maker !== undefined,
-        isAsWanted: isOurs && (await isAsWanted(sync, template, object.template, signal)),
+        ...(isOurs ? await likenessOf(sync, template, object.template, signal) : unlike),
         ready: isCurrent ? ready : undefined,
       });
     }
@@ -56,14 +59,15 @@ export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) 
   };
 
   /** The mark tells which template was applied last; what somebody changed since shows in the spec. */
-  async function isAsWanted(
+  async function likenessOf(
     sync: SyncObject,
     template: string,
     wanted: unknown,
     signal: AbortSignal,
-  ): Promise<boolean> {
-    if (sync.maker?.template !== template) return false;
-    if (verified.get(sync) === template) return true;
+  ): Promise<Likeness> {
+    if (sync.maker?.template !== template) return unlike;
+    const known = seen.get(sync);
+    if (known?.template === template) return known;
     const { name, namespace = "" } = sync.metadata;
     const whole = sync.isOutline
       ? await listedObject<KubeObject & { spec?: unknown }>(
@@ -74,8 +78,17 @@ export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) 
           signal,
         )
       : sync;
-    if (!whole || !contains(whole.spec, wanted)) return false;
-    verified.set(sync, template);
-    return true;
+    if (!whole || !contains(whole.spec, wanted)) return unlike;
+    // Whether it is suspended its own status tells.
+    const likeness = {
+      isAsWanted: true,
+      addition: addition(whole.spec, { suspend: true, ...recordOf(wanted) }, "spec"),
+    };
+    seen.set(sync, { template, ...likeness });
+    return likeness;
   }
 }
+
+type Likeness = Pick<ExistingSync, "isAsWanted" | "addition">;
+
+const unlike: Likeness = { isAsWanted: false, addition: undefined };

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
+import { API_VERSION } from "../../../src/api/group.ts";
 import type { ClusterSecretSyncStatus } from "../../../src/api/cluster-secret-sync.ts";
 import { projectClusterSync } from "../../../src/cluster/cluster-sync.ts";
 import { outlineOfSync, projectSync, type SyncObject } from "../../../src/cluster/sync-object.ts";
@@ -290,6 +291,48 @@ describe("a ClusterSecretSync", () => {
     expect(calls).toEqual(["delete a/pull", "delete b/pull", "status pull"]);
     expect(statusOf().failing).toMatchObject([{ namespace: "c", reason: "NameTaken" }]);
   });
+
+  it("tells what somebody has set beside the template, and leaves it; that it is suspended it has from its status", async () => {
+    namespace("a");
+    put();
+    await look();
+    allReady();
+    const target = { name: "elsewhere" };
+    edit("a/pull", (sync) => ({ ...sync, spec: { ...template, target } }));
+    await look();
+    expect(calls).toEqual(["status pull"]);
+    expect(statusOf().failing).toMatchObject([{ namespace: "a", reason: "Added" }]);
+    expect(statusOf().failing?.[0]?.message).toContain("spec.target");
+    edit("a/pull", (sync) => ({ ...sync, spec: { ...template, suspend: false } }));
+    await look();
+    expect(statusOf().namespaces).toEqual({ matched: 1, ready: 1, failed: 0 });
+  });
+
+  it("deletes some at a time, after it has made what is missing, whoever copies the owner reference", async () => {
+    put();
+    for (let index = 0; index < 250; index++) {
+      const name = `copy-${index}`;
+      const ownerReferences = [
+        { apiVersion: API_VERSION, kind: "ClusterSecretSync", name: "pull", uid: "c" },
+      ];
+      views.syncs.set(
+        projectSync({
+          metadata: {
+            name,
+            namespace: "evil",
+            uid: name,
+            resourceVersion: String(++version),
+            ownerReferences,
+          },
+          spec: template,
+        } as unknown as KubeObject),
+      );
+    }
+    for (const name of ["a", "b"]) namespace(name);
+    expect(await look()).toEqual({ kind: "at", at: clock.monotonic() + 1_000, result: "retry" });
+    expect(calls.slice(0, 2)).toEqual(["create a/pull", "create b/pull"]);
+    expect(calls.filter((call) => call.startsWith("delete"))).toHaveLength(100);
+  });
 });
 
 describe("what wakes it", () => {
@@ -370,7 +413,7 @@ describe("what wakes it", () => {
               : {
                   ownerReferences: [
                     {
-                      apiVersion: "secretsync.dev/v1alpha1",
+                      apiVersion: API_VERSION,
                       kind: "ClusterSecretSync",
                       name: "x",
                       uid: maker,
