@@ -18,11 +18,8 @@ export interface Reader extends Reading {
  * https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/#PodStatus
  */
 export function readersIn(pod: KubeObject, workload: Workload, secretName: string): readonly Reader[] {
-  const { metadata, spec, status } = pod as KubeObject & { spec?: unknown; status?: unknown };
-  if (metadata.deletionTimestamp !== undefined) return [];
-  const mark = textOf(recordOf(metadata.annotations)[annotation.restartedFor], 64);
-  if (mark !== workload.restartedFor) return [];
-  if (!hasContainersOf(workload, spec, secretName)) return [];
+  const { spec, status } = pod as KubeObject & { spec?: unknown; status?: unknown };
+  if (!isOfTemplate(pod, workload) || !hasContainersOf(workload, spec, secretName)) return [];
   // Of a workload that reads it in a way which the template doesn't show, each container may.
   const isHidden = !Object.hasOwn(workload.consumes, secretName);
   const readings = readersOf(spec, secretName);
@@ -38,6 +35,26 @@ export function readersIn(pod: KubeObject, workload: Workload, secretName: strin
     const startedAt = times.find((time) => !Number.isNaN(time));
     return reading && startedAt !== undefined ? [{ startedAt, ...reading }] : [];
   });
+}
+
+/**
+ * Whether a node is about to start it: containers may have got their environment already, and run before they are reported.
+ */
+export function isStarting(pod: KubeObject, workload: Workload): boolean {
+  const { spec, status } = pod as KubeObject & { spec?: unknown; status?: unknown };
+  const { phase, containerStatuses } = recordOf(status);
+  if (!isOfTemplate(pod, workload) || recordOf(spec)["nodeName"] === undefined || phase !== "Pending")
+    return false;
+  const statuses = listOf(containerStatuses);
+  const reasons = statuses.map((each) => recordOf(recordOf(recordOf(each)["state"])["waiting"])["reason"]);
+  return statuses.length === 0 || reasons.some((reason) => BEFORE_START.has(String(reason)));
+}
+
+const BEFORE_START = new Set(["ContainerCreating", "PodInitializing"]);
+
+function isOfTemplate({ metadata }: KubeObject, { restartedFor }: Workload): boolean {
+  const mark = textOf(recordOf(metadata.annotations)[annotation.restartedFor], 64);
+  return metadata.deletionTimestamp === undefined && mark === restartedFor;
 }
 
 const ANYTHING: Reading = { keys: "all", optional: true };

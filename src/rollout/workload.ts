@@ -165,14 +165,15 @@ function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] 
   return isSeen && Number(updated ?? 0) >= Number(wanted ?? 0) ? undefined : cause;
 }
 
+/** A count of pods that are wanted says so too: a Deployment's status may know its generation before it counts its first pods. */
 function hasPods(object: KubeObject): boolean {
-  const { observedGeneration, replicas, currentNumberScheduled, numberMisscheduled } = recordOf(
-    (object as { status?: unknown }).status,
-  );
+  const { spec, status } = object as { spec?: unknown; status?: unknown };
+  const { observedGeneration, replicas, ...ofDaemonSet } = recordOf(status);
   const isSeen = observedGeneration !== undefined && observedGeneration === object.metadata.generation;
-  return (
-    !isSeen || [replicas, currentNumberScheduled, numberMisscheduled].some((count) => Number(count ?? 0) > 0)
-  );
+  const { desiredNumberScheduled, currentNumberScheduled, numberMisscheduled } = ofDaemonSet;
+  const scheduled = [desiredNumberScheduled, currentNumberScheduled, numberMisscheduled];
+  const counts = [recordOf(spec)["replicas"], replicas, ...scheduled];
+  return !isSeen || counts.some((count) => Number(count ?? 0) > 0);
 }
 
 /** https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment */

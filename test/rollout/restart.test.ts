@@ -732,11 +732,14 @@ describe("a workload whose pods stay", () => {
   });
 
   it("has none as soon as its controller says so", () => {
-    const hasPods = (kind: WorkloadKind, status: unknown) =>
-      projectWorkload(kind, { metadata: { name: "x", generation: 2 }, status } as KubeObject).hasPods;
+    const hasPods = (kind: WorkloadKind, status: unknown, spec: unknown = {}) =>
+      projectWorkload(kind, { metadata: { name: "x", generation: 2 }, spec, status } as KubeObject).hasPods;
     expect(hasPods("Deployment", { observedGeneration: 2 })).toBe(false);
     expect(hasPods("Deployment", { observedGeneration: 1 })).toBe(true);
     expect(hasPods("Deployment", undefined)).toBe(true);
+    expect(hasPods("Deployment", { observedGeneration: 2 }, { replicas: 1 })).toBe(true);
+    expect(hasPods("Deployment", { observedGeneration: 2 }, { replicas: 0 })).toBe(false);
+    expect(hasPods("DaemonSet", { observedGeneration: 2, desiredNumberScheduled: 1 })).toBe(true);
     expect(hasPods("StatefulSet", { observedGeneration: 2, replicas: 1 })).toBe(true);
     expect(hasPods("DaemonSet", { observedGeneration: 2, currentNumberScheduled: 0 })).toBe(false);
     expect(hasPods("DaemonSet", { observedGeneration: 2, numberMisscheduled: 1 })).toBe(true);

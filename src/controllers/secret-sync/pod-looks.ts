@@ -1,6 +1,6 @@
 import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
-import { readersIn, type Reader } from "../../rollout/pods.ts";
+import { isStarting, readersIn, type Reader } from "../../rollout/pods.ts";
 import type { Workload } from "../../rollout/workload.ts";
 import type { Clock } from "../../runtime/clock.ts";
 
@@ -9,7 +9,12 @@ import type { Clock } from "../../runtime/clock.ts";
  * read: so a namespace has one under way at a time, and rests after it for several times as long as it took.
  */
 export type Looked =
-  | { readonly kind: "readers"; readonly readers: readonly Reader[] }
+  | {
+      readonly kind: "readers";
+      readonly readers: readonly Reader[];
+      /** There are pods more that a node is about to start. */
+      readonly areStarting: boolean;
+    }
   /** There are more pods than anybody looks at, or nothing that selects them. */
   | { readonly kind: "unknown" }
   /** Others of the namespace come first; ask again after so many milliseconds. */
@@ -48,14 +53,13 @@ export function newPodLooks(api: KubeApi, clock: Clock): PodLooks {
     async look(workload, secretName, signal) {
       const { namespace, selector } = workload;
       if (selector === undefined) return { kind: "unknown" };
-      if (!workload.hasPods) return { kind: "readers", readers: [] };
+      if (!workload.hasPods) return { kind: "readers", readers: [], areStarting: false };
       const waitMs = waitOf(namespace);
       if (waitMs > 0) return { kind: "later", waitMs };
       const startedAt = clock.monotonic();
       underWay.add(namespace);
       try {
-        const readers = await readersOf(workload, selector, secretName, signal);
-        return readers ? { kind: "readers", readers } : { kind: "unknown" };
+        return await lookAt(workload, selector, secretName, signal);
       } finally {
         underWay.delete(namespace);
         rest(namespace, Math.max(SHORTEST_LOOK_MS, clock.monotonic() - startedAt));
@@ -80,14 +84,14 @@ export function newPodLooks(api: KubeApi, clock: Clock): PodLooks {
     shares.set(namespace, { nextAt: now + Math.min(tookMs * REST, LONGEST_REST_MS), lastAt, tookMs });
   }
 
-  /** undefined when there are too many pods. */
-  async function readersOf(
+  async function lookAt(
     workload: Workload,
     labelSelector: string,
     secretName: string,
     signal: AbortSignal,
-  ): Promise<readonly Reader[] | undefined> {
+  ): Promise<Looked> {
     const readers: Reader[] = [];
+    let areStarting = false;
     const selection = { namespace: workload.namespace, labelSelector, mostBytes: MOST_BYTES_OF_A_PAGE };
     let next: string | undefined;
     let limit = PODS;
@@ -95,18 +99,21 @@ export function newPodLooks(api: KubeApi, clock: Clock): PodLooks {
       try {
         const page = { ...selection, limit, ...(next ? { continue: next } : {}) };
         const { items, metadata } = await api.list<KubeObject>(resources.pod, page, signal);
-        for (const pod of items ?? []) readers.push(...readersIn(pod, workload, secretName));
-        if (!metadata.continue) return readers;
+        for (const pod of items ?? []) {
+          readers.push(...readersIn(pod, workload, secretName));
+          areStarting ||= isStarting(pod, workload);
+        }
+        if (!metadata.continue) return { kind: "readers", readers, areStarting };
         next = metadata.continue;
         pods += items?.length ?? 0;
         limit = Math.min(PODS, limit * 2);
       } catch (error) {
         if (!(error instanceof AnswerTooLargeError)) throw error;
         // One pod alone that can't be held.
-        if (limit === 1) return undefined;
+        if (limit === 1) return { kind: "unknown" };
         limit = Math.ceil(limit / 4);
       }
     }
-    return undefined;
+    return { kind: "unknown" };
   }
 }

@@ -35,6 +35,8 @@ export interface Restarts {
 
 const TRIES = 5;
 const WATCH_LAG_MS = 50;
+/** Within so much of its start a node reports that a container runs. */
+const REPORTED_WITHIN_MS = 5_000;
 /** Times in managedFields are of whole seconds. */
 const SECOND = 1_000;
 
@@ -195,6 +197,10 @@ export function newRestarter(options: {
         if (looked.kind === "later") return looked;
         const readers = looked.kind === "readers" ? looked.readers : "unknown";
         decision = planRestart(workload, part, policy, record, { ...look, readers });
+        const isRestart = decision.kind === "write" && decision.write.restart;
+        const isRecent = clock.now() < Date.parse(at) + REPORTED_WITHIN_MS;
+        if (!isRestart && looked.kind === "readers" && looked.areStarting && isRecent)
+          return { kind: "later", waitMs: REPORTED_WITHIN_MS };
       }
       if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
       const { write } = decision;

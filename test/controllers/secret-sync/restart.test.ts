@@ -20,6 +20,8 @@ let asked: string[];
 let heldPods: number;
 let live: WorkloadObject;
 let api: KubeApi;
+/** All pods that there are. */
+let pods: KubeObject[];
 /** Token of a next page of pods. */
 let more: string | undefined;
 
@@ -48,12 +50,13 @@ beforeEach(() => {
   } as WorkloadObject;
   see();
   more = undefined;
+  pods = [pod];
   api = {
     list: (_type: unknown, { limit }: { limit: number }) => {
       asked.push(`list ${limit}`);
       if (limit > heldPods) return Promise.reject(new AnswerTooLargeError("4 MiB"));
       const metadata = { resourceVersion: "1", ...(more ? { continue: more } : {}) };
-      return Promise.resolve({ metadata, items: [pod] });
+      return Promise.resolve({ metadata, items: pods });
     },
     apply(_type: unknown, object: WorkloadObject) {
       const { annotations } = object.spec?.template?.metadata ?? {};
@@ -165,6 +168,70 @@ describe("a restart", () => {
     expect(asked).toEqual(["list 50", "restart"]);
   });
 
+  it("waits for pods that a node starts while the Secret comes: they may run without it before anybody is told", async () => {
+    const optional = { name: "c", envFrom: [{ secretRef: { name: "db", optional: true } }] };
+    live = { ...live, spec: { ...live.spec, template: { spec: { containers: [optional] } } } };
+    see();
+    const at = new Date(clock.now()).toISOString();
+    const came: ContentRecord = {
+      ...recordOf({ a: "1" }, 1),
+      change: { kind: "created", at, trigger: "Refresh", keys: ["a"], doubt: { absent: true } },
+    };
+    const spec = { nodeName: "n", containers: [optional] };
+    const waiting = { reason: "ContainerCreating" };
+    const starting = (state: unknown, phase = "Pending") =>
+      ({ ...pod, spec, status: { phase, containerStatuses: [{ name: "c", state }] } }) as KubeObject;
+    pods = [starting({ waiting })];
+    expect((await restart(came)).retryInMs).toBe(5_000);
+    expect(asked).toEqual(["list 50"]);
+    await clock.advance(5_000);
+    pods = [starting({ running: { startedAt: at } }, "Running")];
+    expect((await restart(came)).restarted).toEqual(["Deployment/orders"]);
+    expect(asked).toEqual(["list 50", "list 50", "restart"]);
+  });
+
+  it("doesn't wait for pods that nobody starts, or that have been starting for long", async () => {
+    const optional = { name: "c", envFrom: [{ secretRef: { name: "db", optional: true } }] };
+    const pending = (reason: string, nodeName?: string) =>
+      ({
+        ...pod,
+        spec: { containers: [optional], ...(nodeName ? { nodeName } : {}) },
+        status: {
+          phase: "Pending",
+          containerStatuses: [{ name: "c", state: { waiting: { reason } } }],
+        },
+      }) as KubeObject;
+    for (const [uid, found, waitMs] of [
+      ["u1", pending("ContainerCreating"), 0],
+      ["u2", pending("CreateContainerConfigError", "n"), 0],
+      ["u3", pending("ContainerCreating", "n"), 5_000],
+    ] as const) {
+      live = {
+        metadata: { ...live.metadata, uid, annotations: {} },
+        spec: { ...live.spec, template: { spec: { containers: [optional] } } },
+      };
+      see();
+      asked = [];
+      pods = [found];
+      const came: ContentRecord = {
+        ...recordOf({ a: "1" }, 1),
+        change: {
+          kind: "created",
+          at: new Date(clock.now()).toISOString(),
+          trigger: "Refresh",
+          keys: ["a"],
+          doubt: { absent: true },
+        },
+      };
+      await clock.advance(100);
+      expect((await restart(came)).retryInMs).toBe(waitMs);
+      expect(asked).toEqual(waitMs === 0 ? ["list 50", "note"] : ["list 50"]);
+      await clock.advance(5_000);
+      await restart(came);
+      expect(asked.slice(-1)).toEqual(["note"]);
+    }
+  });
+
   it("that is for a listed workload which isn't there says so", async () => {
     const { restart: policy } = specOf({
       restart: { policy: "Listed", targets: [{ kind: "Deployment", name: "nosuch" }] },
@@ -217,6 +284,7 @@ describe("looks at pods", () => {
     expect(await looks.look(workload("shop", false), "db", task.limit.signal)).toEqual({
       kind: "readers",
       readers: [],
+      areStarting: false,
     });
     expect(asked).toEqual([]);
     more = "next";
