@@ -6,6 +6,7 @@ import type { Failed, ListedSecret, ListFilter, ReadResult } from "../providers/
 import { sleep, type Clock } from "../runtime/clock.ts";
 import { versionOf } from "./listed.ts";
 import type { Listings } from "./listings.ts";
+import type { Noted } from "./noted.ts";
 
 /** Secrets by what they look like instead of by key: a listing, and what of it the user asked for. */
 export interface FinderOptions {
@@ -16,6 +17,8 @@ export interface FinderOptions {
   /** The value as of `freshAfter` (monotonic) or later. */
   readonly value: (key: string, freshAfter: number, share: string) => Promise<ReadResult>;
   readonly clock: Clock;
+  /** Versions that their owner doesn't share with who asked. */
+  readonly unshared: Noted;
 }
 
 /** What somebody looks for, and may see. */
@@ -26,6 +29,11 @@ export interface FindRequest {
   readonly freshAfter: number;
   /** Who asks. */
   readonly share: string;
+}
+
+export interface ValuesRequest extends FindRequest {
+  /** Told of the bytes of each value as it comes; false: the answer isn't wanted any more. */
+  readonly hold: (bytes: number) => boolean;
 }
 
 /** A Secret of so many secrets is nobody's; and each must be read. */
@@ -50,14 +58,17 @@ export class Finder {
     this.#options = options;
   }
 
-  /** Versions of all secrets that match, by name. */
+  /** Versions of all secrets that match, by name; without those that their owner is known not to share. */
   async findVersions(request: FindRequest): Promise<Failed | ReadonlyMap<string, string>> {
     const matched = await this.#match(request);
-    return matched.kind === "failed" ? matched : matched.versions;
+    if (matched.kind === "failed") return matched;
+    const isShared = ([name, version]: readonly [string, string]) =>
+      !this.#options.unshared.has(idOf(request.share, name, version));
+    return new Map([...matched.versions].filter(isShared));
   }
 
-  /** All secrets that match, with their values. */
-  async find(request: FindRequest): Promise<FindResult> {
+  /** All secrets that match, with their values; undefined once they aren't wanted any more. */
+  async find(request: ValuesRequest): Promise<FindResult | undefined> {
     const matched = await this.#match(request);
     if (matched.kind === "failed") return matched;
     const names = [...matched.versions.keys()];
@@ -67,13 +78,14 @@ export class Finder {
     const count = Math.max(1, Math.min(PORTION, Math.floor(BYTES_OF_A_PORTION / this.#options.largest)));
     for (let from = 0; from < names.length; from += count) {
       const portion = names.slice(from, from + count);
-      const { freshAfter, share } = request;
+      const { freshAfter, share, hold } = request;
       const results = await Promise.all(portion.map((name) => this.#options.value(name, freshAfter, share)));
       for (const [index, result] of results.entries()) {
         const name = portion[index] as string;
         if (result.kind === "failed") {
           const { failure } = result;
           if (failure.reason === "KeyNotAllowed") {
+            this.#options.unshared.note(idOf(share, name, matched.versions.get(name)));
             forbidden.push(name);
             continue;
           }
@@ -82,7 +94,8 @@ export class Finder {
         // Deleted since it was listed.
         if (result.kind === "missing") continue;
         secrets.set(name, result);
-        bytes += result.value.members ? result.value.held / 2 : result.value.length;
+        bytes += result.value.held;
+        if (!hold(name.length + result.value.held)) return undefined;
       }
       if (bytes > MOST_BYTES) return tooLarge("what matches exceeds the 1 MiB that a Secret can hold");
     }
@@ -112,6 +125,9 @@ export class Finder {
     return { kind: "matched", versions, forbidden };
   }
 }
+
+const idOf = (share: string, name: string, version: string | undefined): string =>
+  JSON.stringify([share, name, version]);
 
 interface Matched {
   readonly kind: "matched";

@@ -56,6 +56,8 @@ const KEEP_MS = 10_000;
 /** Only while more are coming, so it costs a burst nothing: others are being written meanwhile. */
 const LINGER_MS = 150;
 const BATCH_RETRY_MS = 10 * 60_000;
+/** A version that its owner doesn't share is asked for again after so long; once it is shared it is another one. */
+const UNSHARED_MS = 60 * 60_000;
 const ROTATIONS_MS = 60 * 60_000;
 
 export class ProviderClient {
@@ -70,6 +72,7 @@ export class ProviderClient {
   readonly #missingAt: Noted;
   /** Keys that the store refuses: they would have it refuse the batches of others. */
   readonly #refusedAt: Noted;
+  readonly #unshared: Noted;
   readonly #startedAt: number;
   #noBatchUntil = 0;
   #noRotationsUntil = 0;
@@ -80,6 +83,7 @@ export class ProviderClient {
     this.#startedAt = clock.monotonic();
     this.#missingAt = new Noted(clock, MISSING_MS, kept.names);
     this.#refusedAt = new Noted(clock, BATCH_RETRY_MS, kept.names);
+    this.#unshared = new Noted(clock, UNSHARED_MS, kept.names);
     this.#values = new Recent({
       clock,
       keepMs: KEEP_MS,
@@ -108,6 +112,7 @@ export class ProviderClient {
       largest: store.largest,
       value: (key, freshAfter, share) => this.value({ key }, freshAfter, share),
       clock,
+      unshared: this.#unshared,
     });
     this.#batches = new Batcher({
       clock,
@@ -176,7 +181,7 @@ export class ProviderClient {
   close(): void {
     this.#options.onClose?.();
     for (const cache of [this.#values, this.#versions, this.#listings]) cache.forgetAll();
-    for (const notes of [this.#missingAt, this.#refusedAt]) notes.forgetAll();
+    for (const notes of [this.#missingAt, this.#refusedAt, this.#unshared]) notes.forgetAll();
     this.#options.caller.whenIdle(() => this.#options.store.close());
   }
 

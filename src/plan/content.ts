@@ -129,7 +129,7 @@ function* fromData(
     return absent(failure(source, "PropertyNotFound", message));
   }
   if (work.isTimeToPause()) yield;
-  work.spend(selected.value.length);
+  work.spend(selected.value.held);
   const decoded = decode(selected.value, decodingStrategy);
   if (!decoded.ok) return invalid(source, decoded.problem);
   data.set(entry.secretKey, decoded.value);
@@ -164,7 +164,7 @@ function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Step
     }
     seen.add(key);
     const decoded = value.ok ? decode(value.value, strategy) : value;
-    work.spend(name.length + (decoded.ok ? decoded.value.length : 0));
+    work.spend(name.length + (decoded.ok ? decoded.value.held : 0));
     if (!decoded.ok) return invalid(source, { message: `${who} ${decoded.problem.message}` });
     data.set(key, decoded.value, entry.find ? name : undefined);
   }
@@ -227,7 +227,7 @@ class SecretData {
 
   set(key: string, value: SecretValue, origin?: string): void {
     const before = this.values.get(key);
-    this.#bytes += value.length - (before?.length ?? 0);
+    this.#bytes += value.held - (before?.held ?? 0);
     if (!before) this.#bytesOfNames += key.length;
     this.values.set(key, value);
     if (origin === undefined) this.origins.delete(key);

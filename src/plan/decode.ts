@@ -18,7 +18,7 @@ export function decode(value: SecretValue, strategy: DecodingStrategy): Result<S
   const padded = text.length % 4 === 0 || (!text.includes("=") && text.length % 4 !== 1);
   if (form.test(text) && padded) {
     const bytes = Buffer.from(text, url ? "base64url" : "base64");
-    return ok(strategy !== "Auto" || isPlainlyBase64(text, bytes) ? new SecretValue(bytes) : value);
+    return ok(strategy !== "Auto" || isPlainlyBase64(text, bytes) ? SecretValue.fromBytes(bytes) : value);
   }
   return strategy === "Auto"
     ? ok(value)

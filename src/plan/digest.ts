@@ -110,8 +110,10 @@ function digestOf(
   entries: readonly (readonly [name: string, value: SecretValue])[],
 ): string {
   const digest = createHmac("sha256", secret).update(`${scope.length}:${scope}:`);
-  for (const [name, value] of entries)
-    digest.update(`${name.length}:${name}:${value.length}:`).update(value.reveal());
+  for (const [name, value] of entries) {
+    const bytes = value.reveal();
+    digest.update(`${name.length}:${name}:${bytes.length}:`).update(bytes);
+  }
   return digest.digest().toString("hex", 0, 8);
 }
 

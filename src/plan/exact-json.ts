@@ -24,11 +24,12 @@ export interface Parsed {
 const MOST_JSON = 512 * 1024;
 
 export function parseJson(payload: SecretValue): Result<Parsed> {
-  if (payload.length > MOST_JSON)
+  const bytes = payload.reveal();
+  if (bytes.length > MOST_JSON)
     return large(
       `is larger than ${MOST_JSON / 1024} KiB, so it can't be read as JSON; split it, or read it whole, by data without property`,
     );
-  const text = utf8(payload.reveal());
+  const text = utf8(bytes);
   if (text === undefined)
     return invalid(
       "is not valid UTF-8, so it can't be read as JSON; read it whole, by data without property",

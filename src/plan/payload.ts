@@ -17,26 +17,27 @@ import type { Work } from "./work.ts";
 export class Payloads {
   readonly #work: Work;
   readonly #parsed = new Map<SecretValue, Result<Parsed>>();
-  readonly #selected = new Map<SecretValue, Map<string, Result<SecretValue>>>();
+  /** By property; undefined for the whole. */
+  readonly #selected = new Map<SecretValue, Map<string | undefined, Result<SecretValue>>>();
 
   constructor(work: Work) {
     this.#work = work;
   }
 
-  /** May be asked for before the rest, by who wants to let others have a turn between. */
+  /** May be asked for before the rest, by who wants to let others have a turn between. A set has its members unparsed. */
   parse(payload: SecretValue): void {
-    this.#parse(payload);
+    if (!payload.members) this.#parse(payload);
   }
 
   /** One value out of a payload: the whole of it, or a property of its JSON. */
   select(payload: SecretValue, property: string | undefined): Result<SecretValue> {
-    if (property === undefined) return wholeOf(payload);
-    const member = payload.members?.get(property) ?? payload.members?.get(property.replaceAll("\\.", "."));
+    if (property === undefined && !payload.members) return ok(payload);
+    const member = property === undefined ? undefined : memberOf(payload, property);
     if (member) return ok(member);
     const known = this.#selected.get(payload)?.get(property);
     if (known) return known;
-    const result = this.#select(payload, property);
-    const selected = this.#selected.get(payload) ?? new Map<string, Result<SecretValue>>();
+    const result = property === undefined ? wholeOf(payload) : this.#select(payload, property);
+    const selected = this.#selected.get(payload) ?? new Map<string | undefined, Result<SecretValue>>();
     this.#selected.set(payload, selected.set(property, result));
     return result;
   }
@@ -83,7 +84,7 @@ export class Payloads {
   #parse(payload: SecretValue): Result<Parsed> {
     const known = this.#parsed.get(payload);
     if (known) return known;
-    this.#work.spend(payload.length);
+    this.#work.spend(payload.held);
     const result = parseJson(payload);
     this.#parsed.set(payload, result);
     return result;
@@ -104,11 +105,14 @@ export class Payloads {
 }
 
 /** Bytes that are no text have no place in the JSON of the whole. */
-function wholeOf(payload: SecretValue): Result<SecretValue> {
-  const [name] = payload.leftOut;
+function wholeOf(set: SecretValue): Result<SecretValue> {
+  const [name] = set.leftOut;
   return name === undefined
-    ? ok(payload)
+    ? ok(SecretValue.fromBytes(set.reveal()))
     : invalid(
         `has members that are no text, such as ${quoted(name)}, so it has none as a whole; name one by property`,
       );
 }
+
+const memberOf = ({ members }: SecretValue, property: string): SecretValue | undefined =>
+  members?.get(property) ?? members?.get(property.replaceAll("\\.", "."));

@@ -5,50 +5,45 @@ import { isUtf8 } from "node:buffer";
  * the only way in; search for it to see who looks.
  */
 export class SecretValue {
-  readonly #bytes: Buffer;
+  readonly #reveal: () => Buffer;
+  /** Bytes that it holds in memory. */
+  readonly held: number;
   /** Of a value that the store has as a set of named ones: these, byte for byte. */
   readonly members: ReadonlyMap<string, SecretValue> | undefined;
-  /** Members that aren't UTF-8, so that the bytes of the whole, which are JSON, leave them out. */
-  readonly leftOut: readonly string[];
 
-  constructor(bytes: Buffer, members?: ReadonlyMap<string, SecretValue>, leftOut: readonly string[] = []) {
-    this.#bytes = bytes;
+  private constructor(reveal: () => Buffer, held: number, members?: ReadonlyMap<string, SecretValue>) {
+    this.#reveal = reveal;
+    this.held = held;
     this.members = members;
-    this.leftOut = leftOut;
+  }
+
+  static fromBytes(bytes: Buffer): SecretValue {
+    return new SecretValue(() => bytes, bytes.length);
   }
 
   static fromText(text: string): SecretValue {
-    return new SecretValue(Buffer.from(text, "utf8"));
+    return SecretValue.fromBytes(Buffer.from(text, "utf8"));
   }
 
-  /** A set, such as the data of a Kubernetes Secret; as a whole it is a JSON object. */
+  /** A set, such as the data of a Kubernetes Secret. */
   static fromMembers(members: ReadonlyMap<string, SecretValue>): SecretValue {
-    const texts: [string, string][] = [];
-    const leftOut: string[] = [];
-    for (const [name, member] of members) {
-      if (isUtf8(member.#bytes)) texts.push([name, member.#bytes.toString("utf8")]);
-      else leftOut.push(name);
-    }
-    return new SecretValue(Buffer.from(JSON.stringify(Object.fromEntries(texts)), "utf8"), members, leftOut);
+    let held = 0;
+    for (const [name, member] of members) held += name.length + member.held;
+    return new SecretValue(() => jsonOf(members), held, members);
   }
 
+  /** Of a set a JSON object, made anew each time, since few ask for it; `leftOut` of it aren't in there. */
   reveal(): Buffer {
-    return this.#bytes;
+    return this.#reveal();
   }
 
-  get length(): number {
-    return this.#bytes.length;
-  }
-
-  /** Bytes in memory: of a set, its members too. */
-  get held(): number {
-    let held = this.#bytes.length;
-    for (const { length } of this.members?.values() ?? []) held += length;
-    return held;
+  /** Members that aren't UTF-8, which no JSON can hold. */
+  get leftOut(): readonly string[] {
+    return [...(this.members ?? [])].filter(([, member]) => !isUtf8(member.reveal())).map(([name]) => name);
   }
 
   equals(other: SecretValue): boolean {
-    return this.#bytes.equals(other.#bytes);
+    return this.reveal().equals(other.reveal());
   }
 
   toString(): string {
@@ -66,4 +61,13 @@ export class SecretValue {
   [Symbol.for("nodejs.util.inspect.custom")](): string {
     return "[redacted]";
   }
+}
+
+function jsonOf(members: ReadonlyMap<string, SecretValue>): Buffer {
+  const texts: [string, string][] = [];
+  for (const [name, member] of members) {
+    const bytes = member.reveal();
+    if (isUtf8(bytes)) texts.push([name, bytes.toString("utf8")]);
+  }
+  return Buffer.from(JSON.stringify(Object.fromEntries(texts)), "utf8");
 }

@@ -745,6 +745,7 @@ const request = (criteria: FindCriteria, mayRead: (key: string) => boolean = () 
   mayRead,
   freshAfter: clock.monotonic(),
   share: "shop",
+  hold: (): boolean => true,
 });
 
 describe("what is missing", () => {
@@ -887,6 +888,46 @@ describe("find", () => {
     const [result] = await settled(client.finder.find(request({ tags: {} })));
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
     expect(store.calls.filter((call) => call.startsWith("batch"))).toHaveLength(5);
+  });
+
+  it("tells of each value as it comes, and reads no more once nobody wants it", async () => {
+    for (const key of keys(300)) store.put(key, "x".repeat(1_000));
+    const held: number[] = [];
+    const hold = (bytes: number) => held.push(bytes) < 150;
+    const [result] = await settled(client.finder.find({ ...request({ tags: {} }), hold }));
+    expect(result).toBeUndefined();
+    expect(held).toHaveLength(150);
+    expect(new Set(held)).toEqual(new Set([1_002, 1_003, 1_004]));
+    expect(store.calls.filter((call) => call.startsWith("batch"))).toHaveLength(10);
+  });
+
+  it("reads large values a few at a time", async () => {
+    store.batch = undefined;
+    store.largest = 1024 * 1024;
+    client = newClient();
+    for (const key of keys(20)) store.put(key, "x".repeat(200_000));
+    const [result] = await settled(client.finder.find(request({ tags: {} })));
+    expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
+    // Seven of them are more than a Secret can hold.
+    expect(store.calls.filter((call) => call.startsWith("read"))).toHaveLength(7);
+  });
+
+  it("settles without what its owner doesn't share, until that is another version", async () => {
+    store.put("a", "1");
+    store.put("b", "2");
+    store.sharedWith.set("b", ["other"]);
+    const versions = async () => {
+      await clock.advance(11_000);
+      const [found] = await settled(client.finder.findVersions(request({ tags: {} })));
+      return found instanceof Map ? [...(found as ReadonlyMap<string, string>).keys()] : found;
+    };
+    expect(await versions()).toEqual(["a", "b"]);
+    expect(await find({ tags: {} })).toEqual(["a"]);
+    expect(await versions()).toEqual(["a"]);
+    store.put("b", "2", "v2");
+    store.sharedWith.set("b", ["shop"]);
+    expect(await versions()).toEqual(["a", "b"]);
+    expect(await find({ tags: {} })).toEqual(["a", "b"]);
   });
 
   it("fails when listing does", async () => {

@@ -21,7 +21,7 @@ describe("a secret value", () => {
 
   it("is given to who asks for it", () => {
     expect(secret.reveal().toString()).toBe(CANARY);
-    expect(secret.length).toBe(CANARY.length);
+    expect(secret.held).toBe(CANARY.length);
     expect(secret.equals(SecretValue.fromText(CANARY))).toBe(true);
     expect(secret.equals(SecretValue.fromText("other"))).toBe(false);
   });

@@ -17,7 +17,7 @@ import { SecretValue } from "../../src/providers/secret-value.ts";
 export class FakeStore implements SecretStore {
   readonly place = "a fake";
   readonly currentStage = "AWSCURRENT";
-  readonly largest = 64 * 1024;
+  largest = 64 * 1024;
   batch: BatchRead | undefined = { most: 20, read: (keys) => this.#readBatch(keys) };
   versions: VersionRead | undefined = { read: (ref) => this.#describe(ref) };
   listing: ListingRead | undefined = { page: (filter, next) => this.#page(filter, next) };
@@ -27,6 +27,8 @@ export class FakeStore implements SecretStore {
   >();
   readonly calls: string[] = [];
   readonly rotations = new Map<string, number>();
+  /** Who may have it, of names that aren't everybody's. */
+  readonly sharedWith = new Map<string, readonly string[]>();
   /** Names that a batch passes over. */
   readonly leftOut = new Set<string>();
   /** Names that the listing doesn't show yet. */
@@ -53,9 +55,10 @@ export class FakeStore implements SecretStore {
     if (!secret || stage === undefined) return { kind: "missing" };
     return {
       kind: "found",
-      value: new SecretValue(Buffer.from(secret.value as string)),
+      value: SecretValue.fromBytes(Buffer.from(secret.value as string)),
       versionId: secret.versionId,
       versionStages: [stage],
+      sharedWith: this.sharedWith.get(key),
     };
   }
 

@@ -11,7 +11,7 @@ import {
 import { shortened } from "../../plan/text.ts";
 import type { ProviderClient } from "../../fetch/provider-client.ts";
 import type { ReadResult } from "../../providers/contract.ts";
-import { Ration } from "../../runtime/ration.ts";
+import { Ration, type Portion } from "../../runtime/ration.ts";
 import type { AccessResult, ProviderAccess } from "./provider-access.ts";
 
 /** Step 2 of a reconcile: asks the providers for versions or values of all sources. */
@@ -135,10 +135,8 @@ export function newFetcher(accessTo: AccessTo): Fetcher {
       try {
         const all = Promise.all(
           opened.value.map(async ({ source, access }) => {
-            const result = await valueOf(source, access, freshAfter, namespace);
-            if (portion.isOver) return;
-            results.set(source.id, result);
-            portion.add(bytesOf(result));
+            const result = await valueOf(source, access, freshAfter, namespace, portion);
+            if (result && !portion.isOver) results.set(source.id, result);
           }),
         );
         if ((await Promise.race([all, shed.promise])) === "shed" || portion.isOver)
@@ -183,23 +181,25 @@ function firstRotation(opened: readonly Opened[]): number | undefined {
   return first;
 }
 
+/** undefined when the portion was over before all was there. */
 async function valueOf(
   source: Source,
   { client, mayRead }: ProviderAccess,
   freshAfter: number,
   share: string,
-): Promise<ReadResult | FindResult> {
-  const result = await (source.kind === "read"
-    ? client.value(source.ref, freshAfter, share)
-    : client.finder.find({ criteria: source.criteria, mayRead, freshAfter, share }));
-  return result.kind === "missing" ? { ...result, place: client.place } : result;
-}
-
-/** Bytes that the result takes, about. */
-function bytesOf(result: ReadResult | FindResult): number {
-  if (result.kind === "found") return result.value.held;
-  if (result.kind !== "matches") return 0;
-  return [...result.secrets].reduce((sum, [name, { value }]) => sum + name.length + value.held, 0);
+  portion: Portion,
+): Promise<ReadResult | FindResult | undefined> {
+  const hold = (bytes: number) => {
+    portion.add(bytes);
+    return !portion.isOver;
+  };
+  if (source.kind === "find") {
+    const { criteria } = source;
+    return client.finder.find({ criteria, mayRead, freshAfter, share, hold });
+  }
+  const result = await client.value(source.ref, freshAfter, share);
+  if (result.kind === "missing") return { ...result, place: client.place };
+  return result.kind === "failed" || hold(result.value.held) ? result : undefined;
 }
 
 async function versionOf(

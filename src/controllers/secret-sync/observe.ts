@@ -83,7 +83,7 @@ export function newObserver(options: {
       const found = await api.get<SecretObject>(resources.secret, name, namespace, signal);
       const entries = Object.entries(found?.metadata.uid === uid ? (found.data ?? {}) : {})
         .filter(([key]) => keys.has(key))
-        .map(([key, value]) => [key, new SecretValue(Buffer.from(value, "base64"))] as const);
+        .map(([key, value]) => [key, SecretValue.fromBytes(Buffer.from(value, "base64"))] as const);
       return new Map(entries);
     },
 

@@ -263,7 +263,7 @@ function found({
   }
   return {
     kind: "found",
-    value: new SecretValue(bytes),
+    value: SecretValue.fromBytes(bytes),
     versionId: VersionId,
     versionStages: VersionStages,
     changedAt: CreatedDate?.getTime(),

@@ -55,7 +55,7 @@ export function openFiles({ folder, roots, clock, mark }: FilesOptions): SecretS
     if (content.kind !== "content") return content;
     const { bytes, changedAt } = content;
     const version = { versionId: mark(bytes), versionStages: [CURRENT] };
-    return { kind: "found", value: new SecretValue(bytes), ...version, changedAt };
+    return { kind: "found", value: SecretValue.fromBytes(bytes), ...version, changedAt };
   }
 
   async function version(ref: RemoteRef): Promise<VersionResult> {

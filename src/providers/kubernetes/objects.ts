@@ -184,9 +184,9 @@ function membersOf({ data = {}, binaryData = {} }: DataObject, kind: "Secret" | 
   const encoding = kind === "Secret" ? "base64" : "utf8";
   const members = new Map<string, SecretValue>();
   for (const [name, text] of Object.entries(data ?? {}))
-    members.set(name, new SecretValue(Buffer.from(text, encoding)));
+    members.set(name, SecretValue.fromBytes(Buffer.from(text, encoding)));
   for (const [name, text] of Object.entries(binaryData ?? {}))
-    members.set(name, new SecretValue(Buffer.from(text, "base64")));
+    members.set(name, SecretValue.fromBytes(Buffer.from(text, "base64")));
   return members;
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
+import type { ValuesRequest } from "../../../src/fetch/finder.ts";
 import type { ProviderClient } from "../../../src/fetch/provider-client.ts";
 import { newFetcher, type Fetch } from "../../../src/controllers/secret-sync/fetch.ts";
 import type { ReadResult } from "../../../src/providers/contract.ts";
@@ -38,6 +39,7 @@ const valueOf = (bytes: number): ReadResult => ({
 function newOne(
   answer: (key: string) => Promise<ReadResult>,
   found: ReadonlyMap<string, string> = new Map(),
+  findValues?: (request: ValuesRequest) => Promise<FindResult | undefined>,
 ) {
   const secrets = new Map(
     [...found].map(([name]) => [name, { value: SecretValue.fromText("x"), versionId: "v" }]),
@@ -47,7 +49,10 @@ function newOne(
     value: ({ key }: { key: string }) => answer(key),
     version: () => undefined,
     nextRotation: () => undefined,
-    finder: { find: () => Promise.resolve(matches), findVersions: () => Promise.resolve(found) },
+    finder: {
+      find: findValues ?? (() => Promise.resolve(matches)),
+      findVersions: () => Promise.resolve(found),
+    },
   } as unknown as ProviderClient;
   const access = { client, mayRead: () => true, mayReadAny: true };
   return newFetcher(() => Promise.resolve({ ok: true, access }));
@@ -90,6 +95,31 @@ describe("values under way", () => {
     expect([...new Set(outcomes.values())]).toEqual(["TooLarge"]);
     expect(outcomes.size).toBeGreaterThanOrEqual(5);
     expect(outcomes.size).toBeLessThan(8);
+  });
+});
+
+describe("values of a find", () => {
+  it("count as they come, so that finds which are too many together are given up while they are read", async () => {
+    const told: boolean[] = [];
+    const fetcher = newOne(
+      () => Promise.reject(new Error("nothing is read")),
+      new Map(),
+      ({ hold }) => {
+        // 7 MiB each, of which none is ever whole.
+        for (let bytes = 0; bytes < 7; bytes++) told.push(hold(1024 * 1024));
+        return told.at(-1) === true ? new Promise(() => undefined) : Promise.resolve(undefined);
+      },
+    );
+    const outcomes: string[] = [];
+    for (let index = 0; index < 10; index++)
+      void fetcher.values([find("f")], `ns-${index}`, 0, signal, (fetched) => {
+        outcomes.push(reasonOf(fetched));
+        return Promise.resolve();
+      });
+    await settle();
+    // Of 70 MiB those beyond 48 were let go.
+    expect(new Set(outcomes)).toEqual(new Set(["TooLarge"]));
+    expect(outcomes.length).toBeGreaterThanOrEqual(4);
   });
 });
 
