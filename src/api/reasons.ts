@@ -81,7 +81,10 @@ export const reasons = {
     stalled: true,
     meaning: "The Secret is immutable or has another type, and its content should change.",
   },
-  WriteFailed: { stalled: false, meaning: "The apiserver didn't take the Secret." },
+  WriteFailed: {
+    stalled: false,
+    meaning: "The apiserver didn't take the Secret, or can't decrypt the one that it has.",
+  },
   Deleted: {
     stalled: false,
     meaning: "The secrets are gone from the provider, so the Secret was deleted, as deletionPolicy says.",

@@ -38,7 +38,7 @@ export interface WatchOptions {
 /** What a reflector is to those who only run and watch it. */
 export interface Watch extends Pick<
   Reflector<Stored>,
-  "name" | "synced" | "firstTry" | "isSynced" | "silentMs" | "failingMs" | "run"
+  "name" | "synced" | "firstTry" | "isSynced" | "isBlind" | "silentMs" | "failingMs" | "run"
 > {
   /** The namespace that it is about; undefined for all of the cluster. */
   readonly scope: string | undefined;
@@ -80,6 +80,8 @@ export function newWatches(options: WatchOptions): readonly Watch[] {
       ...(namespace === undefined ? {} : { inScope: ({ key }: T) => key.startsWith(`${namespace}/`) }),
       clock,
       random,
+      // Secrets alone are read one by one where they aren't told of.
+      mayBeBlind: type === resources.secret,
       ...(options.watchIdleMs === undefined ? {} : { idleMs: options.watchIdleMs }),
       onError: (error, retryInMs) => options.onError(type.kind, namespace, error, retryInMs),
       onList: (items) => options.onList(type.kind, items),
@@ -169,6 +171,10 @@ export const FAILING_MS = 2 * 60_000;
 export const toldFailing = ({ name }: Watch): string =>
   `the watch of ${name} has failed for minutes; the log tells why`;
 
+/** Whether Secrets of the namespace must be read one by one, since the apiserver tells of none. */
+export const areSecretsUnwatched = (watches: readonly Watch[], namespace: string): boolean =>
+  watches.some(({ isBlind, scope }) => isBlind && (scope === undefined || scope === namespace));
+
 /** The watch, run once the others have filled their caches. */
 function after(watch: Watch, others: readonly Watch[]): Watch {
   let runs = false;
@@ -181,6 +187,9 @@ function after(watch: Watch, others: readonly Watch[]): Watch {
     ),
     get isSynced() {
       return watch.isSynced;
+    },
+    get isBlind() {
+      return watch.isBlind;
     },
     // As long as it waits, the others tell how they do.
     silentMs: () => (runs ? watch.silentMs() : 0),

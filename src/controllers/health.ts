@@ -59,6 +59,8 @@ export class Health {
 function problemOf(error: unknown, needsCrd: boolean): string | undefined {
   if (!(error instanceof ApiError)) return undefined;
   if (error.status === 403) return error.message;
+  if (error.unreadable !== undefined)
+    return `the apiserver can't decrypt ${error.unreadable}, so it tells nothing of any object of this kind: restore the key that it is encrypted with, or delete it from etcd`;
   if (error.status === 404 && needsCrd)
     return "a CRD is not installed; run: kubectl apply --server-side -f crds/";
   return undefined;

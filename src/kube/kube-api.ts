@@ -157,6 +157,17 @@ export class ApiError extends Error {
     return this.status === 409;
   }
 
+  /**
+   * namespace/name of an object that the apiserver has and can't decrypt: no list that covers it gets an answer.
+   * https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/#fix-unreadable-secrets
+   */
+  get unreadable(): string | undefined {
+    if (this.status < 429) return undefined;
+    return /(?:corrupt object.*? Key: |unable to transform key ")(?:\/registry)?\/[a-z]+\/([^\s,"]+)/.exec(
+      this.message,
+    )?.[1];
+  }
+
   /** Trying again is all that there is to do. */
   get isTransient(): boolean {
     return [409, 429, 502, 503, 504].includes(this.status);

@@ -74,8 +74,8 @@ export function tellsVersions({ sources, status }: Observed, versions: SourceVer
   });
 }
 
-/** For a spec that doesn't even parse. */
-export function reportInvalid(
+/** For what fails before anything can be planned, such as a spec that doesn't parse. */
+export function reportUnplanned(
   before: SecretSyncStatus,
   generation: number | undefined,
   verdict: Verdict,
@@ -86,7 +86,14 @@ export function reportInvalid(
     observedGeneration: generation,
     conditions: [
       condition(before, generation, now, "Ready", "False", verdict),
-      condition(before, generation, now, "Stalled", "True", verdict),
+      condition(
+        before,
+        generation,
+        now,
+        isStalled(verdict.reason) ? "Stalled" : "Reconciling",
+        "True",
+        verdict,
+      ),
     ],
   };
 }

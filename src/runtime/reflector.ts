@@ -42,6 +42,10 @@ export const isExpired = (error: unknown): boolean =>
 const isTooLarge = (error: unknown): boolean =>
   typeof error === "object" && error !== null && "tooLarge" in error && error.tooLarge === true;
 
+/** What list and watch throw when the server can't read one of the objects, and therefore tells of none. */
+const isUnreadable = (error: unknown): boolean =>
+  typeof error === "object" && error !== null && "unreadable" in error && error.unreadable !== undefined;
+
 export interface ReflectorOptions<T extends Stored> {
   readonly name: string;
   readonly collection: Collection<T>;
@@ -56,6 +60,8 @@ export interface ReflectorOptions<T extends Stored> {
   readonly onList?: (items: number) => void;
   /** Called when a watch is open: then all is well. */
   readonly onWatch?: () => void;
+  /** Where the server can't read an object, the others are worked on without the list: see isBlind. */
+  readonly mayBeBlind?: boolean;
   /** A watch without an event or a bookmark for so long is cut. Bookmarks come about once a minute. */
   readonly idleMs?: number;
 }
@@ -80,7 +86,8 @@ export class Reflector<T extends Stored> {
   #markSynced: () => void = () => undefined;
   #markTried: (synced: boolean) => void = () => undefined;
   #isSynced = false;
-  /** Resolves when the first list is in the store. */
+  #isBlind = false;
+  /** Resolves when the first list is in the store, or can't be had for the sake of one object. */
   readonly synced: Promise<void>;
   /** How the first try ended: with the list in the store, or not. */
   readonly firstTry: Promise<boolean>;
@@ -99,6 +106,11 @@ export class Reflector<T extends Stored> {
   /** Whether the first list is in the store. */
   get isSynced(): boolean {
     return this.#isSynced;
+  }
+
+  /** The server tells nothing, for the sake of an object that it can't read: what is in the store may be old, or missing. */
+  get isBlind(): boolean {
+    return this.#isBlind;
   }
 
   /** Milliseconds since the reflector last did anything: an answer, an event, a bookmark or a failed try. */
@@ -123,12 +135,24 @@ export class Reflector<T extends Stored> {
         this.#sign();
         this.#failures++;
         this.#failingSince ??= clock.monotonic();
+        if (this.#options.mayBeBlind && isUnreadable(error)) this.#goBlind();
         this.#markTried(false);
         const delay = backoffDelay(BACKOFF, this.#failures, random);
         onError(error, delay);
         await sleep(clock, delay, signal);
       }
     }
+  }
+
+  #goBlind(): void {
+    this.#isBlind = true;
+    this.#beSynced();
+  }
+
+  #beSynced(): void {
+    this.#isSynced = true;
+    this.#markSynced();
+    this.#markTried(true);
   }
 
   #sign(): void {
@@ -177,14 +201,16 @@ export class Reflector<T extends Stored> {
     store.retain(listed, inScope);
     this.#version = version;
     onList?.(listed.size);
-    this.#isSynced = true;
-    this.#markSynced();
-    this.#markTried(true);
+    this.#isBlind = false;
+    this.#beSynced();
   }
 
   async #watch(signal: AbortSignal): Promise<void> {
     const { clock, collection, random, onWatch, idleMs = IDLE_MS } = this.#options;
-    const works = () => (this.#failingSince = undefined);
+    const works = () => {
+      this.#failingSince = undefined;
+      this.#isBlind = false;
+    };
     let cancelWorks: Cancel = () => undefined;
     // One that opens and breaks at once, again and again, doesn't work.
     const onOpen = () => {

@@ -27,7 +27,7 @@ import { newStoreNews } from "../controllers/secret-sync/store-news.ts";
 import { dueOf } from "../controllers/secret-sync/task.ts";
 import { connectTriggers } from "../controllers/secret-sync/triggers.ts";
 import { newViews } from "../cluster/views.ts";
-import { newWatches, problemsOfNamespaces, watchedKinds } from "../cluster/watches.ts";
+import { areSecretsUnwatched, newWatches, problemsOfNamespaces, watchedKinds } from "../cluster/watches.ts";
 import { leaseLock } from "../kube/lease-lock.ts";
 import { markOf, type DigestKey } from "../plan/digest.ts";
 import { MOST_SECRETS } from "../rollout/consumption.ts";
@@ -126,7 +126,15 @@ export function wire(parts: Parts): Operator {
     },
     onNews: (users, key) => storeNews(users, key),
   });
-  const observer = newObserver({ api, views, clock, digestKey: currentDigestKey, leastRefreshMs, drift });
+  const observer = newObserver({
+    api,
+    views,
+    clock,
+    digestKey: currentDigestKey,
+    leastRefreshMs,
+    drift,
+    isUnwatched: (namespace) => areSecretsUnwatched(reflectors, namespace),
+  });
   const fetcher = newFetcher(accessTo);
   const { feed, polling } = wirePolling(parts, { views, metrics, freshness, accessTo, queue });
   const storeNews = newStoreNews({ views, queue, polling, clock, leastRefreshMs });

@@ -12,6 +12,8 @@ import { toolPath } from "./tools.ts";
 export interface ControlPlane {
   readonly folder: string;
   readonly server: string;
+  /** etcd, as its gateway for JSON: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/ */
+  readonly etcdUrl: string;
   /** Port of the apiserver on 127.0.0.1. */
   readonly port: number;
   /** Address of the Service "kubernetes", which pods are told. */
@@ -151,6 +153,7 @@ export async function startControlPlane({ folder, scheduler }: ControlPlaneOptio
   return {
     folder,
     server,
+    etcdUrl,
     port: apiPort,
     serviceAddress: `${services}.1`,
     auditLog: at("logs", "audit.log"),

@@ -42,6 +42,21 @@ describe("what keeps the operator from its work", () => {
     expect(logged.filter((line) => line.startsWith("warn"))).toHaveLength(4);
   });
 
+  it("is an object that the apiserver can't decrypt, by name, in the words of each of its versions", () => {
+    for (const [index, message] of [
+      "failed to read one or more secrets from the storage: StorageError: corrupt object, Code: 7, Key: /registry/secrets/shop/db, ResourceVersion: 0, AdditionalErrorMsg: no key",
+      "Internal error occurred: StorageError: corrupt object, Code: 7, Key: /secrets/shop/db, ResourceVersion: 0",
+      'Internal error occurred: unable to transform key "/registry/secrets/shop/db": no matching prefix found',
+    ].entries()) {
+      const error = new ApiError(index === 0 ? 429 : 500, "InternalError", message);
+      health.failed(`watch ${index}`, error, "watch failed");
+      expect(health.problems.at(-1)).toContain("the apiserver can't decrypt shop/db,");
+    }
+    expect(new ApiError(404, "NotFound", 'secrets "corrupt object, Key: /a/b" not found').unreadable).toBe(
+      undefined,
+    );
+  });
+
   it("of one namespace of several is that namespace's alone", () => {
     health.failed("watch Secret", denied("no"), "watch failed", { scope: "shop" });
     health.failed("watch Pod", denied("nor"), "watch failed", { scope: "shop" });

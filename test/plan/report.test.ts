@@ -2,7 +2,13 @@ import { describe, expect, it } from "@jest/globals";
 import { reasons, type Reason } from "../../src/api/reasons.ts";
 import { secretSyncStatus, type SecretSyncStatus } from "../../src/api/secret-sync-status.ts";
 import { plan, planFailure, planUnchanged } from "../../src/plan/plan.ts";
-import { newlyRestarted, report, reportInvalid, tellsVersions, type Outcome } from "../../src/plan/report.ts";
+import {
+  newlyRestarted,
+  report,
+  reportUnplanned,
+  tellsVersions,
+  type Outcome,
+} from "../../src/plan/report.ts";
 import { MISSING_VERSION } from "../../src/plan/sources.ts";
 import type { Observed } from "../../src/plan/observed.ts";
 import type { ReadResult } from "../../src/providers/contract.ts";
@@ -334,7 +340,7 @@ describe("versions in status", () => {
 describe("the status of a spec that breaks a rule", () => {
   it("is Stalled and keeps the rest", () => {
     const now = firstSync();
-    const status = reportInvalid(now.status, 2, { reason: "InvalidSpec", message: "spec.data: m" }, LATER);
+    const status = reportUnplanned(now.status, 2, { reason: "InvalidSpec", message: "spec.data: m" }, LATER);
     expectKstatus(status, 2);
     expect(status.secretRef).toEqual({ name: "orders" });
     expect(status.conditions?.map(({ type }) => type)).toEqual(["Ready", "Stalled"]);

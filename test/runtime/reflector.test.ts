@@ -11,6 +11,7 @@ import { FakeClock, settle } from "../support/fake-clock.ts";
 
 const item = (key: string, resourceVersion: string): Stored => ({ key, uid: `uid-${key}`, resourceVersion });
 const expired = Object.assign(new Error("too old"), { expired: true });
+const unreadable = Object.assign(new Error("can't be decrypted"), { unreadable: "shop/db" });
 
 /** A collection whose answers a test hands out one by one. */
 class Script implements Collection<Stored> {
@@ -57,6 +58,10 @@ class Script implements Collection<Stored> {
 }
 
 function start(...lists: (Page<Stored> | Error)[]) {
+  return startWith({}, ...lists);
+}
+
+function startWith({ mayBeBlind = false }, ...lists: (Page<Stored> | Error)[]) {
   const clock = new FakeClock();
   const script = new Script();
   script.lists = lists;
@@ -69,6 +74,7 @@ function start(...lists: (Page<Stored> | Error)[]) {
     store,
     clock,
     random: () => 0.5,
+    mayBeBlind,
     onError: (error, delay) => errors.push(`${(error as Error).message} ${delay}`),
   });
   const ended = reflector.run(stop.signal);
@@ -333,6 +339,32 @@ describe("a reflector", () => {
       expect(errors).toHaveLength(lists[0] instanceof Error ? 1 : 0);
       expect(clock.pendingTimers).toBe(0);
     }
+  });
+
+  it("is blind while an object can't be read, which others need not wait for, and sees again", async () => {
+    const { clock, script, reflector, keys, errors } = startWith({ mayBeBlind: true }, unreadable);
+    await settle();
+    expect(await reflector.firstTry).toBe(true);
+    expect([reflector.isSynced, reflector.isBlind]).toEqual([true, true]);
+    await clock.advance(1_000);
+    expect(reflector.failingMs()).toBe(1_000);
+    expect(errors).toHaveLength(1);
+    script.answer(onePage([item("a", "1")]));
+    await settle();
+    expect([keys(), reflector.isBlind]).toEqual([["a"], false]);
+    // Of a watch that ends for it, nothing is known any more; the next one tells what came meanwhile.
+    await script.emit(unreadable);
+    expect(reflector.isBlind).toBe(true);
+    await clock.advance(2_000);
+    await script.emit({ type: "set", item: item("b", "2") });
+    expect([keys(), reflector.isBlind, reflector.failingMs()]).toEqual([["a", "b"], false, 0]);
+  });
+
+  it("isn't blind where its objects are asked for nowhere else", async () => {
+    const { reflector } = start(unreadable);
+    await settle();
+    expect(await reflector.firstTry).toBe(false);
+    expect([reflector.isSynced, reflector.isBlind]).toEqual([false, false]);
   });
 
   it("tells of each list", async () => {

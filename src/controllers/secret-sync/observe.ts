@@ -44,8 +44,10 @@ export function newObserver(options: {
   readonly digestKey: () => DigestKey;
   readonly leastRefreshMs: number;
   readonly drift: DriftTimes;
+  /** The view of the namespace's Secrets can't be relied on. */
+  readonly isUnwatched: (namespace: string) => boolean;
 }): Observer {
-  const { api, views, clock, digestKey, leastRefreshMs, drift } = options;
+  const { api, views, clock, digestKey, leastRefreshMs, drift, isUnwatched } = options;
   const parsedSpecs = new WeakMap<SyncObject, ParsedSync>();
   /** Uids of Secrets. */
   const harmless = new Set<string>();
@@ -99,11 +101,11 @@ export function newObserver(options: {
       const key = `${namespace}/${name}`;
       const abandonedName = object.status.secretRef?.name;
       const isMerge = merges({ spec });
-      const ours = await wholeTarget(views.secrets.get(key), signal);
+      const ours = await managed(namespace, name, signal);
       const target = ours ?? (look || isMerge ? await unlabelled(namespace, name, signal) : undefined);
       const abandoned =
         abandonedName !== undefined && abandonedName !== name
-          ? await wholeTarget(views.secrets.get(`${namespace}/${abandonedName}`), signal)
+          ? await managed(namespace, abandonedName, signal)
           : undefined;
       const winner = isMerge ? undefined : views.claims.winner(key, target?.owner);
       const observed: Observed = {
@@ -127,6 +129,17 @@ export function newObserver(options: {
       return { ...observed, otherManagers: otherManagers(object, key, observed) };
     },
   };
+
+  /** As the watch tells. */
+  async function managed(
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<LiveTarget | undefined> {
+    if (!isUnwatched(namespace)) return wholeTarget(views.secrets.get(`${namespace}/${name}`), signal);
+    const read = await unlabelled(namespace, name, signal);
+    return read?.managed ? read : undefined;
+  }
 
   /** Read again where only an outline is kept. */
   async function wholeTarget(

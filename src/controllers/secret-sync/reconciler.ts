@@ -1,11 +1,11 @@
 import { isFailure, reasonsWith, type Failure, type Reason } from "../../api/reasons.ts";
 import type { SecretSyncSpec } from "../../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
-import type { ObjectMeta } from "../../kube/kube-api.ts";
+import { ApiError, type ObjectMeta } from "../../kube/kube-api.ts";
 import type { ContentRecord } from "../../plan/digest.ts";
 import { merges, recordAnnotation, targetName, type Observed } from "../../plan/observed.ts";
 import { isStalled, refreshMs, type Plan, type Verdict } from "../../plan/plan.ts";
-import { newlyRestarted, report, reportInvalid, type Outcome } from "../../plan/report.ts";
+import { newlyRestarted, report, reportUnplanned, type Outcome } from "../../plan/report.ts";
 import { nextRefreshMs } from "../../plan/schedule.ts";
 import { newestChange, refreshGroup, versionsOf } from "../../plan/sources.ts";
 import { triggerOf, type Trigger } from "../../plan/trigger.ts";
@@ -83,13 +83,16 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     }
     const left = polling.take(key);
     const parsed = observer.parse(object);
-    if (!parsed.ok) return reportBrokenSpec(object, parsed.failure, task.limit.signal);
+    const { signal } = task.limit;
+    if (!parsed.ok) return tell(object, parsed.failure, signal);
 
     try {
       return await bringUpToDate(object, parsed.value, conflicted(object.status), due, left, task);
     } catch (error) {
-      if (!(error instanceof TargetExistsError)) throw error;
-      return bringUpToDate(object, parsed.value, true, due, left, task);
+      if (error instanceof TargetExistsError)
+        return await bringUpToDate(object, parsed.value, true, due, left, task);
+      if (!(error instanceof ApiError) || error.unreadable === undefined) throw error;
+      return tell(object, unreadable(error.unreadable), signal);
     }
   };
 
@@ -175,18 +178,15 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
       await restarter.adopt(metadata.namespace, partOf(observed), spec.restart, record, task, touch);
   }
 
-  async function reportBrokenSpec(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
-    const status = reportInvalid(
-      object.status,
-      object.metadata.generation,
-      verdict,
-      new Date(clock.now()).toISOString(),
-    );
+  async function tell(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
+    const { generation } = object.metadata;
+    const status = reportUnplanned(object.status, generation, verdict, new Date(clock.now()).toISOString());
     const before = object.status.conditions?.find(({ type }) => type === "Ready");
     if (before?.message !== verdict.message)
       await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
     await writeStatus(object, status, signal);
     freshness.failed(object.key, STALLED_MS);
+    if (!isStalled(verdict.reason)) return { kind: "backoff", atLeastMs: 0, atMostMs: STALLED_MS };
     return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
   }
 
@@ -251,6 +251,11 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
 
 /** No failing object needs to be tried again more often. */
 const OFTEN_MS = 30_000;
+
+const unreadable = (secret: string): Failure => ({
+  reason: "WriteFailed",
+  message: `spec.target: the apiserver can't decrypt Secret ${secret}; restore the key that it is encrypted with, or delete it from etcd`,
+});
 
 const partOf = (observed: Observed): Part => ({
   secretName: targetName(observed),

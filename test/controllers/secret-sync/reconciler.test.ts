@@ -15,7 +15,7 @@ import { projectSync, type SyncObject } from "../../../src/cluster/sync-object.t
 import { newViews, type Views } from "../../../src/cluster/views.ts";
 import { PollingFeed } from "../../../src/feeds/polling.ts";
 import type { Known } from "../../../src/fetch/news.ts";
-import type { KubeApi, KubeObject } from "../../../src/kube/kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { projectSecret } from "../../../src/plan/live-target.ts";
 import { noLogger } from "../../support/no-logger.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
@@ -32,6 +32,9 @@ let mayRead: boolean;
 let restarts: Restarts;
 /** Steps that were taken, in order. */
 let steps: string[];
+/** The apiserver tells of no Secret, and this is what it answers when it is asked for one. */
+let isUnwatched: boolean;
+let getSecret: () => Promise<KubeObject | undefined>;
 let reconcile: ReturnType<typeof newReconciler>;
 let polling: Polling;
 let feed: PollingFeed;
@@ -48,7 +51,7 @@ const nextRevision = () => String(++revision);
 
 /** The apiserver, as far as it takes writes. */
 const api = {
-  get: () => Promise.resolve(undefined),
+  get: () => getSecret(),
   apply: (
     _type: unknown,
     object: KubeObject & { data?: Record<string, string> },
@@ -142,7 +145,17 @@ beforeEach(() => {
   });
   polling = newPolling({ feed, freshness, views, clock, leastRefreshMs: 0 });
   const drift = new DriftTimes(clock);
-  const observer = newObserver({ api, views, clock, digestKey: () => digestKey, leastRefreshMs: 0, drift });
+  isUnwatched = false;
+  getSecret = () => Promise.resolve(undefined);
+  const observer = newObserver({
+    api,
+    views,
+    clock,
+    digestKey: () => digestKey,
+    leastRefreshMs: 0,
+    drift,
+    isUnwatched: () => isUnwatched,
+  });
   reconcile = newReconciler({
     views,
     clock,
@@ -355,5 +368,37 @@ describe("an object that isn't in step", () => {
     expect(next).toMatchObject({ kind: "at" });
     expect(await looked()).toContain("versions");
     expect(next).toEqual({ kind: "rest", result: "success" });
+  });
+});
+
+describe("where the apiserver tells of no Secret", () => {
+  it("each is asked for, whatever the watch told before", async () => {
+    await untilInStep();
+    expect(await looked()).not.toContain("write");
+    // It is gone, and nobody told.
+    isUnwatched = true;
+    expect(await looked()).toContain("write");
+  });
+
+  it("the one that it can't decrypt is told, and tried again", async () => {
+    isUnwatched = true;
+    getSecret = () =>
+      Promise.reject(
+        new ApiError(
+          500,
+          "InternalError",
+          "StorageError: corrupt object, Code: 7, Key: /secrets/shop/orders, x",
+        ),
+      );
+    expect(await looked()).toEqual(["look", "status"]);
+    expect(next).toEqual({ kind: "backoff", atLeastMs: 0, atMostMs: 300_000 });
+    const conditions = views.syncs.get(KEY)?.status.conditions ?? [];
+    expect(conditions.map(({ type, status, reason }) => [type, status, reason])).toEqual([
+      ["Ready", "False", "WriteFailed"],
+      ["Reconciling", "True", "WriteFailed"],
+    ]);
+    expect(conditions[0]?.message).toContain("can't decrypt Secret shop/orders;");
+    getSecret = () => Promise.reject(new ApiError(500, "InternalError", "etcd is away"));
+    await expect(looked()).rejects.toThrow("etcd is away");
   });
 });
