@@ -53,6 +53,7 @@ verify: node_modules/.installed ## Check format, lint, types, and that everythin
 	markdownlint-cli2 > /dev/null
 	oxlint --type-aware --deny-warnings src test tools
 	tsc --noEmit
+	knip
 	@node tools/verify-generated.ts
 
 generate: node_modules/.installed ## Write all that is generated: CRDs, chart, reference, config/install.yaml

@@ -48,7 +48,7 @@ interface SeriesOptions {
  * A gauge with a series for each object. Nothing is kept between scrapes, and its text is made line by line: ten thousand lines
  * at once would hold up everything else.
  */
-export class ObjectGauge extends Gauge {
+class ObjectGauge extends Gauge {
   readonly #options: SeriesOptions;
   readonly #objects: () => Iterable<ObjectSample>;
 

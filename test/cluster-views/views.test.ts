@@ -1,3 +1,4 @@
+import { projectClusterSync } from "../../src/cluster/cluster-sync.ts";
 import { describe, expect, it } from "@jest/globals";
 import { newViews, workloadsOf } from "../../src/cluster/views.ts";
 import { projectWorkload } from "../../src/rollout/workload.ts";
@@ -66,5 +67,24 @@ describe("views of workloads", () => {
 
   it("count nothing for workloads with as few Secrets as usual", () => {
     expect(consumer("shop", "a", names("secret-", 8)).weight).toBe(0);
+  });
+});
+
+describe("a ClusterSecretSync", () => {
+  const clusterSync = (spec: unknown) =>
+    projectClusterSync({ metadata: { name: "a", uid: "u", resourceVersion: "1" }, spec } as never);
+
+  it("that is too large is kept without its template, and says so", () => {
+    const data = Array.from({ length: 256 }, () => ({ secretKey: "a", default: "x".repeat(10_000) }));
+    const { spec, template } = clusterSync({ namespaces: {}, template: { spec: { data } } });
+    expect(template).toEqual({});
+    expect(spec).toEqual({ ok: false, problems: [expect.stringMatching(/^spec: is too large/)] });
+  });
+
+  it("keeps its template as it was stored, whatever that is", () => {
+    const template = { spec: { providerRef: { name: "aws" }, data: [{ secretKey: "a" }] } };
+    expect(clusterSync({ namespaces: {}, template }).template).toEqual(template.spec);
+    expect(clusterSync("odd").template).toBeUndefined();
+    expect(clusterSync("odd").spec.ok).toBe(false);
   });
 });

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import { newViews, type Views } from "../../src/cluster/views.ts";
 import {
+  areSecretsUnwatched,
   newWatches,
   problemsOfNamespaces,
   type Watch,
@@ -25,7 +26,10 @@ const api = {
   list({ kind }: ResourceType, { namespace }: { namespace?: string }) {
     listed.push(namespace === undefined ? kind : `${kind} in ${namespace}`);
     if (refuse(kind, namespace)) return Promise.reject(new ApiError(403, "Forbidden", `no ${kind}`));
-    return Promise.resolve({ metadata: { resourceVersion: "1" }, items: objects(kind, namespace) });
+    return Promise.resolve().then(() => ({
+      metadata: { resourceVersion: "1" },
+      items: objects(kind, namespace),
+    }));
   },
   get(_type: ResourceType, name: string) {
     return Promise.resolve({ metadata: { name, uid: name, resourceVersion: "1", labels: { team: "x" } } });
@@ -135,6 +139,21 @@ describe("what is watched", () => {
   });
 });
 
+describe("a cluster whose Secrets can't be listed for the sake of one", () => {
+  it("is worked on without the list", async () => {
+    objects = (kind) => {
+      if (kind === "Secret")
+        throw new ApiError(500, "InternalError", 'unable to transform key "/secrets/b/x"');
+      return [];
+    };
+    const all = watches();
+    const { stop } = await run(all);
+    expect(areSecretsUnwatched(all, "any")).toBe(true);
+    expect(all.every(({ isSynced }) => isSynced)).toBe(true);
+    await stop();
+  });
+});
+
 describe("a namespace of several", () => {
   const two = () => watches({ namespaces: ["a", "b"], clusterProviders: true, clusterSyncs: false });
   const health = {
@@ -153,6 +172,23 @@ describe("a namespace of several", () => {
     await clock.advance(60_000);
     expect(listed).toContain("SecretSync in b");
     expect(Object.fromEntries(problemsOfNamespaces(all, health))).toEqual({ a: [], b: [] });
+    await stop();
+  });
+
+  it("whose Secrets the apiserver can't list for the sake of one is served all the same, and only it goes without", async () => {
+    const { list } = api;
+    api.list = (...args: Parameters<typeof list>) =>
+      args[0].kind === "Secret" && args[1].namespace === "b"
+        ? Promise.reject(new ApiError(500, "InternalError", "corrupt object, Code: 7, Key: /secrets/b/x"))
+        : list(...args);
+    const all = two();
+    const { stop } = await run(all);
+    api.list = list;
+    expect(["a", "b"].map((namespace) => areSecretsUnwatched(all, namespace))).toEqual([false, true]);
+    expect(listed).toContain("SecretSync in b");
+    expect(all.filter(({ isBlind }) => isBlind).map(({ name }) => name)).toEqual(["Secret in b"]);
+    await clock.advance(60_000);
+    expect(areSecretsUnwatched(all, "b")).toBe(false);
     await stop();
   });
 

@@ -48,7 +48,15 @@ export function newRelease(helm: Helm, name: string, namespace: string) {
     return ["--values", file];
   };
   const logs = () =>
-    run("logs", "--namespace", namespace, "--selector", `app.kubernetes.io/instance=${name}`, "--tail=-1");
+    run(
+      "logs",
+      "--namespace",
+      namespace,
+      "--selector",
+      `app.kubernetes.io/instance=${name}`,
+      "--tail=-1",
+      "--ignore-errors",
+    );
   const account = `system:serviceaccount:${namespace}:${name}`;
   return {
     name,

@@ -18,7 +18,7 @@ const indexOf = (key: string): number => Number(key.slice(key.lastIndexOf("-") +
 /** As it comes over the wire: no string is shared with another object's. */
 const overTheWire = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
-export const syncOf = (index: number): KubeObject =>
+const syncOf = (index: number): KubeObject =>
   overTheWire({
     metadata: {
       name: `sync-${index}`,

@@ -394,5 +394,3 @@ export const chartValues = z.strictObject({
     annotations: strings("For example grafana_folder."),
   }),
 });
-
-export type ChartValues = z.output<typeof chartValues>;

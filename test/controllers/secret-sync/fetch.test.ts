@@ -1,7 +1,8 @@
 import { describe, expect, it } from "@jest/globals";
 import type { ValuesRequest } from "../../../src/fetch/finder.ts";
 import type { ProviderClient } from "../../../src/fetch/provider-client.ts";
-import { newFetcher, type Fetch } from "../../../src/controllers/secret-sync/fetch.ts";
+import { newFetcher, type Fetch, type Fetcher } from "../../../src/controllers/secret-sync/fetch.ts";
+import type { ProviderAccess } from "../../../src/controllers/secret-sync/provider-access.ts";
 import type { ReadResult } from "../../../src/providers/contract.ts";
 import { SecretValue } from "../../../src/providers/secret-value.ts";
 import {
@@ -59,6 +60,137 @@ function newOne(
 }
 
 const reasonOf = (fetched: Fetch<unknown>) => (fetched.ok ? "ok" : fetched.failure.reason);
+
+/** As newOne, of a client of the test's own, and of access to it. */
+function newFrom(
+  client: Partial<Record<keyof ProviderClient, unknown>>,
+  access: Partial<ProviderAccess> = {},
+) {
+  const whole = {
+    place: "eu-west-1",
+    nextRotation: () => undefined,
+    version: () => undefined,
+    ...client,
+  } as unknown as ProviderClient;
+  return newFetcher((ref) =>
+    Promise.resolve(
+      ref.name === "gone"
+        ? { ok: false, failure: { reason: "ProviderNotFound", message: "it isn't there" } }
+        : { ok: true, access: { client: whole, mayRead: () => true, mayReadAny: true, ...access } },
+    ),
+  );
+}
+const at = (field: string, source: Source): Source => ({ ...source, field });
+const gone = { kind: "SecretProvider", name: "gone" } as const;
+const valuesOf = (fetcher: Fetcher, sources: readonly Source[]) =>
+  fetcher.values(sources, "shop", 0, signal, (fetched) => Promise.resolve(fetched));
+
+describe("a source that can't be asked for", () => {
+  const nobody = { value: () => Promise.reject(new Error("it is asked")), version: () => undefined };
+
+  it("is told with its field, before anything is asked, whether versions or values are wanted", async () => {
+    const fetcher = newFrom(nobody);
+    const sources = [
+      at("spec.data[0]", read("a")),
+      { ...at("spec.data[1]", read("b")), provider: gone },
+      { ...at("spec.data[2]", read("c")), provider: gone },
+    ];
+    const failure = { reason: "ProviderNotFound", message: "spec.data[1]: it isn't there" };
+    expect(await fetcher.versions(sources, "shop", 0, signal)).toEqual({ ok: false, failure });
+    expect(await valuesOf(fetcher, sources)).toEqual({ ok: false, failure });
+  });
+
+  it("since no access rule names it says what the namespace may not read", async () => {
+    const fetcher = newFrom(nobody, { mayRead: (key) => key === "mine", mayReadAny: false });
+    const refusal = async (source: Source) => {
+      const fetched = await fetcher.versions([read("mine"), source], "shop", 0, signal);
+      return fetched.ok ? "" : `${fetched.failure.reason} ${fetched.failure.message}`;
+    };
+    expect(await refusal(at("spec.data[1]", read("theirs")))).toBe(
+      "KeyNotAllowed spec.data[1]: SecretProvider/aws doesn't let namespace shop read theirs; add it to the provider's spec.access",
+    );
+    expect(await refusal(find("f"))).toContain("doesn't let namespace shop read anything;");
+  });
+});
+
+describe("versions", () => {
+  const found = (versionId: string) => ({ kind: "found", versionId, versionStages: [] });
+
+  it("are those of all sources, of what is missing a word of its own", async () => {
+    const fetcher = newFrom({
+      version: ({ key }: { key: string }) =>
+        Promise.resolve(key === "none" ? { kind: "missing" } : found(`v-${key}`)),
+    });
+    const fetched = await fetcher.versions([read("a"), read("none")], "shop", 0, signal);
+    expect(fetched.ok && [...(fetched.value ?? [])]).toEqual([
+      ["a", "v-a"],
+      ["none", MISSING_VERSION],
+    ]);
+  });
+
+  it("can't tell when one fails, or isn't to be had", async () => {
+    for (const answer of [
+      () =>
+        Promise.resolve({
+          kind: "failed",
+          failure: { reason: "AccessDenied", message: "", scope: "request" },
+        }),
+      () => undefined,
+    ]) {
+      const version = ({ key }: { key: string }) => (key === "b" ? answer() : Promise.resolve(found("v")));
+      const fetched = await newFrom({ version }).versions([read("a"), read("b")], "shop", 0, signal);
+      expect(fetched).toMatchObject({ ok: true, value: undefined });
+    }
+    const finder = { findVersions: () => Promise.resolve({ kind: "failed" }) };
+    expect(await newFrom({ finder }).versions([find("f")], "shop", 0, signal)).toMatchObject({
+      ok: true,
+      value: undefined,
+    });
+  });
+
+  it("come with the first time by when any of them is to be rotated, which a find has none of", async () => {
+    const rotations: Record<string, number> = { late: 300, early: 100, later: 500 };
+    const fetcher = newFrom({
+      version: () => Promise.resolve(found("v")),
+      nextRotation: (key: string) => rotations[key],
+      finder: { findVersions: () => Promise.resolve(new Map([["x", "v"]])) },
+    });
+    const sources = [read("never"), read("late"), read("early"), read("later"), find("f")];
+    expect(await fetcher.versions(sources, "shop", 0, signal)).toMatchObject({ nextRotation: 100 });
+    expect(await fetcher.versions([find("f")], "shop", 0, signal)).toMatchObject({ nextRotation: undefined });
+  });
+});
+
+describe("values", () => {
+  it("that are missing tell where they were looked for, and those that fail are values too", async () => {
+    const failed: ReadResult = {
+      kind: "failed",
+      failure: { reason: "AccessDenied", message: "no", scope: "request" },
+    };
+    const fetcher = newFrom({
+      value: ({ key }: { key: string }) => Promise.resolve(key === "none" ? { kind: "missing" } : failed),
+    });
+    const fetched = await valuesOf(fetcher, [read("none"), read("denied")]);
+    expect(fetched.ok && [...fetched.value]).toEqual([
+      ["none", { kind: "missing", place: "eu-west-1" }],
+      ["denied", failed],
+    ]);
+  });
+
+  it("of finds that match too many names together are refused", async () => {
+    const many = new Map(
+      Array.from({ length: 6_000 }, (_, index) => [
+        `n${index}`,
+        { value: SecretValue.fromText(""), versionId: "v" },
+      ]),
+    );
+    const finder = { find: () => Promise.resolve({ kind: "matches", secrets: many, forbidden: [] }) };
+    const one = await valuesOf(newFrom({ finder }), [find("one")]);
+    expect(one.ok).toBe(true);
+    const both = await valuesOf(newFrom({ finder }), [find("one"), find("two")]);
+    expect(reasonOf(both)).toBe("TooLarge");
+  });
+});
 
 describe("values under way", () => {
   it("of one namespace that are huge and slow fail there, and nobody else waits or fails", async () => {

@@ -43,7 +43,9 @@ const fail = (error: unknown): never => {
   throw error;
 };
 
-function access(more: { regions?: readonly string[]; allowAmbientIdentity?: boolean } = {}) {
+function access(
+  more: { regions?: readonly string[]; allowAmbientIdentity?: boolean; clusterProviders?: boolean } = {},
+) {
   const api = {
     get: (_type: unknown, name: string, namespace: string) => {
       const data = secrets.get(`${namespace}/${name}`);
@@ -128,6 +130,45 @@ describe("a client", () => {
     views.providers.delete("shop/a", "shop/a");
     await settle();
     expect(closed).toBe(2);
+  });
+});
+
+describe("a provider", () => {
+  const told = async (to: ReturnType<typeof access>, of: Parameters<typeof to>[0]) => {
+    const result = await to(of, "shop", signal);
+    return result.ok ? "ok" : `${result.failure.reason}: ${result.failure.message}`;
+  };
+
+  it("that isn't there is named, with the one that may be meant", async () => {
+    expect(await told(access(), ref("a"))).toBe(
+      "ProviderNotFound: SecretProvider/a doesn't exist; create it, or correct providerRef",
+    );
+    admins("a");
+    expect(await told(access(), ref("a"))).toBe(
+      "ProviderNotFound: SecretProvider/a doesn't exist; there is a ClusterSecretProvider of that name: set providerRef.kind to ClusterSecretProvider",
+    );
+    expect(await told(access(), clusterRef("b"))).toBe(
+      "ProviderNotFound: ClusterSecretProvider/b doesn't exist; create it, or correct providerRef",
+    );
+  });
+
+  it("of the whole cluster isn't served, nor offered, where the operator is told so", async () => {
+    admins("a");
+    const to = access({ clusterProviders: false });
+    expect(await told(to, clusterRef("a"))).toMatch(/--cluster-providers=false/);
+    expect(await told(to, ref("a"))).toMatch(/create it, or correct providerRef$/);
+  });
+
+  it("with a spec that breaks a rule says which", async () => {
+    views.providers.set(
+      projectProvider({
+        metadata: { name: "odd", namespace: "shop", uid: "odd", resourceVersion: "1" },
+        spec: { aws: { regions: [] } },
+      } as never),
+    );
+    expect(await told(access(), ref("odd"))).toMatch(
+      /^InvalidProvider: SecretProvider\/odd: spec.aws.regions/,
+    );
   });
 });
 

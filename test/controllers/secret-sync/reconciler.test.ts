@@ -18,8 +18,9 @@ import type { Known } from "../../../src/fetch/news.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { projectSecret } from "../../../src/plan/live-target.ts";
 import { noLogger } from "../../support/no-logger.ts";
+import type { ReadResult } from "../../../src/providers/contract.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
-import { appliedObject, digestKey, found } from "../../support/gen.ts";
+import { appliedObject, digestKey, failing, found } from "../../support/gen.ts";
 
 /** The shell of a reconcile: what of its steps a refresh takes. */
 
@@ -32,6 +33,12 @@ let mayRead: boolean;
 let restarts: Restarts;
 /** Steps that were taken, in order. */
 let steps: string[];
+/** What the provider has. */
+let answer: () => ReadResult;
+/** What was told by events. */
+let events: string[];
+/** What the log tells as a warning. */
+let warned: string[];
 /** The apiserver tells of no Secret, and this is what it answers when it is asked for one. */
 let isUnwatched: boolean;
 let getSecret: () => Promise<KubeObject | undefined>;
@@ -108,6 +115,9 @@ beforeEach(() => {
   views = newViews({ mostBytes: 1e9, onError: () => undefined, onLeftAlone: () => undefined });
   version = "v1";
   mayRead = true;
+  answer = () => found(version, version);
+  events = [];
+  warned = [];
   restarts = noRestarts;
   steps = [];
   forgotten = 0;
@@ -119,7 +129,7 @@ beforeEach(() => {
     },
     value: () => {
       steps.push("values");
-      return Promise.resolve(found(version, version));
+      return Promise.resolve(answer());
     },
     news: <K extends Known>(known: readonly K[]) => {
       steps.push("poll");
@@ -159,7 +169,10 @@ beforeEach(() => {
   reconcile = newReconciler({
     views,
     clock,
-    log: noLogger,
+    log: {
+      ...noLogger,
+      warn: (_fields: unknown, message: string) => warned.push(message),
+    },
     freshness,
     polling,
     observer: {
@@ -177,7 +190,10 @@ beforeEach(() => {
       failed: () => undefined,
       works: () => undefined,
     }),
-    recordEvent: () => Promise.resolve(),
+    recordEvent: (_about, { type, reason }) => {
+      events.push(`${type} ${reason}`);
+      return Promise.resolve();
+    },
     onChange: () => undefined,
   });
   views.syncs.set(sync());
@@ -400,5 +416,70 @@ describe("where the apiserver tells of no Secret", () => {
     expect(conditions[0]?.message).toContain("can't decrypt Secret shop/orders;");
     getSecret = () => Promise.reject(new ApiError(500, "InternalError", "etcd is away"));
     await expect(looked()).rejects.toThrow("etcd is away");
+  });
+});
+
+describe("an object that fails", () => {
+  const ready = () => views.syncs.get(KEY)?.status.conditions?.find(({ type }) => type === "Ready");
+
+  it("by its spec is told once, and asks for nothing until it is another one", async () => {
+    const dataFrom = [{ find: { name: { regexp: "(" } } }];
+    views.syncs.set(sync({ generation: 2, spec: { data: undefined, dataFrom } }));
+    for (let times = 0; times < 2; times++) {
+      await looked(true);
+      expect(next).toEqual({ kind: "at", at: clock.monotonic() + 300_000, result: "stalled" });
+    }
+    expect(ready()?.reason).toBe("InvalidSpec");
+    expect(events).toEqual(["Warning InvalidSpec"]);
+    expect(steps).toEqual([]);
+  });
+
+  it("by its provider is tried again as often as it is refreshed, or in five minutes if only a person can help", async () => {
+    answer = () => failing("AccessDenied");
+    await looked(true);
+    expect(next).toEqual({ kind: "backoff", atLeastMs: 0, atMostMs: 60_000 });
+    expect([ready()?.reason, events, warned]).toEqual([
+      "AccessDenied",
+      ["Warning AccessDenied"],
+      ["sync failed"],
+    ]);
+    mayRead = false;
+    await looked(true);
+    expect(next).toEqual({ kind: "at", at: clock.monotonic() + 300_000, result: "stalled" });
+  });
+
+  it("since somebody's Secret is in the way looks at it, and tells whose it is", async () => {
+    const { apply } = api;
+    api.apply = (...args: Parameters<typeof apply>) =>
+      args[2].subresource
+        ? apply(...args)
+        : Promise.reject(new ApiError(409, "AlreadyExists", "secrets orders already exists"));
+    getSecret = () =>
+      Promise.resolve({
+        metadata: { name: "orders", namespace: "shop", uid: "theirs", resourceVersion: "1" },
+      });
+    try {
+      expect(await looked(true)).toEqual(["look", "values", "look", "status"]);
+    } finally {
+      api.apply = apply;
+    }
+    expect(ready()?.reason).toBe("TargetConflict");
+    // From now on it is looked at before anything is fetched.
+    expect(await looked(true)).toEqual(["look"]);
+  });
+
+  it("only to restart is told as that", async () => {
+    restarts = { ...noRestarts, problem: "Deployment/web: no", waiting: "Deployment/api is paused" };
+    await looked(true);
+    expect(warned).toEqual(["restart failed", "restart waits"]);
+    expect(ready()?.reason).toBe("Synced");
+  });
+});
+
+describe("a Secret that somebody changed under the operator's name", () => {
+  it("is restored when its values are written again, and that is told", async () => {
+    await untilInStep();
+    await clock.advance(11 * 60_000);
+    expect(warned).toEqual(["restored a Secret that somebody had changed under the operator's name"]);
   });
 });

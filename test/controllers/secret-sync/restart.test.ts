@@ -2,11 +2,11 @@ import { beforeEach, describe, expect, it } from "@jest/globals";
 import { newPodLooks } from "../../../src/controllers/secret-sync/pod-looks.ts";
 import { newRestarter } from "../../../src/controllers/secret-sync/restart.ts";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
-import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
+import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { digestContent, type ContentRecord } from "../../../src/plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../../../src/rollout/workload.ts";
 import type { Part } from "../../../src/rollout/plan-restart.ts";
-import { FakeClock } from "../../support/fake-clock.ts";
+import { FakeClock, settle } from "../../support/fake-clock.ts";
 import { digestKey, specOf, value } from "../../support/gen.ts";
 
 /** The shell around the decision: what it asks of the apiserver, and how often. */
@@ -60,7 +60,10 @@ beforeEach(() => {
     },
     apply(_type: unknown, object: WorkloadObject) {
       const { annotations } = object.spec?.template?.metadata ?? {};
-      asked.push(annotations ? "restart" : "note");
+      const what = annotations ? "restart" : "note";
+      const refusal = refusals.shift();
+      asked.push(refusal ? `${what} refused` : what);
+      if (refusal) return Promise.reject(refusal);
       live = {
         metadata: {
           ...live.metadata,
@@ -72,8 +75,19 @@ beforeEach(() => {
       return Promise.resolve(live);
     },
   } as unknown as KubeApi;
-  restarter = newRestarter({ api, views, clock, onRestart: () => undefined, onWrite: () => undefined });
+  refusals = [];
+  restartsTold = [];
+  const onRestart = (kind: string, result: string, changedAt: number | undefined) =>
+    restartsTold.push(
+      `${kind} ${result} ${changedAt === undefined ? "" : new Date(changedAt).toISOString()}`,
+    );
+  restarter = newRestarter({ api, views, clock, onRestart, onWrite: () => undefined });
 });
+
+/** What the next writes are refused with, in order. */
+let refusals: ApiError[];
+/** Told of restarts. */
+let restartsTold: string[];
 
 /** The watch brings it, as another version. */
 const see = () => {
@@ -97,6 +111,8 @@ const task = {
   free: () => undefined,
 };
 const whole: Part = { secretName: "db" };
+const adopt = (record: ContentRecord) =>
+  restarter.adopt("shop", whole, specOf({}).restart, record, task, false);
 const restart = (record: ContentRecord, part = whole) =>
   restarter.restart("shop", part, specOf({}).restart, record, told, task);
 let told: ReadonlySet<string>;
@@ -249,6 +265,119 @@ describe("a restart", () => {
   });
 });
 
+describe("a restart that the apiserver refuses", () => {
+  const conflict = () => new ApiError(409, "Conflict", "the object has been modified");
+  const first = recordOf({ a: "1", b: "1" }, 1);
+  const second = recordOf({ a: "2", b: "1" }, 2);
+
+  it("since the workload changed is made on what the watch brings", async () => {
+    await restart(first);
+    refusals = [conflict(), conflict()];
+    const restarting = restart(second);
+    await settle();
+    see();
+    await clock.advance(100);
+    see();
+    await clock.advance(200);
+    expect((await restarting).restarted).toEqual(["Deployment/orders"]);
+    expect(asked).toEqual(["note", "restart refused", "restart refused", "restart"]);
+    expect(restartsTold).toEqual(["Deployment success 2026-05-01T00:02:00.000Z"]);
+  });
+
+  it("again and again is told after five tries", async () => {
+    await restart(first);
+    refusals = Array.from({ length: 9 }, conflict);
+    const restarting = restart(second);
+    await clock.advance(10_000);
+    expect((await restarting).problem).toBe("Deployment/orders: it changes all the time; trying again");
+    expect(asked.slice(1)).toEqual(Array.from({ length: 5 }, () => "restart refused"));
+    expect(restartsTold).toEqual(["Deployment failure 2026-05-01T00:02:00.000Z"]);
+  });
+
+  it("is nobody's once the workload is gone or is another one", async () => {
+    await restart(first);
+    refusals = [conflict()];
+    const restarting = restart(second);
+    await settle();
+    views.workloads.Deployment.delete("shop/orders", "w");
+    await clock.advance(100);
+    expect(await restarting).toMatchObject({ restarted: [], problem: undefined });
+    expect(asked).toEqual(["note", "restart refused"]);
+  });
+
+  it("for want of a right, or for a reason of its own, is told as such", async () => {
+    await restart(first);
+    refusals = [new ApiError(403, "Forbidden", "no"), new ApiError(422, "Invalid", "a webhook says no")];
+    expect((await restart(second)).problem).toBe(
+      "Deployment/orders: the operator may not patch it; check its Role",
+    );
+    expect((await restart(second)).problem).toBe("Deployment/orders: a webhook says no");
+    expect((await restart(second)).restarted).toEqual(["Deployment/orders"]);
+  });
+
+  it("by anything but an answer is a bug", async () => {
+    refusals = [new TypeError("no function") as never];
+    await expect(adopt(first)).rejects.toThrow("no function");
+    await restart(first);
+    refusals = [new TypeError("no function") as never];
+    await expect(restart(second)).rejects.toThrow("no function");
+  });
+
+  it("for very many workloads is told of ten", async () => {
+    const { restart: policy } = specOf({
+      restart: {
+        policy: "Listed",
+        targets: Array.from({ length: 12 }, (_, index) => ({ kind: "Deployment", name: `no-${index}` })),
+      },
+    });
+    const { waiting } = await restarter.restart("shop", whole, policy, first, told, task);
+    expect(waiting?.split("; ")).toHaveLength(11);
+    expect(waiting).toMatch(/; and others$/);
+  });
+});
+
+describe("before content changes", () => {
+  it("whoever consumes it is on record with what there is, and nobody is restarted", async () => {
+    await adopt(recordOf({ a: "1", b: "1" }, 1));
+    expect(asked).toEqual(["note"]);
+    await adopt(recordOf({ a: "2", b: "1" }, 2));
+    expect(asked).toEqual(["note"]);
+  });
+
+  it("one that can't be written is passed over: the restart tells", async () => {
+    refusals = [new ApiError(403, "Forbidden", "no")];
+    await adopt(recordOf({ a: "1", b: "1" }, 1));
+    expect(asked).toEqual(["note refused"]);
+    expect(restartsTold).toEqual([]);
+  });
+});
+
+describe("a workload that is gone", () => {
+  it("leaves nothing behind: one of its name is another one, whom nobody took anything back from", async () => {
+    await restart(recordOf({ a: "1", b: "1" }, 1));
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    putBack();
+    await restart(recordOf({ a: "2", b: "1" }, 2));
+    putBack();
+    expect((await restart(recordOf({ a: "2", b: "1" }, 2))).problem).toContain("takes back");
+    views.workloads.Deployment.delete("shop/orders", "w");
+    live = { ...live, metadata: { ...live.metadata, annotations: {} } };
+    putBack();
+    expect((await restart(recordOf({ a: "2", b: "1" }, 2))).problem).toBeUndefined();
+  });
+
+  it("isn't restarted when workloads of its namespace name too many Secrets", async () => {
+    const outline = {
+      ...projectWorkload("Deployment", live),
+      isOutline: true,
+      resourceVersion: nextVersion(),
+    };
+    views.workloads.Deployment.set(outline);
+    await restart(recordOf({ a: "1", b: "1" }, 1));
+    expect(asked).toEqual([]);
+  });
+});
+
 describe("looks at pods", () => {
   const workload = (namespace: string, hasPods = true): Workload => ({
     ...projectWorkload("Deployment", live),
@@ -290,5 +419,21 @@ describe("looks at pods", () => {
     more = "next";
     expect(await looks.look(workload("shop"), "db", task.limit.signal)).toEqual({ kind: "unknown" });
     expect(asked).toHaveLength(64);
+    await clock.advance(1_000);
+    pods = Array.from({ length: 50 }, () => pod);
+    asked = [];
+    expect(await looks.look(workload("shop"), "db", task.limit.signal)).toEqual({ kind: "unknown" });
+    expect(asked).toHaveLength(40);
+  });
+
+  it("can't be had of who selects by what the operator doesn't ask with, or when the apiserver fails", async () => {
+    const looks = newPodLooks(api, clock);
+    const odd = { ...workload("shop"), selector: undefined };
+    expect(await looks.look(odd, "db", task.limit.signal)).toEqual({ kind: "unknown" });
+    expect(asked).toEqual([]);
+    api.list = () => Promise.reject(new ApiError(503, "Unavailable", "no"));
+    await expect(looks.look(workload("shop"), "db", task.limit.signal)).rejects.toThrow("no");
+    // It rests after that, too.
+    expect((await looks.look(workload("shop"), "db", task.limit.signal)).kind).toBe("later");
   });
 });
