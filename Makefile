@@ -74,6 +74,9 @@ bench: dist/operator.mjs ## Measure the operator on a real control plane against
 fuzz: node_modules/.installed ## Look for the spec and payload that hold everybody else up for longest
 	@node tools/fuzz/main.ts
 
+mutation: node_modules/.installed ## Put faults into the source, and see whether unit tests notice (hours; MUTATION_ROOMS=rollout)
+	@node tools/mutation/main.ts
+
 cluster-up: node_modules/.installed ## Start a cluster; the last line is its kubeconfig's path
 	@node test/cluster/cli.ts up
 

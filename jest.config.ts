@@ -16,6 +16,7 @@ const config: Config = {
   transform,
   testMatch: ["<rootDir>/test/**/*.test.ts"],
   testPathIgnorePatterns: ["/node_modules/", "/dist/"],
+  modulePathIgnorePatterns: ["<rootDir>/.mutation"],
   maxWorkers: 2,
   // Tests on a cluster wait for conditions, and a shared machine may be slow.
   testTimeout: 30_000,

@@ -178,7 +178,7 @@ function help(): string {
     return `${left.padEnd(38)} ${text}`;
   });
   return [
-    "SecretSync operator: syncs secrets from AWS Secrets Manager into Kubernetes Secrets and restarts what consumes them.",
+    "SecretSync operator: syncs secrets from AWS Secrets Manager and other stores into Kubernetes Secrets and restarts what consumes them.",
     "",
     "Flags, with their defaults. Each is an environment variable too: --log-level is SECRETSYNC_LOG_LEVEL.",
     ...rows,

@@ -31,9 +31,9 @@ export class Payloads {
 
   /** One value out of a payload: the whole of it, or a property of its JSON. */
   select(payload: SecretValue, property: string | undefined): Result<SecretValue> {
+    if (payload.members && property !== undefined)
+      return within(payload.members, property, (member, rest) => this.select(member, rest));
     if (property === undefined && !payload.members) return ok(payload);
-    const member = property === undefined ? undefined : memberOf(payload, property);
-    if (member) return ok(member);
     const known = this.#selected.get(payload)?.get(property);
     if (known) return known;
     const result = property === undefined ? wholeOf(payload) : this.#select(payload, property);
@@ -47,8 +47,10 @@ export class Payloads {
     payload: SecretValue,
     property: string | undefined,
   ): Result<Iterable<readonly [string, Result<SecretValue>]>> {
-    if (property === undefined && payload.members)
-      return ok([...payload.members].map(([name, value]) => [name, ok(value)] as const));
+    if (payload.members)
+      return property === undefined
+        ? ok([...payload.members].map(([name, value]) => [name, ok(value)] as const))
+        : within(payload.members, property, (member, rest) => this.members(member, rest));
     const parsed = this.#parse(payload);
     if (!parsed.ok) return parsed;
     const found = property === undefined ? ok(parsed.value.json) : this.#find(parsed.value, property);
@@ -114,5 +116,19 @@ function wholeOf(set: SecretValue): Result<SecretValue> {
       );
 }
 
-const memberOf = ({ members }: SecretValue, property: string): SecretValue | undefined =>
-  members?.get(property) ?? members?.get(property.replaceAll("\\.", "."));
+/** In a set the longest name comes first; what is behind it is a property of that member's own JSON. */
+function within<T>(
+  members: ReadonlyMap<string, SecretValue>,
+  property: string,
+  get: (member: SecretValue, rest: string | undefined) => Result<T>,
+): Result<T> {
+  let result: Result<T> = absent(`has no property ${quoted(property)}`);
+  for (let end = property.length; end > 0; end = property.lastIndexOf(".", end - 1)) {
+    const name = property.slice(0, end);
+    const member = members.get(name) ?? members.get(name.replaceAll("\\.", "."));
+    if (!member) continue;
+    result = get(member, end === property.length ? undefined : property.slice(end + 1));
+    if (result.ok || result.problem.kind !== "absent") return result;
+  }
+  return result;
+}

@@ -21,7 +21,7 @@ import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
 import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
-import type { Step } from "./step.ts";
+import type { Consumers, RestartConsumers, Step } from "./step.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
 
@@ -79,7 +79,12 @@ export function isUnchanged(observed: Observed, versions: SourceVersions): boole
 }
 
 export function planUnchanged(observed: Observed): Plan {
-  return { steps: cleanUp(observed), verdict: synced(observed), record: liveRecord(observed) };
+  const record = liveRecord(observed);
+  return {
+    steps: [...restarts(observed, record), ...cleanUp(observed)],
+    verdict: synced(observed),
+    record,
+  };
 }
 
 /** No fetch gave an answer, for a reason that concerns the whole object. */
@@ -165,13 +170,42 @@ function planWrite(
     data,
   };
   return {
-    steps: [step, ...cleanUp(observed)],
+    steps: [
+      ...notes(observed, change !== undefined),
+      step,
+      ...restarts(observed, record),
+      ...cleanUp(observed),
+    ],
     verdict: withheld.size > 0 ? accessTaken([...withheld.keys()]) : synced(observed),
     change,
     record,
     isCheck,
   };
 }
+
+/** Once content or digest key are others, nobody can tell any more with what pods were started that aren't on record. */
+function notes(observed: Observed, changes: boolean): readonly Step[] {
+  const record = observed.target?.records[recordAnnotation(observed)];
+  if (!record) return [];
+  const touch = record.key !== observed.digestKey.id;
+  return changes || touch ? [{ kind: "noteConsumers", consumers: consumersOf(observed), record, touch }] : [];
+}
+
+/** Before anything is cleaned up, so that nothing keeps pods from what is there already. */
+function restarts(observed: Observed, record: ContentRecord | undefined): readonly RestartConsumers[] {
+  if (!record) return [];
+  const told = new Set((observed.status.history ?? []).flatMap(({ workloads = [] }) => workloads));
+  return [{ kind: "restartConsumers", consumers: consumersOf(observed), record, told }];
+}
+
+const consumersOf = (observed: Observed): Consumers => ({
+  namespace: observed.metadata.namespace,
+  part: {
+    secretName: targetName(observed),
+    mergedBy: merges(observed) ? observed.metadata.uid : undefined,
+  },
+  policy: observed.spec.restart,
+});
 
 /** Digests under another key can't be compared, but spec and versions can: that the key changed is no change of the content. */
 function changedKeysOf(
@@ -226,12 +260,11 @@ function planDeletion(observed: Observed, failure: Failure): Plan {
   };
 }
 
-const failed = (observed: Observed, failure: Failure, retryAfterMs?: number): Plan => ({
-  steps: [],
-  verdict: { ...failure, retryAfterMs },
-  // What pods consume is still what was written last.
-  record: liveRecord(observed),
-});
+/** What pods consume is still what was written last. */
+function failed(observed: Observed, failure: Failure, retryAfterMs?: number): Plan {
+  const record = liveRecord(observed);
+  return { steps: restarts(observed, record), verdict: { ...failure, retryAfterMs }, record };
+}
 
 const synced = (observed: Observed): Verdict => ({
   reason: "Synced",

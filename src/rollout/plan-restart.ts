@@ -7,6 +7,7 @@ import {
   type ContentRecord,
   type KeyDigests,
 } from "../plan/digest.ts";
+import type { Part } from "../plan/step.ts";
 import type { ConsumedKeys } from "./consumption.ts";
 import type { Workload } from "./workload.ts";
 import { formatNote, newMark, parseNote, type Note, type Slot } from "./note.ts";
@@ -41,13 +42,6 @@ export interface WorkloadWrite {
   /** New values of the operator's annotations. */
   readonly consumed: string;
   readonly restartedFor: string | undefined;
-}
-
-/** What of a Secret a SecretSync answers for. */
-export interface Part {
-  readonly secretName: string;
-  /** The SecretSync's uid where several merge keys into one Secret: each then answers for its own keys alone. */
-  readonly mergedBy?: string | undefined;
 }
 
 /** Milliseconds by which clocks of nodes may differ from ours, and by which the kubelet may lag behind. */

@@ -139,6 +139,16 @@ export function wire(parts: Parts): Operator {
   const { feed, polling } = wirePolling(parts, { views, metrics, freshness, accessTo, queue });
   const storeNews = newStoreNews({ views, queue, polling, clock, leastRefreshMs });
   connectTriggers(views, queue, polling, clock, leastRefreshMs, drift);
+  const restarter = newRestarter({
+    api: writer,
+    views,
+    clock,
+    onRestart: (kind, result, changedAt) => {
+      metrics.restarts.inc({ kind, result });
+      if (result === "success" && changedAt !== undefined) propagated("secret_to_rollout", changedAt);
+    },
+    onWrite,
+  });
   const reconcile = newReconciler({
     views,
     clock,
@@ -152,17 +162,7 @@ export function wire(parts: Parts): Operator {
       clock,
       liveValues: (target, keys, signal) => observer.liveValues(target, keys, signal),
     }),
-    apply: newApplier(writer, views, clock, onWrite),
-    restarter: newRestarter({
-      api: writer,
-      views,
-      clock,
-      onRestart: (kind, result, changedAt) => {
-        metrics.restarts.inc({ kind, result });
-        if (result === "success" && changedAt !== undefined) propagated("secret_to_rollout", changedAt);
-      },
-      onWrite,
-    }),
+    apply: newApplier({ api: writer, views, clock, restarter, onWrite }),
     writeStatus: newSyncStatusWriter(writer, views, onWrite, health),
     recordEvent: newEventRecorder({
       api: writer,

@@ -104,8 +104,8 @@ describe("an object that was looked at", () => {
   });
 
   it("by a refresh may have been looked at a moment before; by anything else, only since it was due", () => {
-    expect(dueOf({ lane: "periodic", dueSince: 1_000 })).toEqual({ refresh: true, freshAfter: 900 });
-    expect(dueOf({ lane: "edit", dueSince: 1_000 })).toEqual({ refresh: false, freshAfter: 1_000 });
+    expect(dueOf({ lane: "periodic", dueSince: 1_000 })).toEqual({ look: "versions", freshAfter: 900 });
+    expect(dueOf({ lane: "edit", dueSince: 1_000 })).toEqual({ look: "ifDue", freshAfter: 1_000 });
   });
 
   it("is counted by its kind", async () => {

@@ -319,8 +319,33 @@ describe("a set of members, as Kubernetes has it", () => {
     ["jks", "00ff"],
     ["tls.crt", Buffer.from("text").toString("hex")],
     ["tls\\.crt", Buffer.from("text").toString("hex")],
+    ["app.json.a.b", Buffer.from("x").toString("hex")],
+    ["app\\.json.a", Buffer.from('{"b":"x"}').toString("hex")],
   ])("gives %s by property", (name, expected) => {
     expect(hex(property(name), mixed)).toEqual({ a: expected });
+  });
+
+  it("tells what it lacks, also within a member's own JSON", () => {
+    const reasonOf = (name: string) => failureOf(property(name), mixed);
+    expect(reasonOf("nosuch")).toMatchObject({ reason: "PropertyNotFound" });
+    expect(reasonOf("app.json.a.c")).toMatchObject({ reason: "PropertyNotFound" });
+    expect(reasonOf("app.json.a.c").message).toContain('has no property "a.c"');
+    expect(reasonOf("tls.crt.a")).toMatchObject({ reason: "InvalidValue" });
+    expect(reasonOf("jks.a")).toMatchObject({ reason: "InvalidValue" });
+  });
+
+  it("has the longest name that has what is behind it", () => {
+    const both = set({ a: '{"b":{"c":"short"},"d":"only short"}', "a.b": '{"c":"long"}' });
+    expect(hex(property("a.b.c"), both)).toEqual({ a: Buffer.from("long").toString("hex") });
+    expect(hex(property("a.d"), both)).toEqual({ a: Buffer.from("only short").toString("hex") });
+    expect(hex(property("a.b"), both)).toEqual({ a: Buffer.from('{"c":"long"}').toString("hex") });
+  });
+
+  it("gives what a member's own JSON has", () => {
+    const spec = { data: undefined, dataFrom: [{ extract: { key: "k", property: "app.json.a" } }] };
+    expect(hex(spec, mixed)).toEqual({ b: Buffer.from("x").toString("hex") });
+    const none = { data: undefined, dataFrom: [{ extract: { key: "k", property: "nosuch" } }] };
+    expect(failureOf(none, mixed)).toMatchObject({ reason: "PropertyNotFound" });
   });
 
   it("is a JSON object as a whole, if all of it is text", () => {

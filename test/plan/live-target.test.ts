@@ -2,11 +2,20 @@ import { describe, expect, it } from "@jest/globals";
 import { outlineOfTarget, projectSecret } from "../../src/plan/live-target.ts";
 import { plan } from "../../src/plan/plan.ts";
 import { contentFingerprint, describeSource, sourcesOf, versionsOf } from "../../src/plan/sources.ts";
-import { appliedObject, failing, fetched, found, missing, observed, specOf } from "../support/gen.ts";
+import {
+  appliedObject,
+  failing,
+  fetched,
+  found,
+  missing,
+  observed,
+  specOf,
+  secretSteps,
+} from "../support/gen.ts";
 
 const written = () => {
   const now = observed();
-  const [step] = plan(now, fetched(now, found("one"))).steps;
+  const [step] = secretSteps(plan(now, fetched(now, found("one"))));
   if (step?.kind !== "applySecret") throw new Error("no step");
   return appliedObject(step);
 };

@@ -25,12 +25,13 @@ import {
   missing,
   observed,
   otherDigestKey,
+  secretSteps,
   specOf,
   value,
 } from "../support/gen.ts";
 
 const applied = (made: Plan): Step & { kind: "applySecret" } => {
-  const step = made.steps[0];
+  const step = secretSteps(made)[0];
   if (step?.kind !== "applySecret") throw new Error(`no Secret is applied: ${made.verdict.message}`);
   return step;
 };
@@ -106,7 +107,7 @@ describe("a refresh", () => {
     expect(needs(now)).toEqual({ kind: "versions" });
     const versions = versionsOf(fetched(now, found("one", "v1")));
     expect(isUnchanged(now, versions!)).toBe(true);
-    expect(planUnchanged(now).steps).toEqual([]);
+    expect(secretSteps(planUnchanged(now))).toEqual([]);
   });
 
   it("writes when the version changed, and names the keys that did", () => {
@@ -120,7 +121,7 @@ describe("a refresh", () => {
     const now = synced(observed());
     const made = plan(now, fetched(now, found("one", "v2")));
     expect(made.change).toBeUndefined();
-    expect(made.steps).toHaveLength(1);
+    expect(secretSteps(made)).toHaveLength(1);
   });
 
   it("plans nothing for what it wrote itself, whatever the content", () => {
@@ -132,7 +133,7 @@ describe("a refresh", () => {
           const payload = JSON.stringify(content);
           const now = synced(before, payload);
           const again = plan(now, fetched(now, found(payload)));
-          expect(again.steps).toEqual([]);
+          expect(secretSteps(again)).toEqual([]);
           expect(again.change).toBeUndefined();
         },
       ),
@@ -180,7 +181,7 @@ describe("drift", () => {
     const now = { ...base(), digestKey: otherDigestKey };
     expect(needs(now).kind).toBe("values");
     const made = plan(now, fetched(now, found("one")));
-    expect(made.steps).toHaveLength(1);
+    expect(secretSteps(made)).toHaveLength(1);
     expect(made.change).toBeUndefined();
     expect(made.record?.change).toEqual(now.target?.records["secretsync.dev/digests"]?.change);
   });
@@ -192,7 +193,7 @@ describe("a failure", () => {
     (reason) => {
       const now = synced(observed({}, { target: { deletionPolicy: "Delete" } }));
       const made = plan(now, fetched(now, failing(reason)));
-      expect(made.steps).toEqual([]);
+      expect(secretSteps(made)).toEqual([]);
       expect(made.verdict.reason).toBe(reason);
       expect(made.verdict.message).toBe(
         "spec.data[0] (prod/db from SecretProvider/aws): the provider says no",
@@ -213,7 +214,7 @@ describe("a failure", () => {
       ),
     );
     const made = plan(now, fetched(now, found("new", "v2"), failing()));
-    expect(made.steps).toEqual([]);
+    expect(secretSteps(made)).toEqual([]);
     expect(made.verdict.message).toContain("spec.data[1] (k2 from SecretProvider/aws)");
   });
 
@@ -235,14 +236,14 @@ describe("deletionPolicy", () => {
   it("Retain keeps everything when a secret is gone", () => {
     const now = withPolicy("Retain");
     const made = plan(now, fetched(now, missing));
-    expect(made.steps).toEqual([]);
+    expect(secretSteps(made)).toEqual([]);
     expect(made.verdict.reason).toBe("SecretNotFound");
   });
 
   it("Delete deletes that very Secret when all secrets are gone", () => {
     const now = withPolicy("Delete");
     const made = plan(now, fetched(now, missing));
-    expect(made.steps).toEqual([
+    expect(secretSteps(made)).toEqual([
       { kind: "deleteSecret", name: "orders", namespace: "shop", uid: "secret-uid", resourceVersion: "1" },
     ]);
     expect(made.verdict.reason).toBe("Deleted");
@@ -250,8 +251,8 @@ describe("deletionPolicy", () => {
 
   it("Delete keeps everything while one secret is left", () => {
     const now = withPolicy("Delete");
-    expect(plan(now, fetched(now, missing, found("one"))).steps).toEqual([]);
-    expect(plan(now, fetched(now, missing, failing())).steps).toEqual([]);
+    expect(secretSteps(plan(now, fetched(now, missing, found("one"))))).toEqual([]);
+    expect(secretSteps(plan(now, fetched(now, missing, failing())))).toEqual([]);
   });
 
   it.each([false, true])(
@@ -265,7 +266,7 @@ describe("deletionPolicy", () => {
       const now = synced(observed({}, spec), '{"p":"x"}');
       const results = [missing, found('{"q":"x"}', "v2")];
       const made = plan(now, fetched(now, ...(reverse ? results.toReversed() : results)));
-      expect(made.steps).toEqual([]);
+      expect(secretSteps(made)).toEqual([]);
       expect(made.verdict.reason).not.toBe("Deleted");
     },
   );
@@ -289,7 +290,7 @@ describe("deletionPolicy", () => {
   it("Merge doesn't make an empty Secret of a first sync that finds nothing", () => {
     const now = observed({}, { ...two, target: { deletionPolicy: "Merge" } });
     const made = plan(now, fetched(now, missing));
-    expect(made.steps).toEqual([]);
+    expect(secretSteps(made)).toEqual([]);
     expect(made.verdict.reason).toBe("SecretNotFound");
   });
 
@@ -299,7 +300,7 @@ describe("deletionPolicy", () => {
       const spec = { data: undefined, dataFrom: [{ extract: { key: "k" } }], target: { deletionPolicy } };
       const now = synced(observed({}, spec), '{"a":"x"}');
       const made = plan(now, fetched(now, found("{}", "v2")));
-      expect(made.steps).toEqual([]);
+      expect(secretSteps(made)).toEqual([]);
       expect(made.verdict.reason).toBe("PropertyNotFound");
     },
   );
@@ -307,7 +308,7 @@ describe("deletionPolicy", () => {
   it("Delete never deletes a Secret that isn't ours", () => {
     const now = withPolicy("Delete");
     const made = plan({ ...now, target: { ...now.target!, owner: "other" } }, fetched(now, missing));
-    expect(made.steps).toEqual([]);
+    expect(secretSteps(made)).toEqual([]);
   });
 
   it("Delete doesn't take a missing property for a missing secret", () => {
@@ -322,7 +323,7 @@ describe("deletionPolicy", () => {
       '{"p":"x"}',
     );
     const made = plan(now, fetched(now, found('{"q":"x"}', "v2")));
-    expect(made.steps).toEqual([]);
+    expect(secretSteps(made)).toEqual([]);
     expect(made.verdict.reason).toBe("PropertyNotFound");
   });
 
@@ -341,7 +342,7 @@ describe("deletionPolicy", () => {
     const data = ["a", "b"].map((key) => ({ secretKey: key, remoteRef: { key: "k", property: key } }));
     const now = synced(observed({}, { data, target: { deletionPolicy: "Merge" } }), '{"a":"x","b":"y"}');
     const made = plan(now, fetched(now, found("{}", "v2")));
-    expect(made.steps).toEqual([]);
+    expect(secretSteps(made)).toEqual([]);
     expect(made.verdict.reason).toBe("PropertyNotFound");
   });
 
@@ -403,12 +404,12 @@ describe("the target", () => {
       { target: { name: "new" } },
     );
     const made = plan(renamed, fetched(renamed, found("one")));
-    expect(made.steps.map(({ kind, name }) => [kind, name])).toEqual([
+    expect(secretSteps(made).map(({ kind, name }) => [kind, name])).toEqual([
       ["applySecret", "new"],
       ["deleteSecret", "orders"],
     ]);
     const foreign = { ...renamed, abandoned: { ...before.target!, ownerUids: [] } };
-    expect(plan(foreign, fetched(renamed, found("one"))).steps).toHaveLength(1);
+    expect(secretSteps(plan(foreign, fetched(renamed, found("one"))))).toHaveLength(1);
   });
 
   it("of type Merge must exist, is marked by uid, and keeps its own type", () => {
@@ -534,7 +535,7 @@ describe("a target that", () => {
 describe("what is left on a Secret", () => {
   const merge = { target: { creationPolicy: "Merge" } };
   const left = (made: ReturnType<typeof plan>) =>
-    made.steps.flatMap((step) =>
+    secretSteps(made).flatMap((step) =>
       step.kind === "releaseSecret" ? [`${step.name} ${step.fieldManager}`] : [],
     );
 
@@ -542,7 +543,10 @@ describe("what is left on a Secret", () => {
     const { target } = synced(observed());
     const now = observed({ target }, merge);
     const made = plan(now, fetched(now, found("one")));
-    expect(made.steps[0]).toMatchObject({ kind: "applySecret", fieldManager: "secretsync-merge-uid-1" });
+    expect(secretSteps(made)[0]).toMatchObject({
+      kind: "applySecret",
+      fieldManager: "secretsync-merge-uid-1",
+    });
     expect(left(made)).toEqual(["orders secretsync"]);
   });
 
@@ -709,10 +713,8 @@ describe("a find that may no longer see everything", () => {
       target: afterApply(applied(plan(deleting, matches(["a"])))),
       status: { observedGeneration: 1 },
     };
-    expect(planned(owning, matches([], ["a"]))).toMatchObject({
-      steps: [],
-      verdict: { reason: "KeyNotAllowed" },
-    });
+    const made = planned(owning, matches([], ["a"]));
+    expect([secretSteps(made), made.verdict.reason]).toEqual([[], "KeyNotAllowed"]);
     expect(planned(owning, matches([], ["other"])).change).toEqual({ kind: "deleted" });
   });
 
@@ -820,5 +822,76 @@ describe("what changed", () => {
     expect(plan(before, fetched(before, found('{"p":"!"}'))).verdict.message).toContain(
       '"p" is not valid Base64',
     );
+  });
+});
+
+describe("consumers", () => {
+  const kinds = ({ steps }: Plan) => steps.map(({ kind }) => kind);
+  const consumersOf = (made: Plan) =>
+    made.steps.flatMap((step) => ("consumers" in step ? [step.consumers] : []));
+
+  it("are restarted after a first write, and before it there is nothing to note", () => {
+    const now = observed();
+    expect(kinds(plan(now, fetched(now, found("one"))))).toEqual(["applySecret", "restartConsumers"]);
+  });
+
+  it("are noted before another content is written, with the record of what they have", () => {
+    const now = synced(observed());
+    const made = plan(now, fetched(now, found("two", "v2")));
+    expect(kinds(made)).toEqual(["noteConsumers", "applySecret", "restartConsumers"]);
+    expect(made.steps[0]).toMatchObject({
+      record: now.target?.records["secretsync.dev/digests"],
+      touch: false,
+    });
+    expect(made.steps[2]).toMatchObject({ record: made.record });
+  });
+
+  it("are noted before the same content is written under another digest key, and not before any other such write", () => {
+    const now = synced(observed());
+    const other = { ...now, digestKey: otherDigestKey };
+    expect(plan(other, fetched(other, found("one"))).steps[0]).toMatchObject({
+      kind: "noteConsumers",
+      touch: true,
+    });
+    expect(kinds(plan(now, fetched(now, found("one", "v2"))))).toEqual(["applySecret", "restartConsumers"]);
+  });
+
+  it("are looked at whenever there is content, whatever else fails, and never while suspended", () => {
+    const now = synced(observed());
+    expect(kinds(planUnchanged(now))).toEqual(["restartConsumers"]);
+    expect(kinds(plan(now, fetched(now, failing())))).toEqual(["restartConsumers"]);
+    expect(kinds(plan(observed(), fetched(observed(), failing())))).toEqual([]);
+    const suspended = { ...now, spec: specOf({ suspend: true }) };
+    expect(needs(suspended)).toMatchObject({ plan: { steps: [] } });
+  });
+
+  it("are those of the Secret, or of the keys that are merged into it, with those that status tells of", () => {
+    const history = [
+      { time: "2026-05-01T00:00:00Z", trigger: "Refresh", keys: [], workloads: ["Deployment/a"] },
+      { time: "2026-05-01T00:00:00Z", trigger: "Refresh", keys: [] },
+    ];
+    const restart = { policy: "None" };
+    const now = { ...observed({}, { restart }), status: { history } as never };
+    const made = plan(now, fetched(now, found("one")));
+    expect(consumersOf(made)).toEqual([
+      { namespace: "shop", part: { secretName: "orders", mergedBy: undefined }, policy: now.spec.restart },
+    ]);
+    expect(made.steps.at(-1)).toMatchObject({ told: new Set(["Deployment/a"]) });
+    const merging = observed({ target: now.target }, { target: { creationPolicy: "Merge", name: "db" } });
+    const foreign = { ...merging, target: synced(observed()).target };
+    expect(consumersOf(plan(foreign, fetched(foreign, found("one"))))[0]?.part).toEqual({
+      secretName: "db",
+      mergedBy: "uid-1",
+    });
+  });
+
+  it("are restarted before what an earlier spec left is cleaned up", () => {
+    const before = synced(observed());
+    const renamed = observed({ target: undefined, abandoned: before.target }, { target: { name: "new" } });
+    expect(kinds(plan(renamed, fetched(renamed, found("one"))))).toEqual([
+      "applySecret",
+      "restartConsumers",
+      "deleteSecret",
+    ]);
   });
 });

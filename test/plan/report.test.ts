@@ -13,7 +13,7 @@ import { MISSING_VERSION } from "../../src/plan/sources.ts";
 import type { Observed } from "../../src/plan/observed.ts";
 import type { ReadResult } from "../../src/providers/contract.ts";
 import { expectKstatus } from "../support/kstatus.ts";
-import { afterApply, failing, fetched, found, observed, outcomeOf } from "../support/gen.ts";
+import { afterApply, failing, fetched, found, observed, outcomeOf, secretSteps } from "../support/gen.ts";
 
 const NOW = "2026-05-01T00:00:00.000Z";
 const LATER = "2026-05-01T01:00:00.000Z";
@@ -24,7 +24,7 @@ const outcome = (observation: Observed, more: Partial<Outcome> = {}): Outcome =>
 function firstSync(): Observed {
   const before = observed();
   const made = outcome(before);
-  const [step] = made.plan.steps;
+  const [step] = secretSteps(made.plan);
   return { ...before, status: report(before, made), target: afterApply(step!) };
 }
 
@@ -255,7 +255,7 @@ describe("history", () => {
     const now = { ...before, now: new Date(Date.UTC(2026, 0, version)).toISOString() };
     const values = fetched(now, found(content(version), `v${version}`));
     const made = plan(now, values);
-    return { now, made, values, target: afterApply(made.steps[0]!, before.target) };
+    return { now, made, values, target: afterApply(secretSteps(made)[0]!, before.target) };
   };
 
   it("keeps the last ten changes and the first twenty keys", () => {
@@ -292,7 +292,7 @@ describe("history", () => {
     // Killed after the Secret was written: the next look, later, finds it done, and even the provider away.
     const after = { ...before, target: second.target, now: LATER };
     const found = plan(after, second.values);
-    expect(found.steps).toEqual([]);
+    expect(secretSteps(found)).toEqual([]);
     expect(report(after, outcome(after, { plan: found, fetched: second.values }))).toEqual(undisturbed);
     const away = plan(after, fetched(after, failing()));
     expect(report(after, outcome(after, { plan: away, fetched: undefined }))).toMatchObject({

@@ -150,12 +150,18 @@ export async function openArena() {
         resources.pod,
         resources.secret,
       ]) {
-        const selection = { namespace: evil, metadataOnly: true, limit: 5_000 };
-        const { items } = await api.list(type, selection, signal);
-        await inParallel((items ?? []).length, async (index) => {
-          const { name = "", uid = "" } = items?.[index]?.metadata ?? {};
-          await api.delete(type, name, evil, { uid }, signal);
-        });
+        // Metadata of one can be hundreds of kilobytes.
+        const selection = { namespace: evil, metadataOnly: true, limit: 50 };
+        let next: string | undefined;
+        do {
+          const page = { ...selection, ...(next ? { continue: next } : {}) };
+          const { items, metadata } = await api.list(type, page, signal);
+          await inParallel((items ?? []).length, async (index) => {
+            const { name = "", uid = "" } = items?.[index]?.metadata ?? {};
+            await api.delete(type, name, evil, { uid }, signal);
+          });
+          next = metadata.continue;
+        } while (next);
       }
     },
     async close(): Promise<void> {

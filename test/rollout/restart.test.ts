@@ -10,8 +10,8 @@ import {
   recordedSecrets,
   wasRestartedFor,
   type Look,
-  type Part,
 } from "../../src/rollout/plan-restart.ts";
+import type { Part } from "../../src/plan/step.ts";
 import { readersIn } from "../../src/rollout/pods.ts";
 import { digestKey, otherDigestKey, specOf, value } from "../support/gen.ts";
 

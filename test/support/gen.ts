@@ -4,9 +4,9 @@ import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { newDigestKey, type DigestKey } from "../../src/plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../../src/plan/live-target.ts";
 import type { Observed } from "../../src/plan/observed.ts";
-import { plan } from "../../src/plan/plan.ts";
+import { plan, type Plan } from "../../src/plan/plan.ts";
 import type { Outcome } from "../../src/plan/report.ts";
-import type { Step } from "../../src/plan/step.ts";
+import type { SecretStep, Step } from "../../src/plan/step.ts";
 import { sourcesOf, type FetchedValues } from "../../src/plan/sources.ts";
 import type { ReadResult } from "../../src/providers/contract.ts";
 import { SecretValue } from "../../src/providers/secret-value.ts";
@@ -89,6 +89,10 @@ export function fetched(
     ]),
   );
 }
+
+/** What is written into Secrets. */
+export const secretSteps = ({ steps }: Pick<Plan, "steps">): readonly SecretStep[] =>
+  steps.filter((step) => step.kind !== "noteConsumers" && step.kind !== "restartConsumers");
 
 /** The Secret as the apiserver has it after a step: managedFields and all. */
 export function afterApply(step: Step, before?: LiveTarget): LiveTarget {

@@ -2,15 +2,17 @@ import type { Failure } from "../../api/reasons.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import { projectSecret, type LiveTarget } from "../../plan/live-target.ts";
-import type { ApplySecret, DeleteSecret, ReleaseSecret, Step } from "../../plan/step.ts";
+import type { ApplySecret, DeleteSecret, ReleaseSecret, SecretStep, Step } from "../../plan/step.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
 import { conflictOf, failureOf, foreignFields, holderOf, keyTaken } from "./refused-secret.ts";
+import type { Restarter, Restarts } from "./restart.ts";
 import type { Views } from "../../cluster/views.ts";
+import type { Task } from "../controller.ts";
 
 /** What the apiserver refused, and what is left to do. */
 export interface Problem {
   readonly failure: Failure;
-  readonly step: Step;
+  readonly step: SecretStep;
 }
 
 export interface Applied {
@@ -18,6 +20,7 @@ export interface Applied {
   readonly problem: Problem | undefined;
   /** The Secret as it was written; undefined when that changed nothing. */
   readonly written: LiveTarget | undefined;
+  readonly restarts: Restarts;
 }
 
 type SecretObject = KubeObject & { readonly data?: Readonly<Record<string, string>> };
@@ -40,36 +43,54 @@ export class TargetExistsError extends Error {}
 /** Beyond so many keys each step of the work takes milliseconds. */
 const MANY_KEYS = 1_000;
 
-export type Apply = (steps: readonly Step[], signal: AbortSignal) => Promise<Applied>;
+export type Apply = (steps: readonly Step[], task: Task) => Promise<Applied>;
+
+const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
 
 /**
  * Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first failure ends it. Throws
  * TargetExistsError when a write that must create finds a Secret there.
  */
-export function newApplier(api: KubeApi, views: Views, clock: Clock, onWrite: (kind: string) => void): Apply {
-  return async function apply(steps: readonly Step[], signal: AbortSignal): Promise<Applied> {
+export function newApplier(options: {
+  readonly api: KubeApi;
+  readonly views: Views;
+  readonly clock: Clock;
+  readonly restarter: Restarter;
+  readonly onWrite: (kind: string) => void;
+}): Apply {
+  const { api, views, clock, restarter, onWrite } = options;
+
+  return async function apply(steps: readonly Step[], task: Task): Promise<Applied> {
     let written: LiveTarget | undefined;
+    let restarts = noRestarts;
     for (const step of steps) {
-      try {
-        const changed = await carryOut(step, signal);
-        if (step.kind === "applySecret") written = changed;
-      } catch (error) {
-        if (error instanceof KeyTakenError)
-          return { problem: { failure: keyTaken(step.name, error.key, error.manager), step }, written };
-        if (!(error instanceof ApiError)) throw error;
-        const conflict = conflictOf(step, error);
-        if (conflict) return { problem: { failure: conflict, step }, written };
-        if (error.conflict && step.kind === "applySecret" && step.createOnly) throw new TargetExistsError();
-        // The apiserver is busy or away, or the Secret has changed under our hands: that is nobody's state.
-        if (error.isTransient) throw error;
-        return { problem: { failure: failureOf(step, error), step }, written };
+      if (step.kind === "noteConsumers") await restarter.note(step, task);
+      else if (step.kind === "restartConsumers") restarts = await restarter.restart(step, task);
+      else {
+        try {
+          const changed = await carryOut(step, task.limit.signal);
+          if (step.kind === "applySecret") written = changed;
+        } catch (error) {
+          return { problem: { failure: refusalOf(step, error), step }, written, restarts };
+        }
       }
     }
-    return { problem: undefined, written };
+    return { problem: undefined, written, restarts };
   };
 
+  /** Throws what is nobody's state: the apiserver is busy or away, or the Secret has changed under our hands. */
+  function refusalOf(step: SecretStep, error: unknown): Failure {
+    if (error instanceof KeyTakenError) return keyTaken(step.name, error.key, error.manager);
+    if (!(error instanceof ApiError)) throw error;
+    const conflict = conflictOf(step, error);
+    if (conflict) return conflict;
+    if (error.conflict && step.kind === "applySecret" && step.createOnly) throw new TargetExistsError();
+    if (error.isTransient) throw error;
+    return failureOf(step, error);
+  }
+
   /** What is there now; undefined when nothing is, or nothing changed. */
-  function carryOut(step: Step, signal: AbortSignal): Promise<LiveTarget | undefined> {
+  function carryOut(step: SecretStep, signal: AbortSignal): Promise<LiveTarget | undefined> {
     switch (step.kind) {
       case "applySecret":
         return applySecret(step, signal);

@@ -20,7 +20,7 @@ import {
   type FetchedValues,
   type SourceVersions,
 } from "../../plan/sources.ts";
-import { requestOf, type Trigger } from "../../plan/trigger.ts";
+import { requestOf } from "../../plan/trigger.ts";
 import { withheldKeys } from "../../plan/withheld.ts";
 import { Work, type Steps } from "../../plan/work.ts";
 import type { SecretValue } from "../../providers/secret-value.ts";
@@ -56,13 +56,7 @@ const tooMuchWork: Failure = {
   message: "spec.dataFrom: what it finds takes too much work; narrow the finds, or simplify the rewrites",
 };
 
-export type Decide = (
-  key: string,
-  observed: Observed,
-  trigger: Trigger,
-  due: Due,
-  task: Task,
-) => Promise<Decision>;
+export type Decide = (key: string, observed: Observed, due: Due, task: Task) => Promise<Decision>;
 
 export function newDecider(options: {
   readonly fetcher: Fetcher;
@@ -81,15 +75,14 @@ export function newDecider(options: {
   return async function decide(
     key: string,
     observed: Observed,
-    trigger: Trigger,
-    { refresh, freshAfter }: Due,
+    { look, freshAfter }: Due,
     task: Task,
   ): Promise<Decision> {
     const need = needs(observed);
     if (need.kind === "nothing") return { plan: need.plan };
     const { sources, metadata } = observed;
-    if (need.kind === "versions" && trigger !== "Request") {
-      const freshUntil = refresh ? undefined : settledUntil(key, observed);
+    if (need.kind === "versions" && look !== "exact") {
+      const freshUntil = look === "versions" ? undefined : settledUntil(key, observed);
       if (freshUntil !== undefined) {
         const unchanged = planUnchanged(observed);
         if (tellsChange(observed, unchanged.record)) return { plan: unchanged, freshUntil };
@@ -104,7 +97,7 @@ export function newDecider(options: {
           return { plan: planUnchanged(observed), nextRotation, versions: value };
       }
     }
-    const stalled = trigger === "Request" ? undefined : freshness.stalledBy(key);
+    const stalled = look === "exact" ? undefined : freshness.stalledBy(key);
     if (stalled) {
       const versions = await waitForProvider(clock, task, (signal) =>
         fetcher.versions(sources, metadata.namespace, freshAfter, signal),
@@ -117,7 +110,7 @@ export function newDecider(options: {
     }
     // What was written a moment before a crash needs no such look.
     const isTold = tellsChange(observed, liveRecord(observed));
-    const verify = (trigger === "Request" && isTold) || freshness.mustVerify(key);
+    const verify = (look === "exact" && isTold) || freshness.mustVerify(key);
     return waitForProvider(clock, task, (signal) =>
       fetcher.values(sources, metadata.namespace, freshAfter, signal, async (values) => {
         if (!values.ok) return { plan: planFailure(observed, values.failure) };

@@ -2,9 +2,8 @@ import { isFailure, reasonsWith, type Failure, type Reason } from "../../api/rea
 import type { SecretSyncSpec } from "../../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
 import { ApiError, type ObjectMeta } from "../../kube/kube-api.ts";
-import type { ContentRecord } from "../../plan/digest.ts";
-import { merges, recordAnnotation, targetName, type Observed } from "../../plan/observed.ts";
-import { isStalled, refreshMs, type Plan, type Verdict } from "../../plan/plan.ts";
+import { merges, type Observed } from "../../plan/observed.ts";
+import { isStalled, refreshMs, type Verdict } from "../../plan/plan.ts";
 import { newlyRestarted, report, reportUnplanned, type Outcome } from "../../plan/report.ts";
 import { nextRefreshMs } from "../../plan/schedule.ts";
 import { newestChange, refreshGroup, versionsOf } from "../../plan/sources.ts";
@@ -18,8 +17,7 @@ import { STALLED_MS, type Freshness } from "./freshness.ts";
 import type { Observer } from "./observe.ts";
 import { TargetExistsError, type Apply } from "./apply.ts";
 import { notesOf } from "./report.ts";
-import type { Restarter, Restarts } from "./restart.ts";
-import type { Part } from "../../rollout/plan-restart.ts";
+import type { Restarts } from "./restart.ts";
 import type { Polling } from "./polling.ts";
 import type { SyncObject } from "../../cluster/sync-object.ts";
 import type { Next, Task } from "../controller.ts";
@@ -29,7 +27,7 @@ import type { Views } from "../../cluster/views.ts";
 /**
  * One SecretSync, from what is to what should be:
  *
- *   observe ──► need? ──► fetch ──► plan ──► apply ──► restart ──► report
+ *   observe ──► need? ──► fetch ──► plan ──► apply ──► report
  *
  * It knows only the key. Running it again at any time, after any crash, ends in the same state.
  */
@@ -40,7 +38,6 @@ export interface ReconcilerOptions {
   readonly observer: Observer;
   readonly decide: Decide;
   readonly apply: Apply;
-  readonly restarter: Restarter;
   readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
   readonly recordEvent: (
     about: ObjectMeta,
@@ -66,7 +63,6 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     observer,
     decide,
     apply,
-    restarter,
     writeStatus,
     recordEvent,
     freshness,
@@ -109,14 +105,17 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     const observed = await observer.observe(object, spec, look, signal);
     const trigger = triggerOf(observed);
     const epoch = freshness.epoch(key);
-    const decision = await decide(key, observed, trigger, due, task);
+    const decision = await decide(
+      key,
+      observed,
+      trigger === "Request" ? { ...due, look: "exact" } : due,
+      task,
+    );
     const { plan: made, fetched } = decision;
-    await adoptConsumers(observed, made, task);
-    const { problem, written } = await apply(made.steps, signal);
+    const { problem, written, restarts } = await apply(made.steps, task);
     const verdict: Verdict = problem?.failure ?? made.verdict;
     // What could not be written is not there; a clean-up that fails takes nothing from what was written.
     const record = problem?.step.kind === "applySecret" ? undefined : made.record;
-    const restarts = await restartDue(observed, made, record, task);
     if (made.change && record) onChange(made.change.kind, newestChange(fetched));
     // By all marks the Secret was as we had left it, and it was not: somebody wrote it under our name.
     else if (written && decision.verified && made.isCheck) {
@@ -154,28 +153,6 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     if (!polling.give(object, inStep)) return next;
     observer.forget(object);
     return { kind: "rest", result: "success" };
-  }
-
-  async function restartDue(
-    observed: Observed,
-    { verdict }: Plan,
-    record: ContentRecord | undefined,
-    task: Task,
-  ): Promise<Restarts> {
-    if (!record || verdict.reason === "Suspended")
-      return { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
-    const { metadata, spec, status } = observed;
-    const told = new Set((status.history ?? []).flatMap(({ workloads = [] }) => workloads));
-    return restarter.restart(metadata.namespace, partOf(observed), spec.restart, record, told, task);
-  }
-
-  async function adoptConsumers(observed: Observed, { change, steps }: Plan, task: Task): Promise<void> {
-    const { metadata, spec, target, digestKey } = observed;
-    const record = target?.records[recordAnnotation(observed)];
-    if (!record || change?.kind === "deleted" || !steps.some(({ kind }) => kind === "applySecret")) return;
-    const touch = record.key !== digestKey.id;
-    if (change || touch)
-      await restarter.adopt(metadata.namespace, partOf(observed), spec.restart, record, task, touch);
   }
 
   async function tell(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
@@ -255,11 +232,6 @@ const OFTEN_MS = 30_000;
 const unreadable = (secret: string): Failure => ({
   reason: "WriteFailed",
   message: `spec.target: the apiserver can't decrypt Secret ${secret}; restore the key that it is encrypted with, or delete it from etcd`,
-});
-
-const partOf = (observed: Observed): Part => ({
-  secretName: targetName(observed),
-  mergedBy: merges(observed) ? observed.metadata.uid : undefined,
 });
 
 const waitingReasons: ReadonlySet<Reason> = new Set(reasonsWith("returns"));

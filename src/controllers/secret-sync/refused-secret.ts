@@ -1,7 +1,7 @@
 import { listOf, recordOf, textOf } from "../../api/loose.ts";
 import type { Failure } from "../../api/reasons.ts";
 import type { ApiError, FieldConflict, KubeObject } from "../../kube/kube-api.ts";
-import type { ApplySecret, Step } from "../../plan/step.ts";
+import type { ApplySecret, SecretStep } from "../../plan/step.ts";
 import { quoted } from "../../plan/text.ts";
 
 /** Why the apiserver refuses to write a Secret, in words that say what to do. */
@@ -9,7 +9,7 @@ import { quoted } from "../../plan/text.ts";
 const OF_DATA = ".data.";
 
 /** Fields that others hold and that this step may not take from them. */
-export function foreignFields(step: Step, { conflicts }: ApiError): readonly FieldConflict[] {
+export function foreignFields(step: SecretStep, { conflicts }: ApiError): readonly FieldConflict[] {
   if (step.kind !== "applySecret" || step.ownKeys === undefined) return [];
   const own = new Set([
     ...step.ownKeys.map((key) => `${OF_DATA}${key}`),
@@ -19,7 +19,7 @@ export function foreignFields(step: Step, { conflicts }: ApiError): readonly Fie
   return conflicts.filter(({ field }) => !own.has(field));
 }
 
-export function conflictOf(step: Step, error: ApiError): Failure | undefined {
+export function conflictOf(step: SecretStep, error: ApiError): Failure | undefined {
   const [first] = foreignFields(step, error);
   if (!first) return undefined;
   if (first.field.startsWith(OF_DATA))
@@ -50,7 +50,7 @@ const IMMUTABLE = /^(data|immutable) \(FieldValueForbidden\)/;
 /** What it says of keys that the type asks for. */
 const OF_A_KEY = /^data\[([^\]]+)\] \(FieldValue(Required|Invalid)\)$/;
 
-export function failureOf(step: Step, error: ApiError): Failure {
+export function failureOf(step: SecretStep, error: ApiError): Failure {
   const where = `spec.target: Secret ${step.name}`;
   if (error.status === 403) {
     return {

@@ -1,8 +1,9 @@
 import { annotation, RESTART_FIELD_MANAGER } from "../../api/group.ts";
-import type { SecretSyncSpec, WorkloadKind } from "../../api/secret-sync.ts";
+import type { WorkloadKind } from "../../api/secret-sync.ts";
 import { ApiError, type KubeApi } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { ContentRecord } from "../../plan/digest.ts";
+import type { Consumers, NoteConsumers, Part, RestartConsumers } from "../../plan/step.ts";
 import { quoted } from "../../plan/text.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../../rollout/workload.ts";
 import {
@@ -11,7 +12,6 @@ import {
   slotOf,
   wasRestartedFor,
   type Look,
-  type Part,
   type WorkloadWrite,
 } from "../../rollout/plan-restart.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
@@ -20,7 +20,7 @@ import type { Task } from "../controller.ts";
 import { newPodLooks } from "./pod-looks.ts";
 import { workloadsOf, type Views } from "../../cluster/views.ts";
 
-/** Step 5 of a reconcile: restarts each workload that is due, or notes on it what its pods run with. */
+/** The steps of a plan that are about workloads: restarts each that is due, or notes on it what its pods run with. */
 
 export interface Restarts {
   /** Kind/name of the workloads that run with the record's change because they were restarted for it, in order. */
@@ -41,27 +41,9 @@ const REPORTED_WITHIN_MS = 5_000;
 const SECOND = 1_000;
 
 export interface Restarter {
-  /**
-   * Before the content changes: whoever consumes it is on record with what its pods run with. Who is due for a restart
-   * already stays due. `touch`: the digest key is about to change, too.
-   */
-  adopt(
-    namespace: string,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
-    record: ContentRecord,
-    task: Task,
-    touch: boolean,
-  ): Promise<void>;
-  /** `told`: Kind/name of workloads that status tells as restarted at some time. */
-  restart(
-    namespace: string,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
-    record: ContentRecord,
-    told: ReadonlySet<string>,
-    task: Task,
-  ): Promise<Restarts>;
+  /** Who is due for a restart already stays due. */
+  note(step: NoteConsumers, task: Task): Promise<void>;
+  restart(step: RestartConsumers, task: Task): Promise<Restarts>;
 }
 
 /** What became of one workload. */
@@ -94,10 +76,10 @@ export function newRestarter(options: {
     });
 
   return {
-    async adopt(namespace, part, policy, record, task, touch) {
-      for (const workload of candidates(namespace, part.secretName, policy)) {
+    async note({ consumers, record, touch }, task) {
+      for (const workload of workloadsFor(consumers)) {
         // One that can't be written now fails to restart later, and that is told.
-        await bringUpToDate(workload, part, policy, record, task, {
+        await bringUpToDate(workload, consumers, record, task, {
           mayRestart: false,
           touch,
           wasNoted: false,
@@ -107,16 +89,17 @@ export function newRestarter(options: {
       }
     },
 
-    async restart(namespace, part, policy, record, told, task) {
+    async restart({ consumers, record, told }, task) {
+      const { namespace, part, policy } = consumers;
       const failed: string[] = [];
       const waiting: string[] = [];
       let retryInMs = 0;
       const changedAt = record.change && Date.parse(record.change.at);
-      const due = candidates(namespace, part.secretName, policy);
+      const due = workloadsFor(consumers);
       for (const workload of due) {
         const name = `${workload.kind}/${workload.name}`;
         try {
-          const outcome = await bringUpToDate(workload, part, policy, record, task, {
+          const outcome = await bringUpToDate(workload, consumers, record, task, {
             mayRestart: true,
             touch: false,
             wasNoted: told.has(name),
@@ -148,14 +131,9 @@ export function newRestarter(options: {
     },
   };
 
-  function candidates(
-    namespace: string,
-    secretName: string,
-    policy: SecretSyncSpec["restart"],
-  ): readonly Workload[] {
-    const found = new Map(
-      workloadsOf(views, namespace, secretName).map((workload) => [workload.uid, workload]),
-    );
+  function workloadsFor({ namespace, part, policy }: Consumers): readonly Workload[] {
+    const consuming = workloadsOf(views, namespace, part.secretName);
+    const found = new Map(consuming.map((workload) => [workload.uid, workload]));
     for (const { kind, name } of policy.targets ?? []) {
       const listed = views.workloads[kind].get(`${namespace}/${name}`);
       if (listed) found.set(listed.uid, listed);
@@ -166,8 +144,7 @@ export function newRestarter(options: {
   /** The write fails if the workload changed meanwhile; then it is looked at anew. `mayRestart`: else it is only noted. */
   async function bringUpToDate(
     seen: Workload,
-    part: Part,
-    policy: SecretSyncSpec["restart"],
+    { part, policy }: Consumers,
     record: ContentRecord,
     { limit: { signal }, free }: Task,
     {

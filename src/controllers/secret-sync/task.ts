@@ -3,20 +3,24 @@ import type { Taken } from "../../runtime/work-queue.ts";
 import type { Task } from "../controller.ts";
 import type { Lane } from "./lanes.ts";
 
-/** Why an object is reconciled. */
+/** How closely an object's sources are looked at. */
 export interface Due {
-  /** Its time has come, give or take a moment: the sources must be looked at. */
-  readonly refresh: boolean;
   /** Monotonic: what was observed since then is fresh enough. */
   readonly freshAfter: number;
+  /**
+   * ifDue: something else made the object due, so its sources need no look before their time. versions: their time has come,
+   * give or take a moment. exact: somebody asked, and neither a listing that lags nor an earlier failure is an answer.
+   */
+  readonly look: "ifDue" | "versions" | "exact";
 }
 
 /** Timers of one moment fire over some milliseconds; a sweep that the first of them started serves the others too. */
 const PERIODIC_SLACK_MS = 100;
 
 export function dueOf({ lane, dueSince }: Pick<Taken<Lane>, "lane" | "dueSince">): Due {
-  const refresh = lane === "periodic";
-  return { refresh, freshAfter: refresh ? dueSince - PERIODIC_SLACK_MS : dueSince };
+  return lane === "periodic"
+    ? { look: "versions", freshAfter: dueSince - PERIODIC_SLACK_MS }
+    : { look: "ifDue", freshAfter: dueSince };
 }
 
 const PATIENCE_MS = 500;

@@ -1,9 +1,11 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
+import type { Restarter, Restarts } from "../../../src/controllers/secret-sync/restart.ts";
+import type { ContentRecord } from "../../../src/plan/digest.ts";
 import { newApplier, TargetExistsError, type Apply } from "../../../src/controllers/secret-sync/apply.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { projectSecret } from "../../../src/plan/live-target.ts";
-import type { ApplySecret, Step } from "../../../src/plan/step.ts";
+import type { ApplySecret, Consumers, Step } from "../../../src/plan/step.ts";
 import { SecretValue } from "../../../src/providers/secret-value.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { appliedObject } from "../../support/gen.ts";
@@ -22,7 +24,21 @@ let live: (KubeObject & { data?: Record<string, string> }) | undefined;
 let sent: (KubeObject & { data?: Record<string, string> })[];
 let turns: number;
 
-const { signal } = new AbortController();
+const task = {
+  limit: { signal: new AbortController().signal, pause: () => undefined, resume: () => undefined },
+  free: () => undefined,
+};
+const restarter: Restarter = {
+  note({ touch }) {
+    asked.push(`note consumers${touch ? " under another key" : ""}`);
+    return Promise.resolve();
+  },
+  restart({ told }) {
+    asked.push(`restart consumers ${[...told].join()}`);
+    return Promise.resolve({ ...noRestarts, restarted: ["Deployment/web"] });
+  },
+};
+const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
 const api = {
   apply(
     _type: unknown,
@@ -80,7 +96,7 @@ beforeEach(() => {
   sent = [];
   fail = () => undefined;
   answer = live = undefined;
-  apply = newApplier(api, views, clock, (kind) => writes.push(kind));
+  apply = newApplier({ api, views, clock, restarter, onWrite: (kind) => writes.push(kind) });
 });
 const there = (resourceVersion = "7") => views.secrets.set(projectSecret(written(resourceVersion)));
 const conflict = (...fields: string[]) =>
@@ -94,14 +110,14 @@ const conflict = (...fields: string[]) =>
 
 describe("a Secret that is written", () => {
   it("can only be made when nobody has seen it, and only be the one that was seen", async () => {
-    await apply([step({ createOnly: true })], signal);
-    await apply([step({ uid: "u" })], signal);
+    await apply([step({ createOnly: true })], task);
+    await apply([step({ uid: "u" })], task);
     expect(asked).toEqual(["apply by force at 1", "apply by force on u"]);
   });
 
   it("carries its values as Base64, type and immutability where they are said, and nothing else", async () => {
-    await apply([step({ type: "kubernetes.io/tls", immutable: true })], signal);
-    await apply([step()], signal);
+    await apply([step({ type: "kubernetes.io/tls", immutable: true })], task);
+    await apply([step()], task);
     expect(sent[0]).toMatchObject({ type: "kubernetes.io/tls", immutable: true, data: { password: "eA==" } });
     expect(Object.keys(sent[1]!).sort()).toEqual(["data", "metadata"]);
   });
@@ -109,10 +125,14 @@ describe("a Secret that is written", () => {
   it("is known at once, and counted; an apply that changes nothing is no write", async () => {
     there("7");
     answer = written("7");
-    expect(await apply([step()], signal)).toEqual({ problem: undefined, written: undefined });
+    expect(await apply([step()], task)).toEqual({
+      problem: undefined,
+      written: undefined,
+      restarts: noRestarts,
+    });
     expect(writes).toEqual([]);
     answer = written("8");
-    const { written: target } = await apply([step()], signal);
+    const { written: target } = await apply([step()], task);
     expect(target?.resourceVersion).toBe("8");
     expect(views.secrets.get("shop/orders")?.resourceVersion).toBe("8");
     expect(writes).toEqual(["Secret"]);
@@ -120,18 +140,18 @@ describe("a Secret that is written", () => {
 
   it("of very many keys leaves others a turn", async () => {
     const value = SecretValue.fromText("x");
-    await apply([step()], signal);
+    await apply([step()], task);
     expect(turns).toBe(0);
     await apply(
       [step({ data: new Map(Array.from({ length: 1_001 }, (_, index) => [`k${index}`, value])) })],
-      signal,
+      task,
     );
     expect(turns).toBe(1);
   });
 
   it("that came meanwhile is told to be looked at", async () => {
     fail = () => new ApiError(409, "AlreadyExists", "there");
-    await expect(apply([step({ createOnly: true })], signal)).rejects.toThrow(TargetExistsError);
+    await expect(apply([step({ createOnly: true })], task)).rejects.toThrow(TargetExistsError);
   });
 });
 
@@ -140,10 +160,10 @@ describe("keys that are added to a Secret of somebody else", () => {
 
   it("are looked for first, and added to the version that was looked at, without force", async () => {
     live = { metadata: { name: "orders", uid: "u", resourceVersion: "5" }, data: { other: "eA==" } };
-    await apply([merge([])], signal);
+    await apply([merge([])], task);
     expect(asked).toEqual(["get", "apply at 5 on u"]);
     asked = [];
-    await apply([merge(["password"])], signal);
+    await apply([merge(["password"])], task);
     expect(asked).toEqual(["apply on u"]);
   });
 
@@ -159,7 +179,7 @@ describe("keys that are added to a Secret of somebody else", () => {
       },
       data: { password: "eA==" },
     };
-    const { problem } = await apply([merge([])], signal);
+    const { problem } = await apply([merge([])], task);
     expect(problem?.failure.reason).toBe("TargetConflict");
     expect(problem?.failure.message).toContain('"password"');
     expect(problem?.failure.message).toContain("helm");
@@ -169,19 +189,19 @@ describe("keys that are added to a Secret of somebody else", () => {
   it("go to nobody when the Secret is another one by now", async () => {
     live = { metadata: { name: "orders", uid: "other", resourceVersion: "5" }, data: { password: "eA==" } };
     fail = () => new ApiError(409, "Conflict", "uid");
-    await expect(apply([merge([])], signal)).rejects.toThrow("uid");
+    await expect(apply([merge([])], task)).rejects.toThrow("uid");
   });
 
   it("that somebody changed are taken back, since they were added by us", async () => {
     fail = (request) => (request.includes("force") ? undefined : conflict(".data.password"));
-    const { problem } = await apply([merge(["password"])], signal);
+    const { problem } = await apply([merge(["password"])], task);
     expect(problem).toBeUndefined();
     expect(asked).toEqual(["apply on u", "apply by force on u"]);
   });
 
   it("beside fields of others aren't", async () => {
     fail = () => conflict(".data.password", ".data.foreign");
-    const { problem } = await apply([merge(["password"])], signal);
+    const { problem } = await apply([merge(["password"])], task);
     expect(problem?.failure.reason).toBe("TargetConflict");
     expect(asked).toEqual(["apply on u"]);
   });
@@ -190,7 +210,7 @@ describe("keys that are added to a Secret of somebody else", () => {
 describe("what the apiserver refuses", () => {
   it.each([409, 429, 503])("with %i is tried again by who asked", async (status) => {
     fail = () => new ApiError(status, "x", "later");
-    await expect(apply([step()], signal)).rejects.toThrow("later");
+    await expect(apply([step()], task)).rejects.toThrow("later");
   });
 
   it("for good is told, and ends the steps", async () => {
@@ -199,7 +219,7 @@ describe("what the apiserver refuses", () => {
       { kind: "deleteSecret", name: "old", namespace: "shop", uid: "o", resourceVersion: "3" },
       step(),
     ];
-    const { problem } = await apply(steps, signal);
+    const { problem } = await apply(steps, task);
     expect(problem).toMatchObject({ failure: { reason: "WriteFailed" }, step: { kind: "deleteSecret" } });
     expect(asked).toEqual(['delete old {"uid":"o","resourceVersion":"3"}']);
   });
@@ -208,7 +228,7 @@ describe("what the apiserver refuses", () => {
     fail = () => {
       throw new TypeError("a bug");
     };
-    await expect(apply([step()], signal)).rejects.toThrow("a bug");
+    await expect(apply([step()], task)).rejects.toThrow("a bug");
   });
 });
 
@@ -217,7 +237,7 @@ describe("a Secret that is given up", () => {
     there();
     const { uid } = views.secrets.get("shop/orders")!;
     const gone: Step = { kind: "deleteSecret", name: "orders", namespace: "shop", uid, resourceVersion: "7" };
-    await apply([gone], signal);
+    await apply([gone], task);
     expect(views.secrets.get("shop/orders")).toBeUndefined();
     expect(writes).toEqual(["Secret"]);
   });
@@ -231,8 +251,59 @@ describe("a Secret that is given up", () => {
       uid: "u",
       fieldManager: "secretsync",
     };
-    await apply([release], signal);
+    await apply([release], task);
     expect(sent).toEqual([{ metadata: { name: "orders", namespace: "shop", uid: "u" } }]);
     expect(writes).toEqual(["Secret"]);
+  });
+});
+
+describe("consumers of a Secret", () => {
+  const consumers: Consumers = {
+    namespace: "shop",
+    part: { secretName: "orders" },
+    policy: { policy: "Auto" },
+  };
+  const record: ContentRecord = {
+    key: "k",
+    version: "v",
+    owned: "o",
+    digests: {},
+    found: [],
+    change: undefined,
+  };
+  const noted: Step = { kind: "noteConsumers", consumers, record, touch: true };
+  const restarted: Step = {
+    kind: "restartConsumers",
+    consumers,
+    record,
+    told: new Set(["Deployment/web"]),
+  };
+
+  it("are noted before the write and restarted after it, as the plan says", async () => {
+    const { restarts } = await apply([noted, step({ uid: "u" }), restarted], task);
+    expect(asked).toEqual([
+      "note consumers under another key",
+      expect.stringMatching(/^apply/),
+      "restart consumers Deployment/web",
+    ]);
+    expect(restarts.restarted).toEqual(["Deployment/web"]);
+  });
+
+  it("aren't restarted for what could not be written, and are although something can't be cleaned up", async () => {
+    fail = (request) =>
+      request.startsWith("apply") ? new ApiError(403, "Forbidden", "no right") : undefined;
+    expect(await apply([step(), restarted], task)).toMatchObject({ restarts: noRestarts });
+    fail = (request) => (request === "delete" ? new ApiError(403, "Forbidden", "no right") : undefined);
+    const gone: Step = {
+      kind: "deleteSecret",
+      name: "old",
+      namespace: "shop",
+      uid: "o",
+      resourceVersion: "3",
+    };
+    expect(await apply([step(), restarted, gone], task)).toMatchObject({
+      problem: { failure: { reason: "WriteFailed" } },
+      restarts: { restarted: ["Deployment/web"] },
+    });
   });
 });

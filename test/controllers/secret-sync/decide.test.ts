@@ -6,9 +6,9 @@ import type { Observed } from "../../../src/plan/observed.ts";
 import { plan } from "../../../src/plan/plan.ts";
 import { report } from "../../../src/plan/report.ts";
 import type { FetchedValues, SourceVersions } from "../../../src/plan/sources.ts";
-import type { Trigger } from "../../../src/plan/trigger.ts";
+import type { Due } from "../../../src/controllers/secret-sync/task.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
-import { afterApply, fetched, found, missing, observed, outcomeOf } from "../../support/gen.ts";
+import { afterApply, fetched, found, missing, observed, outcomeOf, secretSteps } from "../../support/gen.ts";
 
 /** What is asked of the providers, and what isn't, before a plan is made. */
 
@@ -55,7 +55,7 @@ function inStep(spec: Record<string, unknown> = {}): Observed {
   const before = observed({}, spec);
   const values = fetched(before, found("x"));
   const made = plan(before, values);
-  const target = afterApply(made.steps[0]!);
+  const target = afterApply(secretSteps(made)[0]!);
   const status = report(before, outcomeOf(before, values));
   return observed({ target, status }, spec);
 }
@@ -74,51 +74,50 @@ const task = {
   limit: { signal: new AbortController().signal, pause: () => undefined, resume: () => undefined },
   free: () => undefined,
 };
-const decide = (now: Observed, trigger: Trigger = "Refresh", refresh = true): Promise<Decision> =>
+const decide = (now: Observed, look: Due["look"] = "versions"): Promise<Decision> =>
   newDecider({ fetcher, freshness, clock, liveValues: () => Promise.resolve(new Map()) })(
     KEY,
     now,
-    trigger,
-    { refresh, freshAfter: clock.monotonic() },
+    { look, freshAfter: clock.monotonic() },
     task,
   );
-const writes = ({ plan: { steps } }: Decision) => steps.map(({ kind }) => kind);
+const writes = ({ plan: made }: Decision) => secretSteps(made).map(({ kind }) => kind);
 
 describe("an object that is in step", () => {
-  it.each<[string, { refresh: boolean; isFresh: boolean; version?: string | undefined }, string[], string[]]>(
+  it.each<
+    [string, { look: Due["look"]; isFresh: boolean; version?: string | undefined }, string[], string[]]
+  >([
+    ["and was looked at is asked for nothing", { look: "ifDue", isFresh: true, version: "v1" }, [], []],
     [
-      ["and was looked at is asked for nothing", { refresh: false, isFresh: true, version: "v1" }, [], []],
-      [
-        "whose time has come is asked for versions",
-        { refresh: true, isFresh: true, version: "v1" },
-        ["versions"],
-        [],
-      ],
-      [
-        "that nobody has looked at for a while too",
-        { refresh: false, isFresh: false, version: "v1" },
-        ["versions"],
-        [],
-      ],
-      [
-        "with other versions is asked for values, and written",
-        { refresh: true, isFresh: true, version: "v2" },
-        ["versions", "values"],
-        ["applySecret"],
-      ],
-      [
-        "whose provider tells no versions is asked for values, and not written when they are the same",
-        { refresh: true, isFresh: true, version: undefined },
-        ["versions", "values"],
-        [],
-      ],
+      "whose time has come is asked for versions",
+      { look: "versions", isFresh: true, version: "v1" },
+      ["versions"],
+      [],
     ],
-  )("%s", async (_what, { refresh, isFresh, version: now }, expected, steps) => {
+    [
+      "that nobody has looked at for a while too",
+      { look: "ifDue", isFresh: false, version: "v1" },
+      ["versions"],
+      [],
+    ],
+    [
+      "with other versions is asked for values, and written",
+      { look: "versions", isFresh: true, version: "v2" },
+      ["versions", "values"],
+      ["applySecret"],
+    ],
+    [
+      "whose provider tells no versions is asked for values, and not written when they are the same",
+      { look: "versions", isFresh: true, version: undefined },
+      ["versions", "values"],
+      [],
+    ],
+  ])("%s", async (_what, { look, isFresh, version: now }, expected, steps) => {
     const object = inStep();
     looked(object, { until: isFresh ? Infinity : clock.monotonic() });
     version = now;
     if (now === "v2") payload = "y";
-    const decision = await decide(object, "Refresh", refresh);
+    const decision = await decide(object, look);
     expect(asked).toEqual(expected);
     expect(writes(decision)).toEqual(steps);
   });
@@ -126,7 +125,7 @@ describe("an object that is in step", () => {
   it("keeps the time until which it needs no look, and tells when it is rotated next", async () => {
     const object = inStep();
     looked(object, { until: clock.monotonic() + 5_000 });
-    expect(await decide(object, "Refresh", false)).toMatchObject({ freshUntil: clock.monotonic() + 5_000 });
+    expect(await decide(object, "ifDue")).toMatchObject({ freshUntil: clock.monotonic() + 5_000 });
     expect(await decide(object)).toMatchObject({ nextRotation: 77 });
   });
 
@@ -141,7 +140,7 @@ describe("an object that is in step", () => {
   });
 
   it("is read after a start, and not written", async () => {
-    const decision = await decide(inStep(), "Refresh", false);
+    const decision = await decide(inStep(), "ifDue");
     expect(asked).toEqual(["values"]);
     expect([writes(decision), decision.verified]).toEqual([[], false]);
   });
@@ -149,7 +148,7 @@ describe("an object that is in step", () => {
   it("is read and written when somebody asks for it", async () => {
     const object = inStep();
     looked(object);
-    const decision = await decide(object, "Request", false);
+    const decision = await decide(object, "exact");
     expect(asked).toEqual(["values"]);
     expect(writes(decision)).toEqual(["applySecret"]);
   });
@@ -158,13 +157,13 @@ describe("an object that is in step", () => {
     const object = inStep();
     looked(object);
     freshness.expire(KEY);
-    await decide(object, "Refresh", false);
+    await decide(object, "ifDue");
     expect(asked).toEqual(["versions"]);
   });
 
   it("and never refreshed needs no look after a start either", async () => {
     const object = inStep({ refreshInterval: "0s" });
-    expect(await decide(object, "Refresh", false)).toMatchObject({ freshUntil: Infinity });
+    expect(await decide(object, "ifDue")).toMatchObject({ freshUntil: Infinity });
     expect(asked).toEqual([]);
   });
 
@@ -172,14 +171,14 @@ describe("an object that is in step", () => {
     const { target } = inStep();
     const object = observed({ target });
     looked(object);
-    await decide(object, "Refresh", false);
+    await decide(object, "ifDue");
     expect(asked).not.toEqual([]);
   });
 });
 
 describe("an object that isn't", () => {
   it("because there is no Secret is asked for values at once", async () => {
-    const decision = await decide(observed(), "Created", false);
+    const decision = await decide(observed(), "ifDue");
     expect(asked).toEqual(["values"]);
     expect(writes(decision)).toEqual(["applySecret"]);
   });
@@ -194,7 +193,7 @@ describe("an object that isn't", () => {
     failure = { ok: false, failure: { reason: "KeyNotAllowed", message: "no" } };
     const object = inStep();
     looked(object);
-    for (const decision of [await decide(object), await decide(observed(), "Created")]) {
+    for (const decision of [await decide(object), await decide(observed())]) {
       expect(writes(decision)).toEqual([]);
       expect(decision.plan.verdict).toMatchObject({ reason: "KeyNotAllowed" });
     }
@@ -207,33 +206,33 @@ describe("what gives no Secret", () => {
 
   it("isn't read again as long as the versions are the same, and soon when they aren't", async () => {
     payload = "not json";
-    const first = await decide(observed({}, spec), "Created");
+    const first = await decide(observed({}, spec));
     expect(first.plan.verdict.reason).toBe("InvalidValue");
     asked = [];
-    const again = await decide(observed({}, spec), "Created");
+    const again = await decide(observed({}, spec));
     expect(asked).toEqual(["versions"]);
     expect(again).toMatchObject({ lookSoon: true, plan: { verdict: first.plan.verdict } });
     version = "v2";
     payload = '{"p":"x"}';
     asked = [];
-    expect(writes(await decide(observed({}, spec), "Created"))).toEqual(["applySecret"]);
+    expect(writes(await decide(observed({}, spec)))).toEqual(["applySecret"]);
     expect(asked).toEqual(["versions", "values"]);
   });
 
   it("is tried again when somebody asks, when nobody can tell versions, and after five minutes", async () => {
     payload = "not json";
-    await decide(observed({}, spec), "Created");
+    await decide(observed({}, spec));
     asked = [];
-    await decide(observed({}, spec), "Request");
+    await decide(observed({}, spec), "exact");
     expect(asked).toEqual(["values"]);
     asked = [];
     version = undefined;
-    await decide(observed({}, spec), "Created");
+    await decide(observed({}, spec));
     expect(asked).toEqual(["versions", "values"]);
     version = "v1";
     await clock.advance(5 * 60_000);
     asked = [];
-    await decide(observed({}, spec), "Created");
+    await decide(observed({}, spec));
     expect(asked).toEqual(["values"]);
   });
 });

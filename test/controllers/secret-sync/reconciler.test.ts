@@ -184,8 +184,13 @@ beforeEach(() => {
       },
     },
     decide: newDecider({ fetcher, freshness, clock, liveValues: () => Promise.resolve(new Map()) }),
-    apply: newApplier(api, views, clock, () => steps.push("write")),
-    restarter: { adopt: () => Promise.resolve(), restart: () => Promise.resolve(restarts) },
+    apply: newApplier({
+      api,
+      views,
+      clock,
+      restarter: { note: () => Promise.resolve(), restart: () => Promise.resolve(restarts) },
+      onWrite: () => steps.push("write"),
+    }),
     writeStatus: newSyncStatusWriter(api, views, () => steps.push("status"), {
       failed: () => undefined,
       works: () => undefined,
@@ -205,7 +210,7 @@ const task = {
 };
 
 async function run(key: string, refresh: boolean): Promise<void> {
-  next = await reconcile(key, { refresh, freshAfter: clock.monotonic() }, task);
+  next = await reconcile(key, { look: refresh ? "versions" : "ifDue", freshAfter: clock.monotonic() }, task);
 }
 
 /** The steps of a look, whatever made it due. */

@@ -8,7 +8,7 @@ import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-
 import { planUnchanged } from "../../../src/plan/plan.ts";
 import { report, type Outcome } from "../../../src/plan/report.ts";
 import type { Observed } from "../../../src/plan/observed.ts";
-import { afterApply, failing, fetched, found, observed, outcomeOf } from "../../support/gen.ts";
+import { afterApply, failing, fetched, found, observed, outcomeOf, secretSteps } from "../../support/gen.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 
 const LATER = "2026-05-01T01:00:00.000Z";
@@ -18,7 +18,7 @@ function reconciled(now: Observed, result = found("one"), more: Partial<Outcome>
   const values = fetched(now, result);
   const outcome = outcomeOf(now, values, more);
   const status = report(now, outcome);
-  const [step] = outcome.plan.steps;
+  const [step] = secretSteps(outcome.plan);
   const target = step?.kind === "applySecret" ? afterApply(step, now.target) : now.target;
   const told = notesOf(now, outcome, status).map(
     ({ type, reason, message }) => `${type} ${reason}: ${message}`,

@@ -5,7 +5,7 @@ import { newViews, type Views } from "../../../src/cluster/views.ts";
 import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { digestContent, type ContentRecord } from "../../../src/plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../../../src/rollout/workload.ts";
-import type { Part } from "../../../src/rollout/plan-restart.ts";
+import type { Consumers, Part } from "../../../src/plan/step.ts";
 import { FakeClock, settle } from "../../support/fake-clock.ts";
 import { digestKey, specOf, value } from "../../support/gen.ts";
 
@@ -111,10 +111,16 @@ const task = {
   free: () => undefined,
 };
 const whole: Part = { secretName: "db" };
-const adopt = (record: ContentRecord) =>
-  restarter.adopt("shop", whole, specOf({}).restart, record, task, false);
+const consumers = (more: Partial<Consumers> = {}): Consumers => ({
+  namespace: "shop",
+  part: whole,
+  policy: specOf({}).restart,
+  ...more,
+});
+const note = (record: ContentRecord) =>
+  restarter.note({ kind: "noteConsumers", consumers: consumers(), record, touch: false }, task);
 const restart = (record: ContentRecord, part = whole) =>
-  restarter.restart("shop", part, specOf({}).restart, record, told, task);
+  restarter.restart({ kind: "restartConsumers", consumers: consumers({ part }), record, told }, task);
 let told: ReadonlySet<string>;
 
 /** Somebody puts the template back as it was before the operator's mark. */
@@ -180,7 +186,8 @@ describe("a restart", () => {
     putBack();
     told = new Set(["Deployment/orders"]);
     asked = [];
-    await next.restart("shop", whole, specOf({}).restart, recordOf({ a: "2", b: "1" }, 2), told, task);
+    const record = recordOf({ a: "2", b: "1" }, 2);
+    await next.restart({ kind: "restartConsumers", consumers: consumers(), record, told }, task);
     expect(asked).toEqual(["list 50", "restart"]);
   });
 
@@ -252,12 +259,9 @@ describe("a restart", () => {
     const { restart: policy } = specOf({
       restart: { policy: "Listed", targets: [{ kind: "Deployment", name: "nosuch" }] },
     });
+    const record = recordOf({ a: "1" }, 1);
     const { waiting, problem } = await restarter.restart(
-      "shop",
-      whole,
-      policy,
-      recordOf({ a: "1" }, 1),
-      told,
+      { kind: "restartConsumers", consumers: consumers({ policy }), record, told },
       task,
     );
     expect(waiting).toBe("Deployment/nosuch isn't there: create it, or correct spec.restart.targets");
@@ -317,7 +321,7 @@ describe("a restart that the apiserver refuses", () => {
 
   it("by anything but an answer is a bug", async () => {
     refusals = [new TypeError("no function") as never];
-    await expect(adopt(first)).rejects.toThrow("no function");
+    await expect(note(first)).rejects.toThrow("no function");
     await restart(first);
     refusals = [new TypeError("no function") as never];
     await expect(restart(second)).rejects.toThrow("no function");
@@ -330,7 +334,10 @@ describe("a restart that the apiserver refuses", () => {
         targets: Array.from({ length: 12 }, (_, index) => ({ kind: "Deployment", name: `no-${index}` })),
       },
     });
-    const { waiting } = await restarter.restart("shop", whole, policy, first, told, task);
+    const { waiting } = await restarter.restart(
+      { kind: "restartConsumers", consumers: consumers({ policy }), record: first, told },
+      task,
+    );
     expect(waiting?.split("; ")).toHaveLength(11);
     expect(waiting).toMatch(/; and others$/);
   });
@@ -338,15 +345,15 @@ describe("a restart that the apiserver refuses", () => {
 
 describe("before content changes", () => {
   it("whoever consumes it is on record with what there is, and nobody is restarted", async () => {
-    await adopt(recordOf({ a: "1", b: "1" }, 1));
+    await note(recordOf({ a: "1", b: "1" }, 1));
     expect(asked).toEqual(["note"]);
-    await adopt(recordOf({ a: "2", b: "1" }, 2));
+    await note(recordOf({ a: "2", b: "1" }, 2));
     expect(asked).toEqual(["note"]);
   });
 
   it("one that can't be written is passed over: the restart tells", async () => {
     refusals = [new ApiError(403, "Forbidden", "no")];
-    await adopt(recordOf({ a: "1", b: "1" }, 1));
+    await note(recordOf({ a: "1", b: "1" }, 1));
     expect(asked).toEqual(["note refused"]);
     expect(restartsTold).toEqual([]);
   });
