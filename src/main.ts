@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { newKubeApi } from "./kube/rest-kube-api.ts";
-import { loadKubeConfig, newTransport } from "./kube/transport.ts";
+import { clusterOf, loadKubeConfig, newTransport, type Transport } from "./kube/transport.ts";
 import { parseOptions, type Options } from "./options.ts";
 import { globMatches } from "./plan/access.ts";
 import { newCatalog } from "./providers/catalog.ts";
@@ -90,9 +90,13 @@ async function start(options: Options): Promise<void> {
         api: newKubeApi(transport),
         async loadClusters() {
           const { kubeConfigOf } = await import("./kube/kubeconfig.ts");
-          return (kubeconfig) => {
-            const other = newTransport(kubeConfigOf(kubeconfig), systemClock);
-            return { api: newKubeApi(other), close: () => other.close() };
+          const open = (to: Transport) => ({ api: newKubeApi(to), close: () => to.close() });
+          return {
+            ofKubeconfig: (text) => open(newTransport(kubeConfigOf(text), systemClock)),
+            asAccount(tokens) {
+              const { signal } = new AbortController();
+              return open(newTransport(clusterOf(config), systemClock, () => tokens.token(signal)));
+            },
           };
         },
       }),

@@ -36,7 +36,7 @@ const doors: Readonly<
     types: ["api"],
     packages: ["node:fs", "node:fs/promises", "node:path"],
   },
-  credentials: { rooms: ["kube", "plan"], types: ["providers", "runtime"], packages: [] },
+  credentials: { rooms: ["api", "kube", "plan"], types: ["providers", "runtime"], packages: [] },
   plan: { rooms: ["api", "providers"], types: ["kube"], packages: ["node:crypto"] },
   rollout: { rooms: ["api", "plan"], types: ["kube"], packages: [] },
   runtime: { rooms: [], packages: [] },

@@ -2,13 +2,13 @@ import * as z from "zod";
 import { namespaces, stringList } from "./namespaces.ts";
 import { aws, clusterAws } from "./provider-aws.ts";
 import { clusterFile } from "./provider-file.ts";
-import { clusterKubernetes } from "./provider-kubernetes.ts";
+import { clusterKubernetes, kubernetes } from "./provider-kubernetes.ts";
 import { withRules, type Rule } from "./rule.ts";
 
 /** The kinds SecretProvider and ClusterSecretProvider: where secrets are, and who may read which. */
 
-/** The stores that there are, as members of a spec. Files of the operator and Secrets of namespaces are the admin's to share. */
-const members = { aws: aws.optional() };
+/** The stores that there are, as members of a spec. Files of the operator are the admin's to share. */
+const members = { aws: aws.optional(), kubernetes: kubernetes.optional() };
 const clusterMembers = {
   aws: clusterAws.optional(),
   kubernetes: clusterKubernetes.optional(),

@@ -1,21 +1,32 @@
 import { ApiError, type KubeApi, type KubeObject } from "../kube/kube-api.ts";
 import { resources } from "../kube/resources.ts";
 import { quoted } from "../plan/text.ts";
-import type { CredentialRef } from "../providers/contract.ts";
+import type { CredentialRef, TokenSource } from "../providers/contract.ts";
 import type { Clock } from "../runtime/clock.ts";
+import { newTokens, type AccountRef } from "./tokens.ts";
 
 /** From what a spec names to what signs in. Each thing is read once for a while, and never more of it than is named. */
 
 export type SecretKeysRef = CredentialRef & { readonly kind: "secretKeys" };
 
-export type FoundKeys =
-  | { readonly kind: "found"; readonly values: readonly string[] }
-  /** `detail`: what is missing where, for the owner of the credentials. */
-  | { readonly kind: "missing"; readonly detail: string };
+export type AccountTokenRef = CredentialRef & { readonly kind: "serviceAccountToken" };
+
+/** `detail`: what is missing where, for the owner of the credentials. */
+export type MissingCredentials = { readonly kind: "missing"; readonly detail: string };
+export type FoundKeys = { readonly kind: "found"; readonly values: readonly string[] } | MissingCredentials;
+export type FoundAccount =
+  | {
+      readonly kind: "found";
+      /** Who it is: other parts of it make another one. */
+      readonly identity: readonly unknown[];
+      readonly source: TokenSource;
+    }
+  | MissingCredentials;
 
 export interface CredentialReader {
   /** `ownNamespace`: that of the provider object, for references without one. */
   secretKeys(ref: SecretKeysRef, ownNamespace: string, signal: AbortSignal): Promise<FoundKeys>;
+  accountToken(ref: AccountTokenRef, ownNamespace: string, signal: AbortSignal): Promise<FoundAccount>;
 }
 
 /** Read again after that time, so that rotated keys are taken up without a restart. */
@@ -24,6 +35,7 @@ const KEEP_MS = 30_000;
 export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock }): CredentialReader {
   /** By namespace, name and keys, the oldest first. */
   const kept = new Map<string, { readonly at: number; readonly found: Promise<FoundKeys> }>();
+  const tokenOf = newTokens({ api, clock });
 
   async function read(
     namespace: string,
@@ -56,6 +68,27 @@ export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock
   }
 
   return {
+    async accountToken({ namespace: given, name, audiences }, ownNamespace, signal) {
+      const namespace = given ?? ownNamespace;
+      const account = { namespace, name, audiences };
+      const missing = (detail: string): MissingCredentials => ({
+        kind: "missing",
+        detail: `ServiceAccount ${namespace}/${name} ${detail}`,
+      });
+      try {
+        const made = await tokenOf(account, signal);
+        if (!made) return missing("doesn't exist; create it");
+        const identity = ["ServiceAccount", namespace, name, made.uid, audiences];
+        return { kind: "found", identity, source: newSource(account) };
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 403)
+          return missing(
+            "gives the operator no token; let it create serviceaccounts/token there (serviceAccountTokens in the chart)",
+          );
+        throw error;
+      }
+    },
+
     secretKeys(ref, ownNamespace, signal) {
       const { namespace = ownNamespace, name, keys } = ref;
       const id = JSON.stringify([namespace, name, keys]);
@@ -74,4 +107,14 @@ export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock
       return found;
     },
   };
+
+  function newSource(account: AccountRef): TokenSource {
+    return {
+      async token(signal) {
+        const made = await tokenOf(account, signal);
+        if (!made) throw new Error(`ServiceAccount ${account.namespace}/${account.name} is gone`);
+        return made.token;
+      },
+    };
+  }
 }

@@ -1,4 +1,4 @@
-/** What the operator asks of the apiserver: six verbs on plain JSON objects, timestamps as strings. */
+/** What the operator asks of the apiserver: six verbs on plain JSON objects, timestamps as strings; and tokens. */
 
 export interface ResourceType {
   /** Empty for the core group. */
@@ -108,6 +108,21 @@ export interface KubeApi {
     preconditions: { uid: string; resourceVersion?: string },
     signal: AbortSignal,
   ): Promise<void>;
+  /**
+   * A token of the ServiceAccount; undefined when there is no such account. `audiences`: empty for the apiserver itself.
+   * https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/
+   */
+  requestToken(
+    account: { namespace: string; name: string },
+    options: { audiences: readonly string[]; seconds: number },
+    signal: AbortSignal,
+  ): Promise<ServiceAccountToken | undefined>;
+}
+
+export interface ServiceAccountToken {
+  readonly token: string;
+  /** Milliseconds, as the apiserver says; it may be another time than what was asked for. */
+  readonly lifeMs: number;
 }
 
 export interface FieldConflict {

@@ -18,6 +18,11 @@ import type { Priority } from "./turnstile.ts";
 
 /** KubeApi over REST: https://kubernetes.io/docs/reference/using-api/api-concepts/ */
 
+interface TokenRequest {
+  readonly metadata?: { readonly creationTimestamp?: string };
+  readonly status: { readonly token: string; readonly expirationTimestamp: string };
+}
+
 const partial = (kind: string) => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 
 /** `fence` is asked before each write; leader election's own requests go without. */
@@ -135,6 +140,24 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
         lane: laneOf(type),
         body: { apiVersion: apiVersionOf(type), kind: type.kind, ...object },
       });
+    },
+
+    async requestToken({ namespace, name }, { audiences, seconds }, signal) {
+      const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/serviceaccounts/${encodeURIComponent(name)}/token`;
+      const body = {
+        apiVersion: "authentication.k8s.io/v1",
+        kind: "TokenRequest",
+        spec: { ...(audiences.length > 0 ? { audiences } : {}), expirationSeconds: seconds },
+      };
+      try {
+        const { metadata, status } = await call<TokenRequest>("POST", path, signal, { body });
+        const madeAt = Date.parse(metadata?.creationTimestamp ?? "");
+        const lifeMs = Date.parse(status.expirationTimestamp) - madeAt;
+        return { token: status.token, lifeMs: lifeMs > 0 ? lifeMs : seconds * 1_000 };
+      } catch (error) {
+        if (error instanceof ApiError && error.status === 404) return undefined;
+        throw error;
+      }
     },
 
     async delete(type, name, namespace, preconditions, signal) {

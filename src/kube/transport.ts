@@ -37,6 +37,8 @@ interface Clock {
 const POOL = 16;
 /** Credentials are asked for again after this time: files rotate, tokens expire. */
 const CREDENTIALS_MS = 60_000;
+/** There may be very many who sign in by tokens, and each asks rarely. */
+const IDLE_MS = 10_000;
 /** No whole answer (of a watch: no head) for so long means that the connection is dead, or was never made. */
 const ANSWER_MS = 30_000;
 
@@ -55,7 +57,23 @@ export function loadKubeConfig(): KubeConfig {
   return config;
 }
 
-export function newTransport(config: KubeConfig, clock: Clock): Transport {
+/** The cluster of a kubeconfig, and nobody who signs in to it. */
+export function clusterOf(config: KubeConfig): KubeConfig {
+  const cluster = config.getCurrentCluster();
+  const user = { name: "account" };
+  const context = { name: "account", user: user.name, cluster: cluster?.name ?? "" };
+  const alone = new KubeConfig();
+  alone.loadFromOptions({
+    clusters: cluster ? [cluster] : [],
+    users: [user],
+    contexts: [context],
+    currentContext: context.name,
+  });
+  return alone;
+}
+
+/** `token`: signs in with that instead of what the kubeconfig says; asked for about once a minute. */
+export function newTransport(config: KubeConfig, clock: Clock, token?: () => Promise<string>): Transport {
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error("the kubeconfig's current context names no cluster; set current-context");
   const base = new URL(cluster.server);
@@ -66,7 +84,7 @@ export function newTransport(config: KubeConfig, clock: Clock): Transport {
 
   const currentCredentials = (): Promise<Credentials> => {
     if (!credentials || clock.monotonic() - credentials.at > CREDENTIALS_MS) {
-      credentials = { at: clock.monotonic(), pending: loadCredentials(config) };
+      credentials = { at: clock.monotonic(), pending: loadCredentials(config, token) };
       credentials.pending.catch(() => (credentials = undefined));
     }
     return credentials.pending;
@@ -75,7 +93,7 @@ export function newTransport(config: KubeConfig, clock: Clock): Transport {
   const agentsFor = (found: Credentials): Agents => {
     if (pool?.of === found) return pool.agents;
     if (pool && sameTls(pool.of.tls, found.tls)) pool.of = found;
-    else pool = { of: found, agents: newAgents(base, found) };
+    else pool = { of: found, agents: newAgents(base, found, token ? IDLE_MS : undefined) };
     return pool.agents;
   };
 
@@ -166,7 +184,8 @@ interface Agents {
   readonly stream: http.Agent;
 }
 
-function newAgents(base: URL, { tls, proxy }: Credentials): Agents {
+/** `idleMs`: a connection that nobody used for so long is closed. */
+function newAgents(base: URL, { tls, proxy }: Credentials, idleMs: number | undefined): Agents {
   if (proxy) return { requests: proxy, lease: proxy, stream: proxy };
   const Agent = base.protocol === "http:" ? http.Agent : https.Agent;
   const { ca, cert, key, passphrase, pfx, ...rest } = tls;
@@ -176,6 +195,7 @@ function newAgents(base: URL, { tls, proxy }: Credentials): Agents {
     secureContext: createSecureContext({ ca, cert, key, passphrase, pfx }),
     keepAlive: true,
     keepAliveMsecs: 15_000,
+    ...(idleMs === undefined ? {} : { timeout: idleMs }),
     scheduling: "fifo" as const,
   };
   return {
@@ -206,7 +226,10 @@ interface Credentials {
 const sameTls = (a: Credentials["tls"], b: Credentials["tls"]): boolean =>
   JSON.stringify([a.ca, a.cert, a.key].map(String)) === JSON.stringify([b.ca, b.cert, b.key].map(String));
 
-async function loadCredentials(config: KubeConfig): Promise<Credentials> {
+async function loadCredentials(
+  config: KubeConfig,
+  token: (() => Promise<string>) | undefined,
+): Promise<Credentials> {
   const options: https.RequestOptions = {};
   await config.applyToHTTPSOptions(options);
   const { ca, cert, key, passphrase, pfx, rejectUnauthorized, servername, agent, auth } = options;
@@ -219,6 +242,7 @@ async function loadCredentials(config: KubeConfig): Promise<Credentials> {
       String(value).trim(),
     ]),
   );
+  if (token) headers["Authorization"] = `Bearer ${await token()}`;
   if (auth) headers["Authorization"] = `Basic ${Buffer.from(auth).toString("base64")}`;
   const proxied = config.getCurrentCluster()?.proxyUrl && agent instanceof http.Agent ? agent : undefined;
   return { headers, tls: Object.fromEntries(present), proxy: proxied };

@@ -1,12 +1,22 @@
 import type { ProviderName } from "../api/secret-provider.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
-import type { ProviderModule } from "./contract.ts";
+import type { ProviderModule, TokenSource } from "./contract.ts";
 
 /** The stores that there are. Each is loaded when a provider object names it: an idle operator stays small. */
 export type Catalog = { readonly [name in ProviderName]: () => Promise<ProviderModule> };
 
-/** A cluster that a kubeconfig leads to. Throws for one that can't be used, with a sentence for its owner. */
-export type OpenCluster = (kubeconfig: string) => { readonly api: KubeApi; close(): void };
+export interface OpenedCluster {
+  readonly api: KubeApi;
+  close(): void;
+}
+
+/** Apiservers as somebody else than the operator. */
+export interface Clusters {
+  /** Throws for a kubeconfig that can't be used, with a sentence for its owner. */
+  ofKubeconfig(kubeconfig: string): OpenedCluster;
+  /** This cluster, as the ServiceAccount that the tokens are of. */
+  asAccount(tokens: TokenSource): OpenedCluster;
+}
 
 export interface CatalogOptions {
   /** Regions of AWS that may be asked, as globs; empty: any. */
@@ -16,7 +26,7 @@ export interface CatalogOptions {
   readonly fileRoots: readonly string[];
   /** This cluster. */
   readonly api: KubeApi;
-  readonly loadClusters: () => Promise<OpenCluster>;
+  readonly loadClusters: () => Promise<Clusters>;
 }
 
 export const newCatalog = (options: CatalogOptions): Catalog => ({
@@ -29,7 +39,7 @@ export const newCatalog = (options: CatalogOptions): Catalog => ({
   }),
   kubernetes: once(async () => {
     const { newKubernetes } = await import("./kubernetes/module.ts");
-    return newKubernetes({ api: options.api, openCluster: await options.loadClusters() });
+    return newKubernetes({ api: options.api, clusters: await options.loadClusters() });
   }),
   file: once(async () => {
     const { newFile } = await import("./file/module.ts");

@@ -136,10 +136,34 @@ export type CredentialRef =
       readonly namespace?: string | undefined;
       readonly name: string;
       readonly keys: readonly string[];
+    }
+  | {
+      readonly kind: "serviceAccountToken";
+      /** Path in the spec. */
+      readonly field: string;
+      /** Absent: that of the provider object. */
+      readonly namespace?: string | undefined;
+      readonly name: string;
+      /** Whom the token is for; empty: the apiserver that makes it. */
+      readonly audiences: readonly string[];
     };
 
-/** For each reference the values of its keys, in their order; undefined for the operator's own identity. */
-export type Credentials = readonly (readonly string[] | undefined)[];
+/** Tokens of one ServiceAccount: each is good for some minutes, so whoever signs in asks for one each time. */
+export interface TokenSource {
+  token(signal: AbortSignal): Promise<string>;
+}
+
+/** For each reference: the values of its keys, in their order; a source of tokens; undefined for the operator's own identity. */
+export type Credentials = readonly (readonly string[] | TokenSource | undefined)[];
+
+/** What of a Secret's keys signs in; undefined where something else does. */
+export const keysOf = (credential: Credentials[number]): readonly string[] | undefined =>
+  Array.isArray(credential) ? (credential as readonly string[]) : undefined;
+
+export function tokensOf(credential: Credentials[number]): TokenSource {
+  if (credential && "token" in credential) return credential;
+  throw new Error("a store asked for a token and was given something else");
+}
 
 /** Credentials that nothing can be signed in with. The message is for their owner: what to do, and nothing of what they hold. */
 export class UnusableCredentials extends Error {}

@@ -16,7 +16,7 @@ import { memoryFor } from "../cluster/memory.ts";
 import { newNews, newOddObjects } from "../cluster/odd-objects.ts";
 import { newScrapeGuard } from "../controllers/scrape-guard.ts";
 import { namespaceOf } from "../cluster/sync-object.ts";
-import { loadDigestKey } from "../controllers/installation-key.ts";
+import { loadDigestKey } from "../controllers/digest-key.ts";
 import { clusterSamples } from "../controllers/cluster-secret-sync/samples.ts";
 import { lanes, queuePolicy, type Lane } from "../controllers/secret-sync/lanes.ts";
 import { newReconciler } from "../controllers/secret-sync/reconciler.ts";

@@ -23,6 +23,8 @@ const MOST_CONNECTIONS = 256;
 /** At once, with all its own providers. */
 const MOST_CALLS_OF_A_NAMESPACE = 16;
 /** For others who may want the same, by all clients of all providers. */
+/** Of a namespace's own providers, those beyond are polled only: each feed may be a connection that stays open. */
+const MOST_FEEDS_OF_A_NAMESPACE = 8;
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
 const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
 
@@ -61,6 +63,7 @@ export function wireStores(
   };
   const intake = new Intake();
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
+  const feeds = new Map<string, number>();
   const connect = (connection: Connection): ProviderClient => {
     const { name, module, target, credentials, share, limits, users } = connection;
     const store = module.connect(target, credentials, {
@@ -87,12 +90,17 @@ export function wireStores(
       coming,
       kept,
       onShared: (operation) => metrics.shared.inc({ operation }),
-      onClose: () => closed.abort(),
+      onClose() {
+        closed.abort();
+        if (isFed) countFeed(share, -1);
+      },
     });
     const closed = new AbortController();
     const { feed } = store;
+    const isFed = feed !== undefined && (share === "" || (feeds.get(share) ?? 0) < MOST_FEEDS_OF_A_NAMESPACE);
+    if (isFed) countFeed(share, 1);
     let told = "";
-    if (feed)
+    if (feed && isFed)
       void runStoreFeed(
         {
           feed,
@@ -114,6 +122,12 @@ export function wireStores(
       );
     return client;
   };
+
+  function countFeed(share: string, by: number): void {
+    const count = (feeds.get(share) ?? 0) + by;
+    if (count > 0) feeds.set(share, count);
+    else feeds.delete(share);
+  }
 
   return newProviderAccess({
     views,

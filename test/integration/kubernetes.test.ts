@@ -10,7 +10,7 @@ import { describeProviderContract } from "../contract/provider-contract.ts";
 import { run } from "../support/kubectl.ts";
 import { canary } from "../support/leaks.ts";
 import type { OperatorProcess } from "../support/operator.ts";
-import { inNamespace, newAdmin, newTenant, signal, unique } from "../support/suite.ts";
+import { inNamespace, newAdmin, newTenant, request, signal, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
 /** Secrets and ConfigMaps of a real apiserver as a store. */
@@ -259,4 +259,62 @@ users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, com
   });
 
   const spec = (key: string) => ({ refreshInterval: "1h", dataFrom: [{ extract: { key } }] });
+});
+
+describe("another namespace, as a ServiceAccount", () => {
+  const reader = "reader";
+  const spec = (key: string, provider: string) => ({
+    providerRef: { name: provider },
+    refreshInterval: "1h",
+    data: [{ secretKey: "password", remoteRef: { key, property: "password" } }],
+  });
+  const kubectl = (...args: string[]) => run(...args);
+  async function provided(account: string): Promise<string> {
+    const name = unique("own");
+    await api.create(
+      resources.secretProvider,
+      {
+        metadata: { name, namespace: ns.namespace },
+        spec: { kubernetes: { namespace: source, serviceAccountRef: { name: account } } },
+      } as KubeObject,
+      signal,
+    );
+    return name;
+  }
+
+  beforeAll(async () => {
+    await kubectl("create", "serviceaccount", reader, "-n", ns.namespace);
+    await kubectl("create", "role", reader, "-n", source, "--verb=get,list,watch", "--resource=secrets");
+    const subject = `--serviceaccount=${ns.namespace}:${reader}`;
+    await kubectl("create", "rolebinding", reader, "-n", source, `--role=${reader}`, subject);
+  });
+
+  it("is read by a tenant's own provider as far as its Roles allow, and followed by watch", async () => {
+    const provider = await provided(reader);
+    const name = unique("role");
+    await put(name, { password: canary("one") });
+    await ns.sync(name, spec(name, provider));
+    await ns.untilValue(name, "password", canary("one"));
+    await put(name, { password: canary("two") });
+    await ns.untilValue(name, "password", canary("two"));
+
+    await kubectl("delete", "rolebinding", reader, "-n", source);
+    await ns.sync(name, spec(name, provider), request());
+    const { message } = await ns.untilReason(name, "AccessDenied");
+    expect(message).toContain(`get, list and watch secrets in namespace ${source}`);
+    expect(await ns.values(name)).toEqual({ password: canary("two") });
+  }, 60_000);
+
+  it("isn't, by an account that may not, although the operator may, nor by one that isn't there", async () => {
+    await kubectl("create", "serviceaccount", "nobody", "-n", ns.namespace);
+    const name = unique("role");
+    await put(name, { password: canary("hidden") }, sharedWith(ns.namespace));
+    await ns.sync(name, spec(name, await provided("nobody")));
+    await ns.untilReason(name, "AccessDenied");
+    const other = unique("role");
+    await ns.sync(other, spec(name, await provided("gone")));
+    const { message } = await ns.untilReason(other, "CredentialsNotFound");
+    expect(message).toContain(`ServiceAccount ${ns.namespace}/gone doesn't exist`);
+    expect([await ns.values(name), await ns.values(other)]).toEqual([undefined, undefined]);
+  });
 });

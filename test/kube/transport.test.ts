@@ -1,9 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import type { ServerResponse } from "node:http";
 import { LeaseLostError } from "../../src/kube/fence.ts";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
+import { clusterOf, newTransport } from "../../src/kube/transport.ts";
 import { FakeApiserver, reply } from "../support/fake-apiserver.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { until } from "../support/wait.ts";
@@ -204,5 +206,52 @@ describe("the fence", () => {
     expect(ends.filter((end) => end === "written")).toHaveLength(16);
     expect(ends.filter((end) => end === "LeaseLostError")).toHaveLength(44);
     expect(server.requests).toHaveLength(16);
+  });
+});
+
+describe("tokens", () => {
+  it("are asked for as Kubernetes has it, with the life that it gives; a missing account has none", async () => {
+    const api = newKubeApi(await server.start());
+    server.answer = (_request, response) =>
+      reply(response, 201, {
+        metadata: { creationTimestamp: "2026-05-01T00:00:00Z" },
+        status: { token: "t1", expirationTimestamp: "2026-05-01T00:20:00Z" },
+      });
+    const account = { namespace: "shop", name: "reader" };
+    const ask = (audiences: readonly string[]) =>
+      api.requestToken(account, { audiences, seconds: 600 }, signal);
+    expect(await ask(["sts.amazonaws.com"])).toEqual({ token: "t1", lifeMs: 1_200_000 });
+    expect(server.requests).toEqual(["POST /api/v1/namespaces/shop/serviceaccounts/reader/token"]);
+    server.answer = (_request, response) =>
+      reply(response, 201, { status: { token: "t2", expirationTimestamp: "2026-05-01T00:20:00Z" } });
+    expect(await ask([])).toEqual({ token: "t2", lifeMs: 600_000 });
+    server.answer = (_request, response) => reply(response, 404, { code: 404, reason: "NotFound" });
+    expect(await ask([])).toBeUndefined();
+    server.answer = (_request, response) => reply(response, 403, { code: 403, reason: "Forbidden" });
+    await expect(ask([])).rejects.toMatchObject({ status: 403 });
+  });
+
+  it("sign in to the same cluster instead of whatever else its kubeconfig has, and are asked for each minute", async () => {
+    const { server: url } = await server.start();
+    const clock = new FakeClock();
+    const config = new KubeConfig();
+    config.loadFromClusterAndUser(
+      { name: "c", server: url, skipTLSVerify: true },
+      { name: "u", token: "the operator's", username: "root", password: "root" },
+    );
+    let count = 0;
+    const transport = newTransport(clusterOf(config), clock, () => Promise.resolve(`token-${++count}`));
+    const api = newKubeApi(transport);
+    const seen: (string | undefined)[] = [];
+    server.answer = ({ headers }, response) => {
+      seen.push(headers.authorization);
+      ok(response);
+    };
+    for (const wait of [0, 30_000, 31_000]) {
+      await clock.advance(wait);
+      await api.get(resources.secret, "a", "ns", signal);
+    }
+    expect(seen).toEqual(["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
+    transport.close();
   });
 });

@@ -568,6 +568,53 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    id: "S26",
+    what: "200 providers of its own, each of which reads Kubernetes as another ServiceAccount, each second",
+    async launch(arena) {
+      const { tenant, evil } = arena;
+      // As the chart's serviceAccountTokens.namespaces does.
+      for (const [name, verb, resource, account] of [
+        ["tokens", "create", "serviceaccounts/token", "secretsync-system:secretsync"],
+        ["reading", "get,list,watch", "secrets", ""],
+      ] as const) {
+        await run("create", "role", name, "-n", evil, `--verb=${verb}`, `--resource=${resource}`);
+        const subject = account ? `--serviceaccount=${account}` : `--group=system:serviceaccounts:${evil}`;
+        await run("create", "rolebinding", name, "-n", evil, `--role=${name}`, subject);
+      }
+      const metadata = (name: string) => ({ name, namespace: evil });
+      const source = { metadata: metadata("source"), stringData: { a: "x" } };
+      await tenant.create(resources.secret, source, signal);
+      await inParallel(200, async (index) => {
+        const name = `account-${index}`;
+        await tenant.create(serviceAccount, { metadata: metadata(name) }, signal);
+        await tenant.create(
+          resources.secretProvider,
+          {
+            metadata: metadata(name),
+            spec: { kubernetes: { namespace: evil, serviceAccountRef: { name } } },
+          } as KubeObject,
+          signal,
+        );
+        const spec = {
+          providerRef: { name },
+          refreshInterval: "1s",
+          dataFrom: [{ extract: { key: "source" } }],
+        };
+        await create(arena, syncOf(arena, name, spec));
+      });
+    },
+    async keepUp({ tenant, evil }, stop) {
+      for (let round = 0; !stop.aborted; round++) {
+        const source = {
+          metadata: { name: "source", namespace: evil },
+          data: { a: Buffer.from(String(round)).toString("base64") },
+        };
+        await tenant.apply(resources.secret, source, { fieldManager: "evil", force: true }, signal);
+        await sleep(100);
+      }
+    },
+  },
+  {
     id: "S14b",
     what: "finds over thousands of secrets with 19 KB of tags each",
     async launch(arena, size) {
@@ -587,6 +634,14 @@ export const attacks: readonly Attack[] = [
     },
   },
 ];
+
+const serviceAccount = {
+  group: "",
+  version: "v1",
+  plural: "serviceaccounts",
+  kind: "ServiceAccount",
+  namespaced: true,
+};
 
 const manyOwners = ({ evil }: Arena, index: number): KubeObject => ({
   metadata: {

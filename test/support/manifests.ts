@@ -134,6 +134,18 @@ export const validProviders: readonly { kind: InvalidCase["kind"]; title: string
   },
   {
     kind: "ClusterSecretProvider",
+    title: "Secrets of a namespace as a ServiceAccount",
+    spec: without({
+      kubernetes: { namespace: "shared", serviceAccountRef: { namespace: "ops", name: "reader" } },
+    }),
+  },
+  {
+    kind: "SecretProvider",
+    title: "Secrets of another namespace as a ServiceAccount of its own",
+    spec: { kubernetes: { namespace: "shared", serviceAccountRef: { name: "reader" } } },
+  },
+  {
+    kind: "ClusterSecretProvider",
     title: "ConfigMaps of another cluster",
     spec: without({
       kubernetes: {
@@ -681,8 +693,25 @@ export const invalidManifests: readonly InvalidCase[] = [
   ),
   badProvider(
     "a member that only the admin's kind has",
+    { file: { path: "/mnt" } },
+    "set exactly one provider: aws or kubernetes (file can only be set in a ClusterSecretProvider)",
+  ),
+  badProvider(
+    "another namespace as the operator",
     { kubernetes: { namespace: "shared" } },
-    "set exactly one provider: aws (kubernetes and file can only be set in a ClusterSecretProvider)",
+    "spec.kubernetes.serviceAccountRef: Required value",
+    "spec.kubernetes.serviceAccountRef: Invalid input: expected object, received undefined",
+  ),
+  badCluster(
+    "two ways to sign in to Kubernetes",
+    without({
+      kubernetes: {
+        namespace: "a",
+        serviceAccountRef: { namespace: "a", name: "b" },
+        kubeconfig: { secretRef: { namespace: "a", name: "x" } },
+      },
+    }),
+    "set kubeconfig or serviceAccountRef, not both",
   ),
   badCluster("no provider at all", without({}), "set exactly one provider: aws, kubernetes or file"),
   badCluster(

@@ -63,6 +63,7 @@ export class SimulatedCluster {
       Promise.resolve(this.#apply(type, object, fieldManager, subresource) as never),
     create: (_type, object) => Promise.resolve(object),
     delete: () => Promise.resolve(),
+    requestToken: () => Promise.resolve(undefined),
   };
 
   /** A new object shows in the watch. */

@@ -176,6 +176,15 @@ export const chartValues = z.strictObject({
       true,
     ),
   }),
+  serviceAccountTokens: group("Tokens of ServiceAccounts, for providers with a serviceAccountRef.", {
+    namespaces: z
+      .array(z.string().regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "must be the name of a namespace"))
+      .default([])
+      .meta({
+        description:
+          "Namespaces whose ServiceAccounts providers may name. The operator may then act as any ServiceAccount there. Empty: none.",
+      }),
+  }),
   fileRoots: z
     .array(z.string().regex(/^\/[^,/][^,]*$/, "must be an absolute path"))
     .default([])

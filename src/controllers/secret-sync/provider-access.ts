@@ -65,7 +65,7 @@ type ProviderSpec = SecretProviderSpec | ClusterSecretProviderSpec;
 export function newProviderAccess(options: ProviderAccessOptions) {
   const { views, catalog, pool, connect, allowAmbientIdentity, clusterProviders } = options;
   /** Why nobody can sign in with these values; looking at them again would only take time. */
-  const unusables = new WeakMap<readonly string[], string>();
+  const unusables = new WeakMap<object, string>();
   const parsedSpecs = new WeakMap<ProviderObject, Parsed<ProviderSpec>>();
 
   for (const [store, kind] of [
@@ -107,7 +107,8 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     const module = await catalog[name]();
     const problem = module.problemOf(spec);
     if (problem !== undefined) return no("InvalidProvider", `${providerName(ref)}: ${problem}`);
-    const credentials: (readonly string[] | undefined)[] = [];
+    const credentials: Credentials[number][] = [];
+    const identities: unknown[] = [];
     for (const wanted of module.credentials(spec)) {
       if (wanted.kind === "ambient") {
         if (!isCluster && !allowAmbientIdentity)
@@ -116,16 +117,25 @@ export function newProviderAccess(options: ProviderAccessOptions) {
             `${providerName(ref)}: ${wanted.field} isn't set, which means the operator's own identity; set it, use a ClusterSecretProvider, or start the operator with --allow-ambient-identity`,
           );
         credentials.push(undefined);
+        identities.push(undefined);
+        continue;
+      }
+      if (wanted.kind === "serviceAccountToken") {
+        const found = await options.credentials.accountToken(wanted, namespace, signal);
+        if (found.kind === "missing") return unusable(ref, `${wanted.field}: ${found.detail}`);
+        credentials.push(found.source);
+        identities.push(found.identity);
         continue;
       }
       const found = await options.credentials.secretKeys(wanted, namespace, signal);
       if (found.kind === "missing") return missingKeys(ref, wanted, found.detail);
       credentials.push(found.values);
+      identities.push(found.values);
     }
     const target = module.target(spec);
     const share = isCluster ? "" : namespace;
     const user = providerKey(ref.kind, namespace, ref.name);
-    const identity = identityOf([name, target, credentials, share]);
+    const identity = identityOf([name, target, identities, share]);
     const users = () => pool.usersOf(identity);
     // The same array for as long as they are kept.
     const told = credentials[0] && unusables.get(credentials[0]);

@@ -10,6 +10,7 @@ import { newestChange, refreshGroup, versionsOf } from "../../plan/sources.ts";
 import { triggerOf, type Trigger } from "../../plan/trigger.ts";
 import type { Left } from "../../feeds/member.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { SingleFile } from "../../runtime/single-file.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { freshFor, type Decide, type Decision } from "./decide.ts";
 import type { EventNote } from "./events.ts";
@@ -70,6 +71,8 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     onChange,
   } = options;
 
+  const heavy = new SingleFile({ clock, everyMs: HEAVY_EVERY_MS });
+
   return async function reconcile(key: string, due: Due, task: Task): Promise<Next> {
     const known = views.syncs.get(key);
     const object = known && (await observer.whole(known, task.limit.signal));
@@ -79,8 +82,7 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     }
     const left = polling.take(key);
     const parsed = observer.parse(object);
-    const { signal } = task.limit;
-    if (!parsed.ok) return tell(object, parsed.failure, signal);
+    if (!parsed.ok) return tell(object, parsed.failure, task);
 
     try {
       return await bringUpToDate(object, parsed.value, conflicted(object.status), due, left, task);
@@ -88,7 +90,7 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
       if (error instanceof TargetExistsError)
         return await bringUpToDate(object, parsed.value, true, due, left, task);
       if (!(error instanceof ApiError) || error.unreadable === undefined) throw error;
-      return tell(object, unreadable(error.unreadable), signal);
+      return tell(object, unreadable(error.unreadable), task);
     }
   };
 
@@ -155,13 +157,22 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     return { kind: "rest", result: "success" };
   }
 
-  async function tell(object: SyncObject, verdict: Failure, signal: AbortSignal): Promise<Next> {
+  async function tell(object: SyncObject, verdict: Failure, task: Task): Promise<Next> {
     const { generation } = object.metadata;
+    const { signal } = task.limit;
     const status = reportUnplanned(object.status, generation, verdict, new Date(clock.now()).toISOString());
     const before = object.status.conditions?.find(({ type }) => type === "Ready");
-    if (before?.message !== verdict.message)
-      await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
-    await writeStatus(object, status, signal);
+    const write = async () => {
+      if (before?.message !== verdict.message)
+        await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
+      await writeStatus(object, status, signal);
+    };
+    task.free();
+    // With the status the apiserver must read and write the whole object.
+    let waitMs = 0;
+    if (object.tooLarge === undefined) await write();
+    else waitMs = await heavy.run(object.key, write);
+    if (waitMs > 0) return { kind: "at", at: clock.monotonic() + waitMs, result: "stalled" };
     freshness.failed(object.key, STALLED_MS);
     if (!isStalled(verdict.reason)) return { kind: "backoff", atLeastMs: 0, atMostMs: STALLED_MS };
     return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
@@ -226,6 +237,8 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
   }
 }
 
+/** Statuses of objects that are too large are written no faster than this. */
+const HEAVY_EVERY_MS = 250;
 /** No failing object needs to be tried again more often. */
 const OFTEN_MS = 30_000;
 

@@ -1,5 +1,5 @@
 import type { AwsSpec } from "../../api/provider-aws.ts";
-import type { ProviderModule } from "../contract.ts";
+import { keysOf, type ProviderModule } from "../contract.ts";
 import { openSecretsManager } from "./secrets-manager.ts";
 
 /** AWS as a kind of store. */
@@ -40,7 +40,8 @@ export function newAws(options: {
       return { region, endpoint: "endpoint" in spec ? spec.endpoint : undefined };
     },
 
-    connect(target, [keys], { maxConnections, ...env }) {
+    connect(target, [credential], { maxConnections, ...env }) {
+      const keys = keysOf(credential);
       const [accessKeyId = "", secretAccessKey = "", sessionToken] = keys ?? [];
       const credentials = keys && { accessKeyId, secretAccessKey, sessionToken };
       return openSecretsManager({ ...target, ...env, credentials, maxConcurrent: maxConnections });

@@ -1,61 +1,68 @@
 import type { KubernetesSpec } from "../../api/provider-kubernetes.ts";
 import type { KubeApi } from "../../kube/kube-api.ts";
-import type { OpenCluster } from "../catalog.ts";
-import { UnusableCredentials, type ProviderModule } from "../contract.ts";
+import type { Clusters } from "../catalog.ts";
+import { keysOf, tokensOf, UnusableCredentials, type Credentials, type ProviderModule } from "../contract.ts";
 import { openObjects } from "./objects.ts";
 
-/** Kubernetes as a kind of store: this cluster, or the one of a kubeconfig. */
+/** Kubernetes as a kind of store: this cluster, as the operator or as a ServiceAccount, or the one of a kubeconfig. */
 
 interface Target {
   readonly namespace: string;
   readonly kind: "Secret" | "ConfigMap";
-  readonly isRemote: boolean;
+  readonly as: "operator" | "account" | "kubeconfig";
 }
 
 export function newKubernetes({
   api,
-  openCluster,
+  clusters,
 }: {
   readonly api: KubeApi;
-  readonly openCluster: OpenCluster;
+  readonly clusters: Clusters;
 }): ProviderModule<KubernetesSpec, Target> {
-  const opened = (kubeconfig: string) => {
+  /** Who reads there. Where it isn't the operator, rights decide what may be read; its own reach further than anybody's. */
+  function opened(as: Target["as"], credential: Credentials[number]) {
+    switch (as) {
+      case "operator":
+        return { api, close: () => undefined, cluster: "this cluster", needsConsent: true };
+      case "account":
+        return { ...clusters.asAccount(tokensOf(credential)), cluster: "this cluster", needsConsent: false };
+      case "kubeconfig":
+        return { ...ofKubeconfig(credential), cluster: "the other cluster", needsConsent: false };
+    }
+  }
+
+  function ofKubeconfig(credential: Credentials[number]) {
     try {
-      return openCluster(kubeconfig);
+      return clusters.ofKubeconfig(keysOf(credential)?.[0] ?? "");
     } catch (error) {
       throw new UnusableCredentials(`its kubeconfig ${(error as Error).message}`);
     }
-  };
+  }
+
   return {
     problemOf: () => undefined,
 
-    credentials({ kubeconfig }) {
+    credentials({ kubeconfig, serviceAccountRef }) {
+      if (serviceAccountRef) {
+        const { name, namespace } = serviceAccountRef;
+        const field = "spec.kubernetes.serviceAccountRef";
+        return [{ kind: "serviceAccountToken", field, namespace, name, audiences: [] }];
+      }
       const field = "spec.kubernetes.kubeconfig.secretRef";
       if (!kubeconfig) return [{ kind: "ambient", field }];
       const { namespace, name, key } = kubeconfig.secretRef;
       return [{ kind: "secretKeys", field, namespace, name, keys: [key] }];
     },
 
-    target: ({ namespace, kind, kubeconfig }) => ({ namespace, kind, isRemote: kubeconfig !== undefined }),
+    target: ({ namespace, kind, kubeconfig, serviceAccountRef }) => ({
+      namespace,
+      kind,
+      as: serviceAccountRef ? "account" : kubeconfig ? "kubeconfig" : "operator",
+    }),
 
-    connect({ namespace, kind, isRemote }, [keys], { clock }) {
-      const options = { clock, namespace, kind };
-      if (!isRemote)
-        return openObjects({
-          ...options,
-          api,
-          cluster: "this cluster",
-          needsConsent: true,
-          onClose: () => undefined,
-        });
-      const remote = opened(keys?.[0] ?? "");
-      return openObjects({
-        ...options,
-        api: remote.api,
-        cluster: "the other cluster",
-        needsConsent: false,
-        onClose: () => remote.close(),
-      });
+    connect({ namespace, kind, as }, [credential], { clock }) {
+      const { api: reader, close, cluster, needsConsent } = opened(as, credential);
+      return openObjects({ api: reader, clock, namespace, kind, cluster, needsConsent, onClose: close });
     },
   };
 }

@@ -17,6 +17,9 @@ let clock: FakeClock;
 let connected: Connection[];
 let closed: number;
 let missing: string[];
+/** ServiceAccounts of which a token was asked for. */
+let tokens: string[];
+let noToken: boolean;
 let secrets: Map<string, Record<string, string> | Error>;
 let version: number;
 /** Why nobody can sign in. */
@@ -32,12 +35,17 @@ beforeEach(() => {
   connected = [];
   closed = 0;
   missing = [];
+  tokens = [];
+  noToken = false;
   secrets = new Map();
   version = 0;
   unusable = undefined;
 });
-const openCluster = (): never => {
-  throw new Error("is no kubeconfig");
+const clusters = {
+  ofKubeconfig: (): never => {
+    throw new Error("is no kubeconfig");
+  },
+  asAccount: (): never => fail(new Error("nothing connects here")),
 };
 const fail = (error: unknown): never => {
   throw error;
@@ -56,6 +64,10 @@ function access(
       ]);
       return Promise.resolve(data && { metadata: { name }, data: Object.fromEntries(encoded) });
     },
+    requestToken: ({ namespace, name }: { namespace: string; name: string }) => {
+      tokens.push(`${namespace}/${name}`);
+      return Promise.resolve(noToken ? undefined : { token: "x.e30.y", lifeMs: 600_000 });
+    },
   } as unknown as KubeApi;
   const { regions = [], ...others } = more;
   return newProviderAccess({
@@ -65,7 +77,7 @@ function access(
       matches: (glob, text) => globMatches(glob, "", text),
       fileRoots: [],
       api,
-      loadClusters: () => Promise.resolve(openCluster),
+      loadClusters: () => Promise.resolve(clusters),
     }),
     credentials: newCredentialReader({ api, clock }),
     pool: new ClientPool<ProviderClient>(),
@@ -244,6 +256,37 @@ describe("credentials that can't be read", () => {
       "ClusterSecretProvider/c: Secret vault/keys has no ke",
       "ClusterSecretProvider/c: Secret vault/keys can't be ",
     ]);
+  });
+});
+
+describe("a ServiceAccount", () => {
+  const as = (namespace: string, name: string) =>
+    views.providers.set(
+      projectProvider({
+        metadata: { name, namespace, uid: `${namespace}/${name}`, resourceVersion: String(++version) },
+        spec: { kubernetes: { namespace: "shared", serviceAccountRef: { name: "reader" } } },
+      } as never),
+    );
+
+  it("is that of the provider's own namespace, and has a client of its own there", async () => {
+    const to = access();
+    for (const namespace of ["shop", "evil"])
+      for (const name of ["a", "b"]) {
+        as(namespace, name);
+        expect(await to(ref(name), namespace, signal)).toMatchObject({ ok: true });
+      }
+    expect(connected).toHaveLength(2);
+    expect(tokens).toEqual(["shop/reader", "evil/reader"]);
+  });
+
+  it("that gives no token is told with its field", async () => {
+    noToken = true;
+    as("shop", "a");
+    const result = await access()(ref("a"), "shop", signal);
+    expect(result.ok ? "" : `${result.failure.reason}: ${result.failure.message}`).toBe(
+      "CredentialsNotFound: SecretProvider/a: spec.kubernetes.serviceAccountRef: ServiceAccount shop/reader doesn't exist; create it",
+    );
+    expect(connected).toEqual([]);
   });
 });
 

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { loadDigestKey } from "../../src/controllers/installation-key.ts";
+import { loadDigestKey } from "../../src/controllers/digest-key.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
 
 /** The random key of the installation: made once, by whoever is first. */
