@@ -481,6 +481,35 @@ describe("an object that fails", () => {
   });
 });
 
+describe("objects that are too large", () => {
+  it("are told one at a time, since each status costs the apiserver all of the object", async () => {
+    const { apply } = api;
+    const { promise: written, resolve: write } = Promise.withResolvers<void>();
+    api.apply = async (_type, { metadata }) => {
+      steps.push(`status of ${metadata.name}`);
+      await written;
+      return { metadata: { ...metadata, resourceVersion: nextRevision() } } as never;
+    };
+    const large = (name: string) => {
+      const object = { ...sync(), key: `shop/${name}`, uid: name, tooLarge: 2e6 };
+      views.syncs.set({ ...object, metadata: { ...object.metadata, name, uid: name } });
+      return reconcile(`shop/${name}`, { look: "ifDue", freshAfter: 0 }, task);
+    };
+    steps = [];
+    const first = large("a");
+    try {
+      expect(await large("b")).toEqual({ kind: "at", at: clock.monotonic() + 250, result: "stalled" });
+      expect(steps).toEqual(["status of a"]);
+      write();
+      expect(await first).toMatchObject({ at: clock.monotonic() + 300_000 });
+      await clock.advance(250);
+      expect(await large("b")).toMatchObject({ at: clock.monotonic() + 300_000 });
+    } finally {
+      api.apply = apply;
+    }
+  });
+});
+
 describe("a Secret that somebody changed under the operator's name", () => {
   it("is restored when its values are written again, and that is told", async () => {
     await untilInStep();
