@@ -178,9 +178,10 @@ export class ApiError extends Error {
    */
   get unreadable(): string | undefined {
     if (this.status < 429) return undefined;
-    return /(?:corrupt object.*? Key: |unable to transform key ")(?:\/registry)?\/[a-z]+\/([^\s,"]+)/.exec(
-      this.message,
-    )?.[1];
+    const [, key] =
+      /(?:corrupt object.*? Key: |unable to transform key ")([^\s,"]+)/.exec(this.message) ?? [];
+    // What is before it depends on how etcd is set up.
+    return key?.split("/").slice(-2).join("/");
   }
 
   /** Trying again is all that there is to do. */

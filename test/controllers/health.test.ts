@@ -47,6 +47,7 @@ describe("what keeps the operator from its work", () => {
       "failed to read one or more secrets from the storage: StorageError: corrupt object, Code: 7, Key: /registry/secrets/shop/db, ResourceVersion: 0, AdditionalErrorMsg: no key",
       "Internal error occurred: StorageError: corrupt object, Code: 7, Key: /secrets/shop/db, ResourceVersion: 0",
       'Internal error occurred: unable to transform key "/registry/secrets/shop/db": no matching prefix found',
+      'Internal error occurred: unable to transform key "/kubernetes.io/secrets/shop/db": no matching prefix',
     ].entries()) {
       const error = new ApiError(index === 0 ? 429 : 500, "InternalError", message);
       health.failed(`watch ${index}`, error, "watch failed");
