@@ -95,7 +95,12 @@ async function start(options: Options): Promise<void> {
             ofKubeconfig: (text) => open(newTransport(kubeConfigOf(text), systemClock)),
             asAccount(tokens) {
               const { signal } = new AbortController();
-              return open(newTransport(clusterOf(config), systemClock, () => tokens.token(signal)));
+              return open(
+                newTransport(clusterOf(config), systemClock, {
+                  token: () => tokens.token(signal),
+                  refused: () => tokens.refused(),
+                }),
+              );
             },
           };
         },

@@ -42,7 +42,9 @@ export const MOST_TOLD = 10;
 const failing = z
   .object({
     namespace: z.string().meta({ description: "The namespace." }),
-    reason: z.string().meta({ description: "Why, as its SecretSync's Ready condition says, or NameTaken." }),
+    reason: z.string().meta({
+      description: "Why, as its SecretSync's Ready condition says; or NameTaken, Added or WriteFailed.",
+    }),
     message: z.string().meta({ description: "What to know or to do." }),
   })
   .meta({ description: "A namespace whose SecretSync isn't ready." });

@@ -35,7 +35,7 @@ const KEEP_MS = 30_000;
 export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock }): CredentialReader {
   /** By namespace, name and keys, the oldest first. */
   const kept = new Map<string, { readonly at: number; readonly found: Promise<FoundKeys> }>();
-  const tokenOf = newTokens({ api, clock });
+  const tokens = newTokens({ api, clock });
 
   async function read(
     namespace: string,
@@ -50,8 +50,10 @@ export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock
     try {
       secret = await api.get(resources.secret, name, namespace, signal);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 403)
-        return missing("can't be read; let the operator's Role get Secrets there");
+      if (!(error instanceof ApiError)) throw error;
+      if (error.status === 403) return missing("can't be read; let the operator's Role get Secrets there");
+      // Whoever uses the provider shall not learn from it where its credentials are.
+      if (error.unreadable !== undefined) return missing("can't be decrypted by the apiserver");
       throw error;
     }
     if (!secret) return missing(`doesn't exist; create it with the keys ${keys.join(", ")}`);
@@ -76,15 +78,17 @@ export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock
         detail: `ServiceAccount ${namespace}/${name} ${detail}`,
       });
       try {
-        const made = await tokenOf(account, signal);
+        const made = await tokens.of(account, signal);
         if (!made) return missing("doesn't exist; create it");
         const identity = ["ServiceAccount", namespace, name, made.uid, audiences];
         return { kind: "found", identity, source: newSource(account) };
       } catch (error) {
-        if (error instanceof ApiError && error.status === 403)
+        if (!(error instanceof ApiError)) throw error;
+        if (error.status === 403)
           return missing(
             "gives the operator no token; let it create serviceaccounts/token there (serviceAccountTokens in the chart)",
           );
+        if (error.unreadable !== undefined) return missing("can't be decrypted by the apiserver");
         throw error;
       }
     },
@@ -111,10 +115,11 @@ export function newCredentialReader({ api, clock }: { api: KubeApi; clock: Clock
   function newSource(account: AccountRef): TokenSource {
     return {
       async token(signal) {
-        const made = await tokenOf(account, signal);
+        const made = await tokens.of(account, signal);
         if (!made) throw new Error(`ServiceAccount ${account.namespace}/${account.name} is gone`);
         return made.token;
       },
+      refused: () => tokens.refused(account),
     };
   }
 }

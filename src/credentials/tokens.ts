@@ -21,27 +21,43 @@ const SECONDS = 600;
 /** Share of its life after which a token is asked for anew. */
 const RENEWED_AFTER = 0.8;
 
-/** Resolves to undefined when there is no such account. */
-export type TokenOf = (account: AccountRef, signal: AbortSignal) => Promise<AccountToken | undefined>;
+/** A token that was refused is asked for anew no sooner after it was made. */
+const REFUSED_AFTER_MS = 5_000;
+
+export interface Tokens {
+  /** undefined when there is no such account. */
+  of(account: AccountRef, signal: AbortSignal): Promise<AccountToken | undefined>;
+  /** Whoever it was shown to doesn't take it. */
+  refused(account: AccountRef): void;
+}
 
 interface Kept {
   readonly made: Promise<AccountToken | undefined>;
+  readonly at: number;
   /** Monotonic; Infinity while it is being asked for. */
   until: number;
 }
 
-export function newTokens({ api, clock }: { readonly api: KubeApi; readonly clock: Clock }): TokenOf {
+export function newTokens({ api, clock }: { readonly api: KubeApi; readonly clock: Clock }): Tokens {
   const kept = new Map<string, Kept>();
 
-  return function tokenOf({ namespace, name, audiences }, signal) {
+  function refused(account: AccountRef): void {
+    const id = idOf(account);
+    const known = kept.get(id);
+    if (known && clock.monotonic() - known.at >= REFUSED_AFTER_MS) kept.delete(id);
+  }
+
+  function of(account: AccountRef, signal: AbortSignal): Promise<AccountToken | undefined> {
     const now = clock.monotonic();
     for (const [id, { until }] of kept) if (until <= now) kept.delete(id);
-    const id = JSON.stringify([namespace, name, audiences]);
+    const id = idOf(account);
     const known = kept.get(id);
     if (known) return known.made;
+    const { namespace, name, audiences } = account;
     const asked = api.requestToken({ namespace, name }, { audiences, seconds: SECONDS }, signal);
     const entry: Kept = {
       made: asked.then((made) => made && { token: made.token, uid: uidIn(made.token) }),
+      at: now,
       until: Infinity,
     };
     kept.set(id, entry);
@@ -51,8 +67,13 @@ export function newTokens({ api, clock }: { readonly api: KubeApi; readonly cloc
       else forget();
     }, forget);
     return entry.made;
-  };
+  }
+
+  return { of, refused };
 }
+
+const idOf = ({ namespace, name, audiences }: AccountRef): string =>
+  JSON.stringify([namespace, name, audiences]);
 
 /** https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#schema-for-service-account-private-claims */
 function uidIn(token: string): string {

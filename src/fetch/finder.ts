@@ -93,6 +93,7 @@ export class Finder {
         }
         // Deleted since it was listed.
         if (result.kind === "missing") continue;
+        this.#options.unshared.forget(idOf(share, name, matched.versions.get(name)));
         secrets.set(name, result);
         bytes += result.value.held;
         if (!hold(name.length + result.value.held)) return undefined;

@@ -23,6 +23,7 @@ const EXPENDABLE = [
   "status",
   "spec",
   "data",
+  "binaryData",
 ];
 
 interface Span {
@@ -126,7 +127,7 @@ function censusOf(text: string): Census {
 /** Parts of an object's metadata, spec, status and data; of an object alone, in an event or in a list. */
 function isExpendable(name: string, path: readonly string[]): boolean {
   if (!EXPENDABLE.includes(name) || path.length > 4) return false;
-  return path.at(-1) === "metadata" || ["spec", "status", "data"].includes(name);
+  return path.at(-1) === "metadata" || ["spec", "status", "data", "binaryData"].includes(name);
 }
 
 function endOfString(text: string, start: number): number {

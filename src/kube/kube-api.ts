@@ -130,6 +130,14 @@ export interface FieldConflict {
   readonly manager: string;
 }
 
+/** The apiserver has taken the request and doesn't answer. */
+export class NoAnswerError extends Error {
+  constructor(server: string) {
+    super(`no answer from ${server} in time`);
+    this.name = "NoAnswerError";
+  }
+}
+
 /** The answer is larger than what the caller can take at once. */
 export class AnswerTooLargeError extends Error {
   readonly tooLarge = true;

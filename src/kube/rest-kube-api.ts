@@ -54,8 +54,9 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       },
       signal,
     );
+    if ((response.statusCode ?? 0) >= 300)
+      throw toError(response, await readError(response), holdsValues(path));
     const text = await readAll(response, extra.mostBytes ?? extra.mostBytesRead);
-    if ((response.statusCode ?? 0) >= 300) throw toError(response, text, holdsValues(path));
     if (extra.mostBytes === undefined) return parse(text, parseBounded) as T;
     const parsed = parse(text, parsePage);
     if (!parsed) throw new AnswerTooLargeError("can be parsed at once");
@@ -110,7 +111,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
         },
         signal,
       );
-      if ((response.statusCode ?? 0) >= 300) throw toError(response, await readAll(response), false);
+      if ((response.statusCode ?? 0) >= 300) throw toError(response, await readError(response), false);
       onOpen?.();
       try {
         for await (const line of lines(response)) {
@@ -259,6 +260,16 @@ interface Status {
 const holdsValues = (path: string): boolean => /\/secrets\b/.test(path);
 
 /** `quotesValues`: what the apiserver says may quote values of the object. */
+/** The Status of an error, or nothing of it when it is longer than any of them: then the code must do. */
+const readError = (response: IncomingMessage): Promise<string> =>
+  readAll(response, LARGEST_ERROR).catch((error: unknown) => {
+    if (error instanceof AnswerTooLargeError) return "";
+    throw error;
+  });
+
+const LARGEST_ERROR = 256 * 1024;
+const LONGEST_MESSAGE = 4 * 1024;
+
 function toError(response: IncomingMessage, text: string, quotesValues: boolean): ApiError {
   let status: Status = {};
   try {
@@ -279,7 +290,13 @@ function toError(response: IncomingMessage, text: string, quotesValues: boolean)
 }
 
 const statusError = ({ code = 0, reason = "", message = "", details }: Status): ApiError =>
-  new ApiError(code, reason, message, details?.retryAfterSeconds, conflictsOf(details));
+  new ApiError(
+    code,
+    reason,
+    message.slice(0, LONGEST_MESSAGE),
+    details?.retryAfterSeconds,
+    conflictsOf(details),
+  );
 
 /** https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts */
 const conflictsOf = (details: Status["details"]): readonly FieldConflict[] =>

@@ -3,6 +3,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { createSecureContext } from "node:tls";
 import { LeaseLostError, type Fence } from "./fence.ts";
+import { NoAnswerError } from "./kube-api.ts";
 import { Turnstile, type Priority } from "./turnstile.ts";
 
 /**
@@ -72,19 +73,26 @@ export function clusterOf(config: KubeConfig): KubeConfig {
   return alone;
 }
 
-/** `token`: signs in with that instead of what the kubeconfig says; asked for about once a minute. */
-export function newTransport(config: KubeConfig, clock: Clock, token?: () => Promise<string>): Transport {
+/** Signs in instead of what a kubeconfig says. */
+export interface SignIn {
+  /** Asked for about once a minute. */
+  token(): Promise<string>;
+  refused(): void;
+}
+
+export function newTransport(config: KubeConfig, clock: Clock, signIn?: SignIn): Transport {
   const cluster = config.getCurrentCluster();
   if (!cluster) throw new Error("the kubeconfig's current context names no cluster; set current-context");
   const base = new URL(cluster.server);
   const { request } = base.protocol === "http:" ? http : https;
   let credentials: { at: number; pending: Promise<Credentials> } | undefined;
   let pool: { of: Credentials; agents: Agents } | undefined;
+  let isClosed = false;
   const turnstile = new Turnstile(POOL);
 
   const currentCredentials = (): Promise<Credentials> => {
     if (!credentials || clock.monotonic() - credentials.at > CREDENTIALS_MS) {
-      credentials = { at: clock.monotonic(), pending: loadCredentials(config, token) };
+      credentials = { at: clock.monotonic(), pending: loadCredentials(config, signIn) };
       credentials.pending.catch(() => (credentials = undefined));
     }
     return credentials.pending;
@@ -93,7 +101,7 @@ export function newTransport(config: KubeConfig, clock: Clock, token?: () => Pro
   const agentsFor = (found: Credentials): Agents => {
     if (pool?.of === found) return pool.agents;
     if (pool && sameTls(pool.of.tls, found.tls)) pool.of = found;
-    else pool = { of: found, agents: newAgents(base, found, token ? IDLE_MS : undefined) };
+    else pool = { of: found, agents: newAgents(base, found, signIn ? IDLE_MS : undefined) };
     return pool.agents;
   };
 
@@ -101,7 +109,8 @@ export function newTransport(config: KubeConfig, clock: Clock, token?: () => Pro
     server: cluster.server,
     async send({ method, path, headers = {}, body, lane, fence }, signal) {
       const found = await currentCredentials();
-      const agents = agentsFor(found);
+      // Who still asks is answered, and leaves no connection behind.
+      const agents = isClosed ? newAgents(base, found, 1) : agentsFor(found);
       const options: http.RequestOptions = {
         protocol: base.protocol,
         // An IPv6 address has brackets in a URL, and nowhere else.
@@ -129,7 +138,10 @@ export function newTransport(config: KubeConfig, clock: Clock, token?: () => Pro
           return sendOnce(options, body, lane, fence, leave);
         });
         // A token that was rotated before its time.
-        if (response.statusCode === 401) credentials = undefined;
+        if (response.statusCode === 401) {
+          credentials = undefined;
+          signIn?.refused();
+        }
         return response;
       } catch (error) {
         leave();
@@ -137,6 +149,7 @@ export function newTransport(config: KubeConfig, clock: Clock, token?: () => Pro
       }
     },
     close() {
+      isClosed = true;
       for (const agent of Object.values(pool?.agents ?? {})) agent.destroy();
     },
   };
@@ -159,9 +172,7 @@ export function newTransport(config: KubeConfig, clock: Clock, token?: () => Pro
         });
         resolve(response);
       });
-      const cancel = clock.after(ANSWER_MS, () =>
-        sent.destroy(new Error(`no answer from ${cluster?.server} in time`)),
-      );
+      const cancel = clock.after(ANSWER_MS, () => sent.destroy(new NoAnswerError(cluster?.server ?? "")));
       sent.on("error", (error: NodeJS.ErrnoException) => {
         cancel();
         const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
@@ -226,10 +237,7 @@ interface Credentials {
 const sameTls = (a: Credentials["tls"], b: Credentials["tls"]): boolean =>
   JSON.stringify([a.ca, a.cert, a.key].map(String)) === JSON.stringify([b.ca, b.cert, b.key].map(String));
 
-async function loadCredentials(
-  config: KubeConfig,
-  token: (() => Promise<string>) | undefined,
-): Promise<Credentials> {
+async function loadCredentials(config: KubeConfig, signIn: SignIn | undefined): Promise<Credentials> {
   const options: https.RequestOptions = {};
   await config.applyToHTTPSOptions(options);
   const { ca, cert, key, passphrase, pfx, rejectUnauthorized, servername, agent, auth } = options;
@@ -242,7 +250,7 @@ async function loadCredentials(
       String(value).trim(),
     ]),
   );
-  if (token) headers["Authorization"] = `Bearer ${await token()}`;
+  if (signIn) headers["Authorization"] = `Bearer ${await signIn.token()}`;
   if (auth) headers["Authorization"] = `Basic ${Buffer.from(auth).toString("base64")}`;
   const proxied = config.getCurrentCluster()?.proxyUrl && agent instanceof http.Agent ? agent : undefined;
   return { headers, tls: Object.fromEntries(present), proxy: proxied };

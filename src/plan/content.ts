@@ -16,6 +16,7 @@ import {
   type FetchedValues,
   type FindResult,
   type Source,
+  type FoundSecret,
 } from "./sources.ts";
 import { quoted } from "./text.ts";
 import { runToEnd, Work, type Steps } from "./work.ts";
@@ -185,6 +186,14 @@ function badKey(key: string, name: string, { find, rewrite = [] }: DataFromEntry
   return `a key which a Secret can't hold${told}, as its keys are of letters, digits, -, _ and .; ${advice}`;
 }
 
+/** Each is made when it is taken, so that whoever takes them can let others have a turn between. */
+function* wholes(
+  secrets: ReadonlyMap<string, FoundSecret>,
+  payloads: Payloads,
+): Iterable<readonly [string, Result<SecretValue>]> {
+  for (const [name, { value }] of secrets) yield [name, payloads.select(value, undefined)];
+}
+
 function membersOf(
   { fetched, payloads }: Build,
   entry: DataFromEntry,
@@ -193,12 +202,7 @@ function membersOf(
   const result = fetched.get(source.id);
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
   if (result === undefined || isGone(result)) return { kind: "absent", failure: notFound(source, result) };
-  if (result.kind === "matches")
-    return {
-      named: [...result.secrets].map(
-        ([name, { value }]) => [name, payloads.select(value, undefined)] as const,
-      ),
-    };
+  if (result.kind === "matches") return { named: wholes(result.secrets, payloads) };
   const members = payloads.members((result as { value: SecretValue }).value, entry.extract?.property);
   if (members.ok) return { named: members.value };
   if (members.problem.kind !== "absent") return invalid(source, members.problem);

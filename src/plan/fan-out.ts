@@ -31,6 +31,8 @@ export interface FanOutFacts {
   readonly name: string;
   readonly spec: ClusterSecretSyncSpec;
   readonly namespaces: Iterable<NamespaceFacts>;
+  /** Names of namespaces that are being deleted, in which nothing can be made. */
+  readonly ending: ReadonlySet<string>;
   readonly existing: Iterable<ExistingSync>;
 }
 
@@ -53,11 +55,12 @@ interface Told {
 export const nameOf = ({ name, spec }: Pick<FanOutFacts, "name" | "spec">): string =>
   spec.template.metadata?.name ?? name;
 
-export function planFanOut({ name, spec, namespaces, existing }: FanOutFacts): FanOut {
+export function planFanOut({ name, spec, namespaces, ending, existing }: FanOutFacts): FanOut {
   const wanted = nameOf({ name, spec });
   const matched = [...namespaces].filter((each) => selects(spec.namespaces, each)).map((each) => each.name);
   const isMeant = new Set(matched);
-  const absent = (spec.namespaces.names ?? []).filter((each) => !isMeant.has(each));
+  const isThere = (each: string) => isMeant.has(each) || ending.has(each);
+  const absent = [...new Set(spec.namespaces.names)].filter((each) => !isThere(each));
   const byNamespace = new Map<string, ExistingSync>();
   const remove: ExistingSync[] = [];
   for (const sync of existing) {

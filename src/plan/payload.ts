@@ -36,7 +36,7 @@ export class Payloads {
     if (property === undefined && !payload.members) return ok(payload);
     const known = this.#selected.get(payload)?.get(property);
     if (known) return known;
-    const result = property === undefined ? wholeOf(payload) : this.#select(payload, property);
+    const result = property === undefined ? this.#wholeOf(payload) : this.#select(payload, property);
     const selected = this.#selected.get(payload) ?? new Map<string | undefined, Result<SecretValue>>();
     this.#selected.set(payload, selected.set(property, result));
     return result;
@@ -64,6 +64,11 @@ export class Payloads {
   *#membersOf(found: JsonObject, parsed: Parsed): Iterable<readonly [string, Result<SecretValue>]> {
     for (const [marked, member] of Object.entries(found))
       if (member !== null) yield [unmarked(marked, parsed.mark), this.#toValue(member, parsed)];
+  }
+
+  #wholeOf(set: SecretValue): Result<SecretValue> {
+    this.#work.spend(set.held);
+    return wholeOf(set);
   }
 
   #select(payload: SecretValue, property: string): Result<SecretValue> {
@@ -122,13 +127,17 @@ function within<T>(
   property: string,
   get: (member: SecretValue, rest: string | undefined) => Result<T>,
 ): Result<T> {
-  let result: Result<T> = absent(`has no property ${quoted(property)}`);
+  const none = `has no property ${quoted(property)}`;
+  let why = none;
   for (let end = property.length; end > 0; end = property.lastIndexOf(".", end - 1)) {
     const name = property.slice(0, end);
     const member = members.get(name) ?? members.get(name.replaceAll("\\.", "."));
     if (!member) continue;
-    result = get(member, end === property.length ? undefined : property.slice(end + 1));
-    if (result.ok || result.problem.kind !== "absent") return result;
+    if (end === property.length) return get(member, undefined);
+    const result = get(member, property.slice(end + 1));
+    if (result.ok) return result;
+    // A name may begin like another one: what its member can't give isn't an error, and may be of help.
+    if (why === none) why = `${none}; its member ${quoted(name)} ${result.problem.message}`;
   }
-  return result;
+  return absent(why);
 }

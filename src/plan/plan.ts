@@ -38,7 +38,7 @@ export interface Plan {
   readonly verdict: Verdict;
   /** What happened to the content; undefined when it stays. */
   readonly change?: Change | { readonly kind: "deleted" } | undefined;
-  /** The record of the content that the Secret holds after the steps, for restarts. */
+  /** The record of the content that the Secret holds after the steps, for status and polling. */
   readonly record?: ContentRecord | undefined;
   /** By all marks the Secret holds this content already; it is written to be sure. */
   readonly isCheck?: boolean;
@@ -160,7 +160,7 @@ function planWrite(
     ...(merges(observed) ? { ownKeys: [...Object.keys(before?.digests ?? {}), ...leftKeys(observed)] } : {}),
     name: targetName(observed),
     namespace: metadata.namespace,
-    ...(target ? { uid: target.uid } : {}),
+    ...(target ? { uid: target.uid, seen: target.resourceVersion } : {}),
     ...(observed.targetUnseen ? { createOnly: true } : {}),
     ...(merges(observed) ? {} : { type: spec.target.type ?? "Opaque" }),
     ...(spec.target.immutable ? { immutable: true } : {}),

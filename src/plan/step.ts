@@ -50,6 +50,8 @@ export interface ApplySecret {
   readonly namespace: string;
   /** The apiserver refuses the write when the Secret is another one by then. */
   readonly uid?: string;
+  /** The version that was planned for: an answer with this one was no write. */
+  readonly seen?: string;
   /** The apiserver refuses the write when there is a Secret of that name. */
   readonly createOnly?: true;
   readonly type?: string;

@@ -151,6 +151,8 @@ export type CredentialRef =
 /** Tokens of one ServiceAccount: each is good for some minutes, so whoever signs in asks for one each time. */
 export interface TokenSource {
   token(signal: AbortSignal): Promise<string>;
+  /** The token was refused: the account may be another one by now. */
+  refused(): void;
 }
 
 /** For each reference: the values of its keys, in their order; a source of tokens; undefined for the operator's own identity. */

@@ -6,7 +6,7 @@ import { isUtf8 } from "node:buffer";
  */
 export class SecretValue {
   readonly #reveal: () => Buffer;
-  /** Bytes that it holds in memory. */
+  /** Bytes that it holds in memory, about. */
   readonly held: number;
   /** Of a value that the store has as a set of named ones: these, byte for byte. */
   readonly members: ReadonlyMap<string, SecretValue> | undefined;
@@ -28,7 +28,7 @@ export class SecretValue {
   /** A set, such as the data of a Kubernetes Secret. */
   static fromMembers(members: ReadonlyMap<string, SecretValue>): SecretValue {
     let held = 0;
-    for (const [name, member] of members) held += name.length + member.held;
+    for (const [name, member] of members) held += name.length + member.held + OF_A_MEMBER;
     return new SecretValue(() => jsonOf(members), held, members);
   }
 
@@ -62,6 +62,9 @@ export class SecretValue {
     return "[redacted]";
   }
 }
+
+/** Bytes of the map's entry and of the value around the member's own bytes, about. */
+const OF_A_MEMBER = 400;
 
 function jsonOf(members: ReadonlyMap<string, SecretValue>): Buffer {
   const texts: [string, string][] = [];

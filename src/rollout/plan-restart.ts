@@ -52,8 +52,10 @@ export interface Look {
   readonly readers?: readonly Reader[] | "unknown";
   /** The digests are about to become others for the same content: whoever runs with it is noted as of its last change. */
   readonly touch?: boolean;
-  /** The operator has noted something of the Secret on it before, as far as it remembers. */
+  /** Something of the Secret was noted on it, or should have been: where nothing is, its pods tell. */
   readonly wasNoted?: boolean;
+  /** Milliseconds since 1970 when the change was on the apiserver, where that is known: later than when it was made. */
+  readonly writtenAt?: number;
 }
 
 export function planRestart(
@@ -61,7 +63,7 @@ export function planRestart(
   part: Part,
   policy: SecretSyncSpec["restart"],
   record: ContentRecord,
-  { readers, touch = false, wasNoted = false }: Look = {},
+  { readers, touch = false, wasNoted = false, writtenAt = 0 }: Look = {},
 ): Decision {
   if (workload.deleting) return nothing;
   const note = noteOn(workload);
@@ -96,7 +98,7 @@ export function planRestart(
   };
   const look = (isStale: (reader: Reader) => boolean): Decision =>
     readers ? decide(readers === "unknown" || readers.some(isStale)) : { kind: "look" };
-  const cameAt = change ? Date.parse(change.at) + SLACK_MS : 0;
+  const cameAt = change ? Math.max(Date.parse(change.at), writtenAt) + SLACK_MS : 0;
 
   if (isPutBack) return look(({ startedAt }) => startedAt < cameAt);
   if (change?.doubt && !isSeen && (!slot || isSame)) {
@@ -163,6 +165,13 @@ const unknownOf = (slots: Note["slots"]): Note["slots"] =>
       { ...slot, scope: "0.0", at: "", restarted: false, waiting: false },
     ]),
   );
+
+/** For who is due and can't be restarted yet: that something is to be decided by the pods, whatever comes meanwhile. */
+export function planDoubt(workload: Workload, part: Part): WorkloadWrite {
+  const note = noteOn(workload);
+  const slot: Slot = { scope: "0.0", digest: "0", at: "", restarted: false, waiting: false };
+  return writeOf(workload, note, slotOf(part), slot, { restart: false, isPutBack: false });
+}
 
 function forget(workload: Workload, note: Note, name: string): Decision {
   const { [name]: _dropped, ...slots } = note.slots;

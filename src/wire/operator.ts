@@ -126,6 +126,7 @@ export function wire(parts: Parts): Operator {
     },
     onNews: (users, key) => storeNews(users, key),
   });
+  const isUnwatched = (namespace: string) => areSecretsUnwatched(reflectors, namespace);
   const observer = newObserver({
     api,
     views,
@@ -133,10 +134,17 @@ export function wire(parts: Parts): Operator {
     digestKey: currentDigestKey,
     leastRefreshMs,
     drift,
-    isUnwatched: (namespace) => areSecretsUnwatched(reflectors, namespace),
+    isUnwatched,
   });
   const fetcher = newFetcher(accessTo);
-  const { feed, polling } = wirePolling(parts, { views, metrics, freshness, accessTo, queue });
+  const { feed, polling } = wirePolling(parts, {
+    views,
+    metrics,
+    freshness,
+    accessTo,
+    queue,
+    isUnwatched,
+  });
   const storeNews = newStoreNews({ views, queue, polling, clock, leastRefreshMs });
   connectTriggers(views, queue, polling, clock, leastRefreshMs, drift);
   const restarter = newRestarter({

@@ -22,12 +22,15 @@ export function wirePolling(
     freshness,
     accessTo,
     queue,
+    isUnwatched,
   }: {
     readonly views: Views;
     readonly metrics: Metrics;
     readonly freshness: Freshness;
     readonly accessTo: AccessTo;
     readonly queue: WorkQueue<Lane>;
+    /** The view of the namespace's Secrets can't be relied on. */
+    readonly isUnwatched: (namespace: string) => boolean;
   },
 ) {
   const feed = new PollingFeed({
@@ -42,8 +45,9 @@ export function wirePolling(
         throw error;
       }
     },
-    isAsLeft: ({ targetKey, targetVersion }) =>
-      views.secrets.get(targetKey)?.resourceVersion === targetVersion,
+    // What the watch doesn't tell can't be known; each look that is due anyway asks.
+    isAsLeft: ({ namespace, targetKey, targetVersion }) =>
+      isUnwatched(namespace) || views.secrets.get(targetKey)?.resourceVersion === targetVersion,
     onNews: (key) => queue.add(key, "periodic"),
     onPolled: ({ group, members, due, seconds }) => {
       metrics.polledObjects.inc({ result: "unchanged" }, Math.max(0, members - due));

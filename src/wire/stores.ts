@@ -22,9 +22,9 @@ import type { Parts } from "./parts.ts";
 const MOST_CONNECTIONS = 256;
 /** At once, with all its own providers. */
 const MOST_CALLS_OF_A_NAMESPACE = 16;
-/** For others who may want the same, by all clients of all providers. */
 /** Of a namespace's own providers, those beyond are polled only: each feed may be a connection that stays open. */
 const MOST_FEEDS_OF_A_NAMESPACE = 8;
+/** For others who may want the same, by all clients of all providers. */
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
 const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
 

@@ -86,4 +86,15 @@ describe("keys of a Secret", () => {
     await settle();
     expect(await read()).toMatchObject({ kind: "found" });
   });
+
+  it("that the apiserver can't decrypt are missing", async () => {
+    stored.set(
+      "shop/keys",
+      new ApiError(500, "InternalError", 'unable to transform key "/registry/secrets/shop/keys": no'),
+    );
+    expect(await read()).toEqual({
+      kind: "missing",
+      detail: "Secret shop/keys can't be decrypted by the apiserver",
+    });
+  });
 });

@@ -112,4 +112,27 @@ describe("a token of a ServiceAccount", () => {
     if (result.kind !== "found") throw new Error("it was there");
     await expect(result.source.token(signal)).rejects.toThrow("ServiceAccount shop/reader is gone");
   });
+
+  it("that is refused is asked for anew, though not again and again, and may be of another account", async () => {
+    const result = await reader.accountToken(refOf(), "shop", signal);
+    if (result.kind !== "found") throw new Error("it was there");
+    result.source.refused();
+    await found();
+    expect(asked).toHaveLength(1);
+    await clock.advance(5_000);
+    answer = () => ({ token: tokenOf(claims("u2")), lifeMs: 600_000 });
+    result.source.refused();
+    const anew = await found();
+    expect(asked).toHaveLength(2);
+    expect(anew.identity).not.toEqual(result.identity);
+  });
+
+  it("of an account that the apiserver can't decrypt is missing, to its owner alone", async () => {
+    answer = () =>
+      new ApiError(500, "InternalError", 'unable to transform key "/registry/x/shop/reader": no');
+    expect(await reader.accountToken(refOf(), "shop", signal)).toEqual({
+      kind: "missing",
+      detail: "ServiceAccount shop/reader can't be decrypted by the apiserver",
+    });
+  });
 });

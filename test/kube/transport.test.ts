@@ -240,7 +240,11 @@ describe("tokens", () => {
       { name: "u", token: "the operator's", username: "root", password: "root" },
     );
     let count = 0;
-    const transport = newTransport(clusterOf(config), clock, () => Promise.resolve(`token-${++count}`));
+    let refusals = 0;
+    const transport = newTransport(clusterOf(config), clock, {
+      token: () => Promise.resolve(`token-${++count}`),
+      refused: () => refusals++,
+    });
     const api = newKubeApi(transport);
     const seen: (string | undefined)[] = [];
     server.answer = ({ headers }, response) => {
@@ -252,6 +256,26 @@ describe("tokens", () => {
       await api.get(resources.secret, "a", "ns", signal);
     }
     expect(seen).toEqual(["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
+    server.answer = (_request, response) => reply(response, 401, { code: 401 });
+    await expect(api.get(resources.secret, "a", "ns", signal)).rejects.toMatchObject({ status: 401 });
+    expect(refusals).toBe(1);
+    // Closed while somebody still asks: he is answered, and nothing stays open.
     transport.close();
+    server.answer = (_request, response) => ok(response);
+    expect(await api.get(resources.secret, "a", "ns", signal)).toEqual(secret);
+    await until("no connection is left", () => [...server.sockets].every((socket) => socket.destroyed));
+  });
+});
+
+describe("errors", () => {
+  it("of any length are told by their code, and their words are cut", async () => {
+    const api = newKubeApi(await server.start());
+    server.answer = (_request, response) =>
+      reply(response, 500, JSON.stringify({ message: "x".repeat(300_000), reason: "InternalError" }));
+    await expect(api.get(resources.lease, "a", "ns", signal)).rejects.toMatchObject({ status: 500 });
+    server.answer = (_request, response) =>
+      reply(response, 500, JSON.stringify({ message: "x".repeat(100_000), reason: "InternalError" }));
+    const error = await api.get(resources.lease, "a", "ns", signal).catch((thrown: Error) => thrown);
+    expect((error as Error).message.length).toBeLessThanOrEqual(4_096);
   });
 });

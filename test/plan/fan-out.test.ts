@@ -45,7 +45,7 @@ const shop = (name: string) => ({ name, labels: { team: "shop" } });
 const planOf = (
   existing: readonly ExistingSync[],
   { spec = specOf(), namespaces = [shop("a"), shop("b"), { name: "c", labels: {} }] } = {},
-) => planFanOut({ name: "pull", spec, namespaces, existing });
+) => planFanOut({ name: "pull", spec, namespaces, ending: new Set(["ending"]), existing });
 
 describe("what is written", () => {
   it("is a SecretSync for each namespace that is meant and has none, or one that isn't as wanted", () => {
@@ -166,6 +166,7 @@ describe("what is told", () => {
     const told = (...names: string[]) =>
       readyOf(report(planOf([there("a")], { spec: specOf({ namespaces: { names } }) })));
     expect(told("a", "shpo")).toBe("True Synced 1 namespace is as wanted; there is no namespace shpo");
+    expect(told("a", "shpo", "shpo", "ending")).toBe(told("a", "shpo"));
     expect(told("a", "shpo", "x", "y")).toContain("no namespace shpo and 2 more of spec.namespaces.names");
     expect(told("shpo")).toContain("no namespace is meant by spec.namespaces; there is no namespace shpo");
   });

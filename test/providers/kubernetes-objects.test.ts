@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { AnswerTooLargeError, ApiError, type KubeApi } from "../../src/kube/kube-api.ts";
+import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../../src/kube/kube-api.ts";
 import { openObjects } from "../../src/providers/kubernetes/objects.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 
@@ -11,11 +11,12 @@ let clock: FakeClock;
 let limits: number[];
 let mostItems: number;
 let failure: Error | undefined;
+let object: KubeObject | undefined;
 /** Watches that are open. */
 let watches: { tell: (event: object) => void; end: () => void; signal: AbortSignal }[];
 
 const api = {
-  get: () => (failure ? Promise.reject(failure) : Promise.resolve(undefined)),
+  get: () => (failure ? Promise.reject(failure) : Promise.resolve(object)),
   list(_type: unknown, { limit, mostBytes }: { limit: number; mostBytes?: number }) {
     limits.push(limit);
     if (failure) return Promise.reject(failure);
@@ -58,6 +59,7 @@ beforeEach(() => {
   clock = new FakeClock();
   limits = [];
   mostItems = 1_000;
+  object = undefined;
   failure = undefined;
   watches = [];
 });
@@ -152,5 +154,28 @@ describe("the feed", () => {
     await settle();
     expect(await short.result).toBe("the watch ended at once");
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe("an object of very many members", () => {
+  const of = (count: number, length: number) => {
+    const names = Array.from({ length: count }, (_, index) => [String(index).padStart(length, "k"), ""]);
+    return { metadata: { name: "a" }, data: Object.fromEntries(names) } as KubeObject;
+  };
+
+  it.each([
+    [10_000, 5, "found"],
+    [10_001, 5, "failed"],
+    [2_000, 128, "found"],
+    [2_000, 140, "failed"],
+  ])("%s of them with names of %s is %s", async (count, length, kind) => {
+    object = of(count, length);
+    expect((await open().read({ key: "a" }, signal)).kind).toBe(kind);
+  });
+
+  it("counts with what each takes beside its bytes", async () => {
+    object = of(1_000, 4);
+    const result = await open().read({ key: "a" }, signal);
+    expect(result.kind === "found" && result.value.held).toBeGreaterThan(300_000);
   });
 });

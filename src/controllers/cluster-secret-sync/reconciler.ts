@@ -3,7 +3,14 @@ import type { ClusterSyncObject } from "../../cluster/cluster-sync.ts";
 import type { Views } from "../../cluster/views.ts";
 import type { KubeApi } from "../../kube/kube-api.ts";
 import { fingerprint } from "../../plan/digest.ts";
-import { nameOf, planFanOut, reportFanOut, reportInvalidFanOut } from "../../plan/fan-out.ts";
+import type { NamespaceFacts } from "../../plan/access.ts";
+import {
+  nameOf,
+  planFanOut,
+  reportFanOut,
+  reportInvalidFanOut,
+  type FanOutFacts,
+} from "../../plan/fan-out.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Taken } from "../../runtime/work-queue.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -53,7 +60,7 @@ export function newClusterReconciler({ writeStatus, ...options }: ClusterReconci
     const plan = planFanOut({
       name: key,
       spec,
-      namespaces: openNamespaces(views),
+      ...namespacesOf(views),
       existing: await existing(object, name, template, signal),
     });
     const { refused, againInMs } = await carryOut({ object, spec, name, template }, plan, signal);
@@ -67,6 +74,12 @@ export function newClusterReconciler({ writeStatus, ...options }: ClusterReconci
   };
 }
 
-function* openNamespaces({ namespaces }: Views) {
-  for (const { key, labels, isEnding } of namespaces.values()) if (!isEnding) yield { name: key, labels };
+function namespacesOf(views: Views): Pick<FanOutFacts, "namespaces" | "ending"> {
+  const namespaces: NamespaceFacts[] = [];
+  const ending = new Set<string>();
+  for (const { key, labels, isEnding } of views.namespaces.values()) {
+    if (isEnding) ending.add(key);
+    else namespaces.push({ name: key, labels });
+  }
+  return { namespaces, ending };
 }

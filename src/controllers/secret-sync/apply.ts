@@ -9,7 +9,7 @@ import type { Restarter, Restarts } from "./restart.ts";
 import type { Views } from "../../cluster/views.ts";
 import type { Task } from "../controller.ts";
 
-/** What the apiserver refused, and what is left to do. */
+/** What the apiserver refused of which step. */
 export interface Problem {
   readonly failure: Failure;
   readonly step: SecretStep;
@@ -48,7 +48,7 @@ export type Apply = (steps: readonly Step[], task: Task) => Promise<Applied>;
 const noRestarts: Restarts = { restarted: [], problem: undefined, waiting: undefined, retryInMs: 0 };
 
 /**
- * Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first failure ends it. Throws
+ * Step 4 of a reconcile: carries out the plan's steps, each idempotent, in order. The first write of a Secret that is refused ends it. Throws
  * TargetExistsError when a write that must create finds a Secret there.
  */
 export function newApplier(options: {
@@ -63,13 +63,22 @@ export function newApplier(options: {
   return async function apply(steps: readonly Step[], task: Task): Promise<Applied> {
     let written: LiveTarget | undefined;
     let restarts = noRestarts;
+    let noted: ReadonlySet<string> | undefined;
+    let writtenAt: number | undefined;
     for (const step of steps) {
-      if (step.kind === "noteConsumers") await restarter.note(step, task);
-      else if (step.kind === "restartConsumers") restarts = await restarter.restart(step, task);
+      if (step.kind === "noteConsumers") noted = await restarter.note(step, task);
+      else if (step.kind === "restartConsumers")
+        restarts = await restarter.restart(
+          step,
+          task,
+          writtenAt === undefined ? undefined : { at: writtenAt, noted },
+        );
       else {
         try {
           const changed = await carryOut(step, task.limit.signal);
-          if (step.kind === "applySecret") written = changed;
+          if (step.kind !== "applySecret") continue;
+          written = changed;
+          if (changed) writtenAt = clock.now();
         } catch (error) {
           return { problem: { failure: refusalOf(step, error), step }, written, restarts };
         }
@@ -137,7 +146,7 @@ export function newApplier(options: {
     // Only metadata comes back: values have no business in an answer.
     const write = (force: boolean) =>
       api.apply<KubeObject>(resources.secret, secret, { fieldManager, force, metadataOnly: true }, signal);
-    const before = views.secrets.get(`${namespace}/${name}`)?.resourceVersion;
+    const before = [step.seen, views.secrets.get(`${namespace}/${name}`)?.resourceVersion];
     let written: KubeObject;
     try {
       written = await write(ownKeys === undefined);
@@ -170,8 +179,8 @@ export function newApplier(options: {
   }
 
   /** An apply that changes nothing leaves the version as it was before it was sent, and is no write. */
-  function take(written: KubeObject, before: string | undefined): LiveTarget | undefined {
-    if (written.metadata.resourceVersion === before) return undefined;
+  function take(written: KubeObject, before: readonly (string | undefined)[]): LiveTarget | undefined {
+    if (before.includes(written.metadata.resourceVersion)) return undefined;
     onWrite("Secret");
     const target = projectSecret(written);
     views.secrets.set(target, "own");
@@ -180,7 +189,7 @@ export function newApplier(options: {
 
   async function releaseSecret(step: ReleaseSecret, signal: AbortSignal): Promise<LiveTarget | undefined> {
     const { name, namespace, uid, fieldManager } = step;
-    const before = views.secrets.get(`${namespace}/${name}`)?.resourceVersion;
+    const before = [views.secrets.get(`${namespace}/${name}`)?.resourceVersion];
     const options = { fieldManager, force: true, metadataOnly: true };
     const written = await api.apply<KubeObject>(
       resources.secret,

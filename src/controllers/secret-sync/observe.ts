@@ -2,7 +2,7 @@ import { FIELD_MANAGER, mergeFieldManager } from "../../api/group.ts";
 import { parseSync, type ParsedSync } from "../../api/secret-sync-bounds.ts";
 import { REFUSED_SECRET_TYPES, type SecretSyncSpec } from "../../api/secret-sync.ts";
 import { listedObject } from "../../kube/collection.ts";
-import type { KubeApi, KubeObject } from "../../kube/kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { DigestKey } from "../../plan/digest.ts";
 import { projectSecret, type LiveTarget } from "../../plan/live-target.ts";
@@ -105,7 +105,7 @@ export function newObserver(options: {
       const target = ours ?? (look || isMerge ? await unlabelled(namespace, name, signal) : undefined);
       const abandoned =
         abandonedName !== undefined && abandonedName !== name
-          ? await managed(namespace, abandonedName, signal)
+          ? await abandonedSecret(namespace, abandonedName, signal)
           : undefined;
       const winner = isMerge ? undefined : views.claims.winner(key, target?.owner);
       const observed: Observed = {
@@ -129,6 +129,20 @@ export function newObserver(options: {
       return { ...observed, otherManagers: otherManagers(object, key, observed) };
     },
   };
+
+  /** One that the apiserver can't decrypt counts as not there: what replaces it need not wait for its clean-up. */
+  async function abandonedSecret(
+    namespace: string,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<LiveTarget | undefined> {
+    try {
+      return await managed(namespace, name, signal);
+    } catch (error) {
+      if (error instanceof ApiError && error.unreadable !== undefined) return undefined;
+      throw error;
+    }
+  }
 
   /** As the watch tells. */
   async function managed(

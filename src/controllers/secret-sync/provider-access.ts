@@ -100,8 +100,12 @@ export function newProviderAccess(options: ProviderAccessOptions) {
         `${providerName(ref)} doesn't exist; ${other ? "there is a ClusterSecretProvider of that name: set providerRef.kind to ClusterSecretProvider" : "create it, or correct providerRef"}`,
       );
     }
+    const user = providerKey(ref.kind, namespace, ref.name);
     const parsed = parsedOf(object, isCluster);
-    if (!parsed.ok) return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);
+    if (!parsed.ok) {
+      pool.release(user);
+      return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);
+    }
     const { limits } = parsed.value;
     const [name, spec] = memberOf(parsed.value);
     const module = await catalog[name]();
@@ -122,19 +126,24 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       }
       if (wanted.kind === "serviceAccountToken") {
         const found = await options.credentials.accountToken(wanted, namespace, signal);
-        if (found.kind === "missing") return unusable(ref, `${wanted.field}: ${found.detail}`);
+        if (found.kind === "missing") {
+          pool.release(user);
+          return unusable(ref, `${wanted.field}: ${found.detail}`);
+        }
         credentials.push(found.source);
         identities.push(found.identity);
         continue;
       }
       const found = await options.credentials.secretKeys(wanted, namespace, signal);
-      if (found.kind === "missing") return missingKeys(ref, wanted, found.detail);
+      if (found.kind === "missing") {
+        pool.release(user);
+        return missingKeys(ref, wanted, found.detail);
+      }
       credentials.push(found.values);
       identities.push(found.values);
     }
     const target = module.target(spec);
     const share = isCluster ? "" : namespace;
-    const user = providerKey(ref.kind, namespace, ref.name);
     const identity = identityOf([name, target, identities, share]);
     const users = () => pool.usersOf(identity);
     // The same array for as long as they are kept.

@@ -97,14 +97,14 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
   async function bringUpToDate(
     object: SyncObject,
     spec: SecretSyncSpec,
-    look: boolean,
+    askForTarget: boolean,
     due: Due,
     left: Left | undefined,
     task: Task,
   ): Promise<Next> {
     const { key } = object;
     const { signal } = task.limit;
-    const observed = await observer.observe(object, spec, look, signal);
+    const observed = await observer.observe(object, spec, askForTarget, signal);
     const trigger = triggerOf(observed);
     const epoch = freshness.epoch(key);
     const decision = await decide(
@@ -170,7 +170,8 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     task.free();
     // With the status the apiserver must read and write the whole object.
     let waitMs = 0;
-    if (object.tooLarge === undefined) await write();
+    const isTold = before?.message === verdict.message && before.observedGeneration === generation;
+    if (object.tooLarge === undefined || isTold) await write();
     else waitMs = await heavy.run(object.key, write);
     if (waitMs > 0) return { kind: "at", at: clock.monotonic() + waitMs, result: "stalled" };
     freshness.failed(object.key, STALLED_MS);
@@ -189,16 +190,18 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     const { reason, retryAfterMs = 0 } = verdict;
     const now = clock.monotonic();
     if (isFailure(reason)) {
+      // Workloads that run with older content don't wait for what fails.
+      const forRestarts = restarts.retryInMs > 0 ? restarts.retryInMs : Infinity;
       const result = isStalled(reason) ? "stalled" : "retry";
       freshness.failed(key, STALLED_MS, waitingReasons.has(reason) ? clients : undefined);
       if (result === "retry") {
         // What fails is looked at as often as what doesn't, within reason.
         const atMostMs = Math.max(OFTEN_MS, refreshMs(observed) ?? STALLED_MS);
-        return { kind: "backoff", atLeastMs: retryAfterMs, atMostMs };
+        return { kind: "backoff", atLeastMs: retryAfterMs, atMostMs: Math.min(atMostMs, forRestarts) };
       }
       // Only a change of the sources may come before: whatever else mends it wakes the object.
       const waitMs = lookSoon ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
-      return { kind: "at", at: now + waitMs, result };
+      return { kind: "at", at: now + Math.min(waitMs, forRestarts), result };
     }
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);

@@ -10,7 +10,7 @@ import type { Health } from "../health.ts";
 import { newStatusWriter } from "../status-writer.ts";
 import type { EventNote } from "./events.ts";
 
-/** Step 6 of a reconcile. */
+/** Step 5 of a reconcile. */
 export const newSyncStatusWriter = (
   api: KubeApi,
   views: Views,

@@ -1,6 +1,6 @@
 import { annotation, RESTART_FIELD_MANAGER } from "../../api/group.ts";
 import type { WorkloadKind } from "../../api/secret-sync.ts";
-import { ApiError, type KubeApi } from "../../kube/kube-api.ts";
+import { ApiError, NoAnswerError, type KubeApi } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { ContentRecord } from "../../plan/digest.ts";
 import type { Consumers, NoteConsumers, Part, RestartConsumers } from "../../plan/step.ts";
@@ -8,6 +8,7 @@ import { quoted } from "../../plan/text.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../../rollout/workload.ts";
 import {
   isNoted,
+  planDoubt,
   planRestart,
   slotOf,
   wasRestartedFor,
@@ -34,6 +35,7 @@ export interface Restarts {
 }
 
 const TRIES = 5;
+const MOST_WRITES = 10_000;
 const WATCH_LAG_MS = 50;
 /** Within so much of its start a node reports that a container runs. */
 const REPORTED_WITHIN_MS = 5_000;
@@ -41,9 +43,18 @@ const REPORTED_WITHIN_MS = 5_000;
 const SECOND = 1_000;
 
 export interface Restarter {
-  /** Who is due for a restart already stays due. */
-  note(step: NoteConsumers, task: Task): Promise<void>;
-  restart(step: RestartConsumers, task: Task): Promise<Restarts>;
+  /** Who is due for a restart already stays due. Returns Kind/name of those on record. */
+  note(step: NoteConsumers, task: Task): Promise<ReadonlySet<string>>;
+  /** `written`: of a plan that has just written the content. */
+  restart(step: RestartConsumers, task: Task, written?: Written): Promise<Restarts>;
+}
+
+/** What is known of content that was written a moment ago. */
+export interface Written {
+  /** Milliseconds since 1970 when the apiserver had it. */
+  readonly at: number;
+  /** Kind/name of the workloads that were on record before; undefined where there was nothing to note. */
+  readonly noted: ReadonlySet<string> | undefined;
 }
 
 /** What became of one workload. */
@@ -70,6 +81,8 @@ export function newRestarter(options: {
   const { api, views, clock, onRestart, onWrite } = options;
   const damper = new RewriteDamper(clock);
   const podLooks = newPodLooks(api, clock);
+  /** By Secret and part: when the apiserver had the change. */
+  const writes = new Map<string, { readonly change: string; readonly at: number }>();
   for (const store of Object.values(views.workloads))
     store.listen((before, after) => {
       if (before && !after) damper.forget(before.uid);
@@ -77,32 +90,41 @@ export function newRestarter(options: {
 
   return {
     async note({ consumers, record, touch }, task) {
+      const noted = new Set<string>();
       for (const workload of workloadsFor(consumers)) {
-        // One that can't be written now fails to restart later, and that is told.
-        await bringUpToDate(workload, consumers, record, task, {
-          mayRestart: false,
-          touch,
-          wasNoted: false,
-        }).catch((error: unknown) => {
-          if (!(error instanceof ApiError)) throw error;
-        });
+        try {
+          await bringUpToDate(workload, consumers, record, task, {
+            mayRestart: false,
+            touch,
+            wasNoted: false,
+            writtenAt: 0,
+          });
+          noted.add(nameOf(workload));
+        } catch (error) {
+          // The content is written all the same; then the pods of this one are looked at.
+          if (!isItsOwn(error)) throw error;
+        }
       }
+      return noted;
     },
 
-    async restart({ consumers, record, told }, task) {
+    async restart({ consumers, record, told }, task, written) {
       const { namespace, part, policy } = consumers;
       const failed: string[] = [];
       const waiting: string[] = [];
       let retryInMs = 0;
       const changedAt = record.change && Date.parse(record.change.at);
+      const writtenAt = writtenAtOf(consumers, record, written?.at);
+      const { noted } = written ?? {};
       const due = workloadsFor(consumers);
       for (const workload of due) {
-        const name = `${workload.kind}/${workload.name}`;
+        const name = nameOf(workload);
         try {
           const outcome = await bringUpToDate(workload, consumers, record, task, {
             mayRestart: true,
             touch: false,
-            wasNoted: told.has(name),
+            wasNoted: told.has(name) || (noted !== undefined && !noted.has(name)),
+            writtenAt,
           });
           if (outcome.kind === "restarted") onRestart(workload.kind, "success", changedAt);
           if (outcome.kind === "held") waiting.push(`${name} ${toldHeld(part, outcome.keys)}`);
@@ -112,7 +134,7 @@ export function newRestarter(options: {
             failed.push(`${name}: ${toldDamped(outcome.by)}`);
           }
         } catch (error) {
-          if (!(error instanceof ApiError)) throw error;
+          if (!isItsOwn(error)) throw error;
           onRestart(workload.kind, "failure", changedAt);
           failed.push(`${name}: ${explain(error)}`);
         }
@@ -130,6 +152,23 @@ export function newRestarter(options: {
       return { restarted: restarted.sort(), problem: someOf(failed), waiting: someOf(waiting), retryInMs };
     },
   };
+
+  /** Also at later looks at the same change. */
+  function writtenAtOf(
+    { namespace, part }: Consumers,
+    { change }: ContentRecord,
+    at: number | undefined,
+  ): number {
+    const key = `${namespace}/${slotOf(part)}`;
+    const changedAt = change?.at ?? "";
+    if (at !== undefined) {
+      writes.delete(key);
+      writes.set(key, { change: changedAt, at });
+      if (writes.size > MOST_WRITES) writes.delete(writes.keys().next().value ?? "");
+    }
+    const known = writes.get(key);
+    return known?.change === changedAt ? known.at : 0;
+  }
 
   function workloadsFor({ namespace, part, policy }: Consumers): readonly Workload[] {
     const consuming = workloadsOf(views, namespace, part.secretName);
@@ -151,13 +190,19 @@ export function newRestarter(options: {
       mayRestart,
       touch,
       wasNoted,
-    }: { readonly mayRestart: boolean; readonly touch: boolean; readonly wasNoted: boolean },
+      writtenAt,
+    }: {
+      readonly mayRestart: boolean;
+      readonly touch: boolean;
+      readonly wasNoted: boolean;
+      readonly writtenAt: number;
+    },
   ): Promise<Outcome> {
     const type = resources[seen.kind];
     const slot = slotOf(part);
     const at = record.change?.at ?? "";
     for (let workload = seen, tries = 1; ; tries++) {
-      const look: Look = { touch, wasNoted: wasNoted || damper.knows(workload.uid, slot) };
+      const look: Look = { touch, wasNoted: wasNoted || damper.knows(workload.uid, slot), writtenAt };
       let decision = planRestart(workload, part, policy, record, look);
       if (decision.kind === "nothing") return unchanged;
       // Before the pods are looked at, too: who takes things back all the time shall not have them listed all the time.
@@ -167,21 +212,29 @@ export function newRestarter(options: {
         const by = changedAt >= pause.writtenAt - SECOND ? manager : undefined;
         return { kind: "damped", waitMs: pause.waitMs, by };
       }
+      let later: Outcome | undefined;
       if (decision.kind === "look") {
         // Pods of a namespace take their time, and it alone shall wait for them.
         free();
         const looked = await podLooks.look(workload, part.secretName, signal);
-        if (looked.kind === "later") return looked;
-        const readers = looked.kind === "readers" ? looked.readers : "unknown";
-        decision = planRestart(workload, part, policy, record, { ...look, readers });
-        const isRestart = decision.kind === "write" && decision.write.restart;
-        const isRecent = clock.now() < Date.parse(at) + REPORTED_WITHIN_MS;
-        if (!isRestart && looked.kind === "readers" && looked.areStarting && isRecent)
-          return { kind: "later", waitMs: REPORTED_WITHIN_MS };
+        if (looked.kind === "later") later = looked;
+        else {
+          const readers = looked.kind === "readers" ? looked.readers : "unknown";
+          decision = planRestart(workload, part, policy, record, { ...look, readers });
+          const isRestart = decision.kind === "write" && decision.write.restart;
+          const waitMs = Math.max(Date.parse(at), writtenAt) + REPORTED_WITHIN_MS - clock.now();
+          if (!isRestart && looked.kind === "readers" && looked.areStarting && waitMs > 0)
+            later = { kind: "later", waitMs };
+        }
       }
+      const isDue = decision.kind === "held" || (decision.kind === "write" && decision.write.restart);
+      // The content is about to be another one, and this must not look like a workload that nobody knew.
+      if (!mayRestart && (later ?? isDue)) {
+        if (isNoted(workload, part)) return unchanged;
+        decision = { kind: "write", write: planDoubt(workload, part) };
+      } else if (later) return later;
       if (decision.kind !== "write") return decision.kind === "held" ? decision : unchanged;
       const { write } = decision;
-      if (write.restart && !mayRestart) return unchanged;
       try {
         const options = { fieldManager: RESTART_FIELD_MANAGER, force: true };
         const written = await api.apply<WorkloadObject>(type, toObject(write), options, signal);
@@ -206,6 +259,12 @@ export function newRestarter(options: {
 }
 
 const unchanged: Outcome = { kind: "unchanged" };
+
+const nameOf = ({ kind, name }: Workload): string => `${kind}/${name}`;
+
+/** What concerns one workload only: the apiserver refuses it, or doesn't answer for it, as where a webhook hangs. */
+const isItsOwn = (error: unknown): error is ApiError | NoAnswerError =>
+  error instanceof ApiError || error instanceof NoAnswerError;
 
 const toldHeld = ({ secretName }: Part, keys: readonly string[]): string =>
   `keeps its pods, as it can't start without ${keys.map(quoted).join(", ")}, which Secret ${secretName} lacks now: bring the key back, or make it optional`;
@@ -239,7 +298,8 @@ function toObject({ workload, consumed, restartedFor }: WorkloadWrite): Workload
   };
 }
 
-function explain(error: ApiError): string {
+function explain(error: ApiError | NoAnswerError): string {
+  if (error instanceof NoAnswerError) return "the apiserver gives no answer in time; look at its webhooks";
   if (error.status === 403) return "the operator may not patch it; check its Role";
   if (error.conflict) return "it changes all the time; trying again";
   return error.message;

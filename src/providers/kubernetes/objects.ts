@@ -70,6 +70,7 @@ export function openObjects({
     try {
       const object = await api.get<DataObject>(type, ref.key, namespace, signal);
       if (!object) return { kind: "missing" };
+      if (isTooManifold(object)) return tooManifold;
       return {
         kind: "found",
         value: SecretValue.fromMembers(membersOf(object, kind)),
@@ -178,6 +179,23 @@ const listed = (object: KubeObject): ListedSecret => ({
   tags: object.metadata.labels ?? {},
   versions: { [CURRENT]: versionOf(object).versionId },
 });
+
+/** Members and bytes of their names: beyond, no Secret could hold them, and taking them apart would hold up others. */
+const MOST_MEMBERS = 10_000;
+const MOST_BYTES_OF_NAMES = 256 * 1024;
+
+function isTooManifold({ data, binaryData }: DataObject): boolean {
+  const names = [...Object.keys(data ?? {}), ...Object.keys(binaryData ?? {})];
+  return (
+    names.length > MOST_MEMBERS || names.reduce((sum, { length }) => sum + length, 0) > MOST_BYTES_OF_NAMES
+  );
+}
+
+const tooManifold = failed(
+  "TooLarge",
+  "request",
+  "it has more than 10,000 members, or 256 KiB of their names; split it",
+);
 
 /** Data of a Secret is Base64; that of a ConfigMap is text, beside binaryData. */
 function membersOf({ data = {}, binaryData = {} }: DataObject, kind: "Secret" | "ConfigMap") {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
-import type { Restarter, Restarts } from "../../../src/controllers/secret-sync/restart.ts";
+import type { Restarter, Restarts, Written } from "../../../src/controllers/secret-sync/restart.ts";
 import type { ContentRecord } from "../../../src/plan/digest.ts";
 import { newApplier, TargetExistsError, type Apply } from "../../../src/controllers/secret-sync/apply.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
@@ -23,18 +23,22 @@ let answer: KubeObject | undefined;
 let live: (KubeObject & { data?: Record<string, string> }) | undefined;
 let sent: (KubeObject & { data?: Record<string, string> })[];
 let turns: number;
+let clock: FakeClock;
 
 const task = {
   limit: { signal: new AbortController().signal, pause: () => undefined, resume: () => undefined },
   free: () => undefined,
 };
+/** What was known of the write when consumers were restarted. */
+let justWritten: Written | undefined;
 const restarter: Restarter = {
   note({ touch }) {
     asked.push(`note consumers${touch ? " under another key" : ""}`);
-    return Promise.resolve();
+    return Promise.resolve(new Set(["Deployment/noted"]));
   },
-  restart({ told }) {
+  restart({ told }, _task, known) {
     asked.push(`restart consumers ${[...told].join()}`);
+    justWritten = known;
     return Promise.resolve({ ...noRestarts, restarted: ["Deployment/web"] });
   },
 };
@@ -82,7 +86,7 @@ const written = (resourceVersion: string): KubeObject => {
 };
 
 beforeEach(() => {
-  const clock = new FakeClock();
+  clock = new FakeClock();
   const { after } = clock;
   turns = 0;
   clock.after = (milliseconds, callback) => {
@@ -287,6 +291,19 @@ describe("consumers of a Secret", () => {
       "restart consumers Deployment/web",
     ]);
     expect(restarts.restarted).toEqual(["Deployment/web"]);
+    expect(justWritten).toEqual({ at: clock.now(), noted: new Set(["Deployment/noted"]) });
+    await apply([restarted], task);
+    expect(justWritten).toBeUndefined();
+  });
+
+  it("aren't told of a write that changed nothing, whether that shows in the view or in what was planned for", async () => {
+    answer = written("7");
+    there("7");
+    const first = await apply([step({ uid: "u" }), restarted], task);
+    there("6");
+    const second = await apply([step({ uid: "u", seen: "7" }), restarted], task);
+    expect([first.written, second.written, justWritten]).toEqual([undefined, undefined, undefined]);
+    expect(writes).toEqual([]);
   });
 
   it("aren't restarted for what could not be written, and are although something can't be cleaned up", async () => {

@@ -3,7 +3,7 @@ import { DriftTimes } from "../../../src/cluster/drift.ts";
 import { outlineOfSync, projectSync, type SyncObject } from "../../../src/cluster/sync-object.ts";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
 import { newObserver, type Observer } from "../../../src/controllers/secret-sync/observe.ts";
-import type { KubeApi, KubeObject } from "../../../src/kube/kube-api.ts";
+import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { outlineOfTarget, projectSecret } from "../../../src/plan/live-target.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { digestKey } from "../../support/gen.ts";
@@ -18,6 +18,9 @@ let asked: string[];
 let live: Map<string, KubeObject>;
 /** Secrets of a type that is never written. */
 let refused: Set<string>;
+/** What the apiserver answers instead, by name. */
+let broken: Map<string, ApiError>;
+let isUnwatched: boolean;
 const { signal } = new AbortController();
 
 beforeEach(() => {
@@ -25,10 +28,14 @@ beforeEach(() => {
   asked = [];
   live = new Map();
   refused = new Set();
+  broken = new Map();
+  isUnwatched = false;
   const clock = new FakeClock();
   const api = {
     get: ({ kind }: { kind: string }, name: string) => {
       asked.push(`get ${kind} ${name}`);
+      const error = broken.get(name);
+      if (error) return Promise.reject(error);
       return Promise.resolve(live.get(`${kind} ${name}`));
     },
     list: ({ kind }: { kind: string }, { fieldSelector = "" }: { fieldSelector?: string }) => {
@@ -46,7 +53,7 @@ beforeEach(() => {
     digestKey: () => digestKey,
     leastRefreshMs: 0,
     drift: new DriftTimes(clock),
-    isUnwatched: () => false,
+    isUnwatched: () => isUnwatched,
   });
 });
 
@@ -157,6 +164,14 @@ describe("its Secret", () => {
     expect((await observe(object)).abandoned).toBeUndefined();
     views.secrets.set(projectSecret(secretOf("before")));
     expect((await observe(object)).abandoned?.name).toBe("before");
+    isUnwatched = true;
+    live.set("Secret before", secretOf("before"));
+    expect((await observe(object)).abandoned?.name).toBe("before");
+    broken.set("before", new ApiError(500, "InternalError", "corrupt object, Key: /secrets/shop/before"));
+    expect((await observe(object)).abandoned).toBeUndefined();
+    broken.set("before", new ApiError(503, "Unavailable", "later"));
+    await expect(observe(object)).rejects.toThrow("later");
+    isUnwatched = false;
     const same = syncOf("before", { status: { secretRef: { name: "before" } } });
     expect((await observe(same)).abandoned).toBeUndefined();
   });

@@ -35,6 +35,9 @@ let restarts: Restarts;
 let steps: string[];
 /** What the provider has. */
 let answer: () => ReadResult;
+/** The Secret as it was applied last, and whether somebody has changed it since under the operator's name. */
+let lastApplied: string;
+let isTampered: boolean;
 /** What was told by events. */
 let events: string[];
 /** What the log tells as a warning. */
@@ -69,6 +72,14 @@ const api = {
       return Promise.resolve({
         metadata: { ...object.metadata, generation: before?.generation, resourceVersion: nextRevision() },
       });
+    steps.push("write");
+    // What is there already is applied without effect, unless somebody else has changed it.
+    const text = JSON.stringify([object.metadata.labels, object.metadata.annotations, object.data]);
+    const live = views.secrets.get(KEY);
+    if (live && text === lastApplied && !isTampered)
+      return Promise.resolve({ metadata: { ...object.metadata, resourceVersion: live.resourceVersion } });
+    lastApplied = text;
+    isTampered = false;
     const { labels = {}, annotations = {}, ownerReferences = [] } = object.metadata;
     const written = appliedObject({
       kind: "applySecret",
@@ -118,6 +129,8 @@ beforeEach(() => {
   answer = () => found(version, version);
   events = [];
   warned = [];
+  lastApplied = "";
+  isTampered = false;
   restarts = noRestarts;
   steps = [];
   forgotten = 0;
@@ -188,8 +201,8 @@ beforeEach(() => {
       api,
       views,
       clock,
-      restarter: { note: () => Promise.resolve(), restart: () => Promise.resolve(restarts) },
-      onWrite: () => steps.push("write"),
+      restarter: { note: () => Promise.resolve(new Set<string>()), restart: () => Promise.resolve(restarts) },
+      onWrite: () => undefined,
     }),
     writeStatus: newSyncStatusWriter(api, views, () => steps.push("status"), {
       failed: () => undefined,
@@ -481,6 +494,33 @@ describe("an object that fails", () => {
   });
 });
 
+describe("a request", () => {
+  it("looks at the sources exactly, and writes what they hold", async () => {
+    await untilInStep();
+    await looked();
+    const annotations = { "reconcile.secretsync.dev/requestedAt": "now" };
+    views.syncs.set(sync({ annotations }));
+    expect(await looked()).toEqual(["look", "values", "write", "status"]);
+    expect(views.syncs.get(KEY)?.status.lastHandledReconcileAt).toBe("now");
+  });
+});
+
+describe("a restart that waits", () => {
+  it("is come back to in its time, whatever else fails", async () => {
+    await untilInStep();
+    restarts = { ...noRestarts, retryInMs: 5_000 };
+    mayRead = false;
+    polling.expire(KEY);
+    await looked(true);
+    expect(next).toEqual({ kind: "at", at: clock.monotonic() + 5_000, result: "stalled" });
+    mayRead = true;
+    answer = () => failing("AccessDenied");
+    version = "v2";
+    await looked(true);
+    expect(next).toEqual({ kind: "backoff", atLeastMs: 0, atMostMs: 5_000 });
+  });
+});
+
 describe("objects that are too large", () => {
   it("are told one at a time, since each status costs the apiserver all of the object", async () => {
     const { apply } = api;
@@ -504,6 +544,7 @@ describe("objects that are too large", () => {
       expect(await first).toMatchObject({ at: clock.monotonic() + 300_000 });
       await clock.advance(250);
       expect(await large("b")).toMatchObject({ at: clock.monotonic() + 300_000 });
+      expect(steps.filter((step) => step !== "status")).toEqual(["status of a", "status of b"]);
     } finally {
       api.apply = apply;
     }
@@ -511,8 +552,12 @@ describe("objects that are too large", () => {
 });
 
 describe("a Secret that somebody changed under the operator's name", () => {
-  it("is restored when its values are written again, and that is told", async () => {
+  it("is restored when its values are written again, and that is told; where nobody did, nothing is", async () => {
     await untilInStep();
+    steps = [];
+    await clock.advance(11 * 60_000);
+    expect([steps.includes("write"), warned]).toEqual([true, []]);
+    isTampered = true;
     await clock.advance(11 * 60_000);
     expect(warned).toEqual(["restored a Secret that somebody had changed under the operator's name"]);
   });

@@ -2,7 +2,13 @@ import { beforeEach, describe, expect, it } from "@jest/globals";
 import { newPodLooks } from "../../../src/controllers/secret-sync/pod-looks.ts";
 import { newRestarter } from "../../../src/controllers/secret-sync/restart.ts";
 import { newViews, type Views } from "../../../src/cluster/views.ts";
-import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
+import {
+  AnswerTooLargeError,
+  ApiError,
+  NoAnswerError,
+  type KubeApi,
+  type KubeObject,
+} from "../../../src/kube/kube-api.ts";
 import { digestContent, type ContentRecord } from "../../../src/plan/digest.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../../../src/rollout/workload.ts";
 import type { Consumers, Part } from "../../../src/plan/step.ts";
@@ -205,9 +211,10 @@ describe("a restart", () => {
     const starting = (state: unknown, phase = "Pending") =>
       ({ ...pod, spec, status: { phase, containerStatuses: [{ name: "c", state }] } }) as KubeObject;
     pods = [starting({ waiting })];
-    expect((await restart(came)).retryInMs).toBe(5_000);
+    await clock.advance(2_000);
+    expect((await restart(came)).retryInMs).toBe(3_000);
     expect(asked).toEqual(["list 50"]);
-    await clock.advance(5_000);
+    await clock.advance(3_000);
     pods = [starting({ running: { startedAt: at } }, "Running")];
     expect((await restart(came)).restarted).toEqual(["Deployment/orders"]);
     expect(asked).toEqual(["list 50", "list 50", "restart"]);
@@ -246,7 +253,6 @@ describe("a restart", () => {
           doubt: { absent: true },
         },
       };
-      await clock.advance(100);
       expect((await restart(came)).retryInMs).toBe(waitMs);
       expect(asked).toEqual(waitMs === 0 ? ["list 50", "note"] : ["list 50"]);
       await clock.advance(5_000);
@@ -351,11 +357,122 @@ describe("before content changes", () => {
     expect(asked).toEqual(["note"]);
   });
 
-  it("one that can't be written is passed over: the restart tells", async () => {
+  it("one that can't be written is passed over, and isn't among those on record", async () => {
     refusals = [new ApiError(403, "Forbidden", "no")];
-    await note(recordOf({ a: "1", b: "1" }, 1));
+    expect([...(await note(recordOf({ a: "1", b: "1" }, 1)))]).toEqual([]);
     expect(asked).toEqual(["note refused"]);
     expect(restartsTold).toEqual([]);
+  });
+});
+
+describe("a restart that is due when content changes again", () => {
+  const optional = { name: "c", envFrom: [{ secretRef: { name: "db", optional: true } }] };
+  /** The Secret came at the clock's time; pods may run without it. */
+  const came = (): ContentRecord => {
+    const at = new Date(clock.now()).toISOString();
+    const change = { kind: "created", at, trigger: "Refresh", keys: ["a"], doubt: { absent: true } } as const;
+    return { ...recordOf({ a: "1" }, 1), change };
+  };
+  /** And then it was rotated. */
+  const rotated = (): ContentRecord => {
+    const at = new Date(clock.now()).toISOString();
+    return {
+      ...recordOf({ a: "2" }, 2),
+      change: { kind: "updated", at, trigger: "Refresh", keys: ["a"] },
+    };
+  };
+  const running = (startedAt: number): KubeObject =>
+    ({
+      ...pod,
+      spec: { containers: [optional] },
+      status: {
+        phase: "Running",
+        containerStatuses: [
+          { name: "c", state: { running: { startedAt: new Date(startedAt).toISOString() } } },
+        ],
+      },
+    }) as KubeObject;
+
+  beforeEach(() => {
+    live = { ...live, spec: { ...live.spec, template: { spec: { containers: [optional] } } } };
+    see();
+  });
+
+  it("is made then, although nothing was ever noted and the first look came to nothing", async () => {
+    pods = [running(clock.now() - 60_000)];
+    const first = came();
+    refusals = [new ApiError(429, "TooManyRequests", "later")];
+    expect((await restart(first)).problem).toContain("Deployment/orders");
+    await clock.advance(1_000);
+    expect([...(await note(first))]).toEqual(["Deployment/orders"]);
+    await clock.advance(3_000);
+    expect((await restart(rotated())).restarted).toEqual(["Deployment/orders"]);
+    expect(asked).toEqual(["list 50", "restart refused", "list 50", "note", "list 50", "restart"]);
+  });
+
+  it("is made then, although its pods couldn't be looked at meanwhile", async () => {
+    pods = [running(clock.now() - 60_000)];
+    const first = came();
+    // Another look of the namespace is under way.
+    const { promise: looked, resolve: end } = Promise.withResolvers<void>();
+    const { list } = api;
+    api.list = async (...args: Parameters<typeof list>) => {
+      await looked;
+      return list(...args) as never;
+    };
+    const slow = restart(first);
+    expect([...(await note(first))]).toEqual(["Deployment/orders"]);
+    expect(asked).toEqual(["note"]);
+    end();
+    await slow;
+    api.list = list;
+    await clock.advance(5_000);
+    expect((await restart(rotated())).restarted).toEqual(["Deployment/orders"]);
+  });
+
+  it("is decided by the pods of who should have been noted before, and wasn't", async () => {
+    pods = [running(clock.now() - 60_000)];
+    refusals = [new ApiError(503, "Unavailable", "later")];
+    const noted = await note(recordOf({ a: "1" }, 1));
+    expect([...noted]).toEqual([]);
+    const record = rotated();
+    const step = { kind: "restartConsumers", consumers: consumers(), record, told } as const;
+    const { restarted } = await restarter.restart(step, task, { at: clock.now(), noted });
+    expect(restarted).toEqual(["Deployment/orders"]);
+  });
+
+  it("looks at who came between the note and the write, and restarts nobody who started after it", async () => {
+    pods = [running(clock.now() + 3_000)];
+    const record = rotated();
+    const step = { kind: "restartConsumers", consumers: consumers(), record, told } as const;
+    expect((await restarter.restart(step, task, { at: clock.now(), noted: new Set() })).restarted).toEqual(
+      [],
+    );
+    expect(asked).toEqual(["list 50", "note"]);
+  });
+
+  it("counts pods as older that started while the write was under way, also at a later look", async () => {
+    const record = came();
+    pods = [running(clock.now() + 2_000)];
+    await clock.advance(3_000);
+    api.list = () => Promise.reject(new ApiError(503, "Unavailable", "later"));
+    const step = { kind: "restartConsumers", consumers: consumers(), record, told } as const;
+    await restarter.restart(step, task, { at: clock.now(), noted: undefined });
+    api.list = () => Promise.resolve({ metadata: { resourceVersion: "1" }, items: pods as never });
+    await clock.advance(1_000);
+    expect((await restart(record)).restarted).toEqual(["Deployment/orders"]);
+  });
+});
+
+describe("an apiserver that doesn't answer for one workload", () => {
+  it("holds up neither the others nor the Secret", async () => {
+    const second = { ...live, metadata: { ...live.metadata, name: "second", uid: "w2" } };
+    views.workloads.Deployment.set(projectWorkload("Deployment", second));
+    refusals = [new NoAnswerError("https://127.0.0.1") as never];
+    expect([...(await note(recordOf({ a: "1", b: "1" }, 1)))]).toEqual(["Deployment/second"]);
+    refusals = [new NoAnswerError("https://127.0.0.1") as never];
+    const { problem } = await restart(recordOf({ a: "1", b: "1" }, 1));
+    expect(problem).toMatch(/^Deployment\/(orders|second): the apiserver gives no answer in time/);
   });
 });
 
