@@ -97,4 +97,11 @@ describe("keys of a Secret", () => {
       detail: "Secret shop/keys can't be decrypted by the apiserver",
     });
   });
+
+  it("that can't be read for another reason fail, whatever that is", async () => {
+    for (const error of [new ApiError(503, "Unavailable", "later"), new TypeError("a bug")]) {
+      stored.set("shop/keys", error);
+      await expect(read()).rejects.toBe(error);
+    }
+  });
 });

@@ -101,6 +101,8 @@ describe("a token of a ServiceAccount", () => {
     expect(await detail()).toMatch(/^ServiceAccount shop\/reader gives the operator no token; let it create/);
     answer = () => new ApiError(503, "Unavailable", "later");
     await expect(detail()).rejects.toThrow("later");
+    answer = () => new TypeError("a bug");
+    await expect(detail()).rejects.toThrow("a bug");
     answer = () => ({ token: tokenOf(claims("u1")), lifeMs: 600_000 });
     expect(await detail()).toBe("found");
   });
