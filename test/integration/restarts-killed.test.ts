@@ -44,8 +44,12 @@ interface Scenario {
   readonly what: string;
   readonly before: (tenant: Tenant, key: string) => Promise<Reader>;
   readonly meanwhile: (tenant: Tenant, key: string, reader: Reader) => Promise<void>;
+  /** Once it was killed. */
+  readonly afterwards?: (tenant: Tenant, key: string) => Promise<void>;
   readonly value: string;
   readonly killedAt: readonly string[];
+  /** Both, if it isn't said. */
+  readonly phases?: readonly ("before" | "after")[];
 }
 
 const twoKeys = (tenant: Tenant, key: string) =>
@@ -90,6 +94,25 @@ const scenarios: readonly Scenario[] = [
     },
     value: "one",
     killedAt: ["PATCH secrets", "PATCH deployments"],
+  },
+  {
+    what: "pods started without an optional Secret, which is rotated before anybody was restarted",
+    async before({ namespace }, key) {
+      const reader = await newWorkload(api, namespace, key, { keys: "all", optional: true });
+      await reader.start();
+      return reader;
+    },
+    async meanwhile(tenant, key) {
+      aws.put(key, canary("one"));
+      await tenant.sync(key, tenant.spec(key));
+    },
+    async afterwards(tenant, key) {
+      aws.put(key, canary("two"));
+      await tenant.sync(key, tenant.spec(key), request());
+    },
+    value: "two",
+    killedAt: ["PATCH deployments"],
+    phases: ["before"],
   },
   {
     what: "a workload began to read another key, and its Secret was rotated",
@@ -146,7 +169,7 @@ const nameOf = ({ method, path }: Write) =>
 describe("an operator that comes after", () => {
   const cases = scenarios.flatMap((scenario) =>
     scenario.killedAt.flatMap((write) =>
-      (["before", "after"] as const).map((phase) => ({ ...scenario, write, phase })),
+      (scenario.phases ?? (["before", "after"] as const)).map((phase) => ({ ...scenario, write, phase })),
     ),
   );
   it.each(cases)(
@@ -172,6 +195,7 @@ describe("an operator that comes after", () => {
       kill = () => second.kill();
       await until("the operator was killed", () => killed);
       await until("it is gone", () => second.child.exited);
+      await scenario.afterwards?.(tenant, key);
       const third = await tenant.startOperator({ config, args: ALONE });
       await tenant.untilValue(key, "password", canary(scenario.value));
       const mark = await reader.untilRestarted();
