@@ -5,6 +5,7 @@ import {
   GetSecretValueCommand,
   ListSecretsCommand,
   SecretsManagerClient,
+  type SecretListEntry,
   type SecretsManagerClientConfig,
 } from "@aws-sdk/client-secrets-manager";
 import type {
@@ -21,6 +22,7 @@ import { readBody, type Admit } from "../answer-body.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify, identityError } from "./failure.ts";
 import { filtersOf } from "./filters.ts";
+import { MOST as MOST_OF_A_PAGE, nextPageSize } from "./page-size.ts";
 
 /** AWS Secrets Manager: https://docs.aws.amazon.com/secretsmanager/latest/apireference/ */
 
@@ -47,12 +49,12 @@ export interface AwsConnection {
 const CURRENT = "AWSCURRENT";
 /** https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html */
 const LARGEST = 64 * 1024;
-/** Quotas of BatchGetSecretValue and ListSecrets. */
+/** Quota of BatchGetSecretValue. */
 const BATCH = 20;
-const PAGE = 100;
 
 export function openSecretsManager(connection: AwsConnection): SecretStore {
   const { region, credentials, endpoint, maxConcurrent, lookup, proxyEnv, admitAnswer } = connection;
+  let pageSize = MOST_OF_A_PAGE;
   const agent = {
     maxSockets: maxConcurrent,
     ...(lookup ? { lookup } : {}),
@@ -178,7 +180,7 @@ export function openSecretsManager(connection: AwsConnection): SecretStore {
     try {
       const answer = await client.send(
         new ListSecretsCommand({
-          MaxResults: PAGE,
+          MaxResults: pageSize,
           ...(next ? { NextToken: next } : {}),
           ...(filters.length > 0 ? { Filters: filters } : {}),
         }),
@@ -197,6 +199,7 @@ export function openSecretsManager(connection: AwsConnection): SecretStore {
             ),
           ),
         }));
+      pageSize = nextPageSize(pageSize, bytesOfTags(answer.SecretList ?? []));
       return { kind: "page", secrets, next: answer.NextToken };
     } catch (error) {
       const outcome = classify(error);
@@ -285,3 +288,8 @@ function byPartialArn(values: ReadonlyMap<string, ReadResult>, key: string): Rea
     if (name.length === key.length + 7 && name.startsWith(`${key}-`)) return result;
   return undefined;
 }
+
+const bytesOfTags = (secrets: readonly SecretListEntry[]): number =>
+  secrets
+    .flatMap(({ Tags = [] }) => Tags)
+    .reduce((sum, { Key = "", Value = "" }) => sum + Key.length + Value.length, 0);
