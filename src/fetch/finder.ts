@@ -95,7 +95,7 @@ export class Finder {
         if (result.kind === "missing") continue;
         this.#options.unshared.forget(idOf(share, name, matched.versions.get(name)));
         secrets.set(name, result);
-        bytes += result.value.held;
+        bytes += result.value.size;
         if (!hold(name.length + result.value.held)) return undefined;
       }
       if (bytes > MOST_BYTES) return tooLarge("what matches exceeds the 1 MiB that a Secret can hold");

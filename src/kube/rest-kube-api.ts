@@ -1,11 +1,10 @@
-import type { IncomingMessage } from "node:http";
-import { createInterface } from "node:readline";
+import { LARGEST_LIST, LARGEST_OBJECT, lines, readAll } from "./answers.ts";
+import { holdsValues, readError, statusError, toError, type Status } from "./api-errors.ts";
 import { parseBounded, parsePage } from "./bounded-json.ts";
 import { apiVersionOf } from "./resources.ts";
 import {
   AnswerTooLargeError,
   ApiError,
-  type FieldConflict,
   type KubeApi,
   type KubeObject,
   type ResourceType,
@@ -199,132 +198,4 @@ function parse<T>(text: string, parser: (text: string) => T): T {
     // The parser's own message would quote the text.
     throw new ApiError(0, "BadAnswer", "the apiserver answered with something that is not JSON");
   }
-}
-
-/** An apiserver takes requests of 3 MiB; what answers with a larger object is none. */
-const LARGEST_OBJECT = 4 * 1024 * 1024;
-const LARGEST_LIST = 64 * 1024 * 1024;
-
-/** By events, since an iterator costs more than all the rest of a small answer. */
-function readAll(response: IncomingMessage, mostBytes = LARGEST_LIST): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    response.on("data", (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes <= mostBytes) return chunks.push(chunk);
-      chunks.length = 0;
-      reject(new AnswerTooLargeError(`${mostBytes} bytes`));
-      return response.destroy();
-    });
-    response.once("end", () => resolve(Buffer.concat(chunks).toString("utf8")));
-    response.once("error", reject);
-    response.once("close", () => {
-      if (!response.complete) reject(new Error("the answer was cut off"));
-    });
-  });
-}
-
-/** A stream that breaks ends in an error, not in a short read. */
-async function* lines(response: IncomingMessage): AsyncIterable<string> {
-  let broken: Error | undefined;
-  response.once("error", (error) => (broken = error));
-  let length = 0;
-  response.on("data", (chunk: Buffer) => {
-    const end = chunk.lastIndexOf("\n");
-    length = end < 0 ? length + chunk.length : chunk.length - end - 1;
-    if (length > LARGEST_OBJECT)
-      response.destroy(new AnswerTooLargeError(`${LARGEST_OBJECT} bytes in a line`));
-  });
-  for await (const line of createInterface({ input: response, crlfDelay: Infinity })) {
-    if (line !== "") yield line;
-  }
-  if (broken) throw broken;
-  if (!response.complete) throw new Error("the watch was cut off");
-}
-
-interface Status {
-  readonly code?: number;
-  readonly reason?: string;
-  readonly message?: string;
-  readonly details?: {
-    readonly retryAfterSeconds?: number;
-    readonly causes?: readonly {
-      readonly field?: string;
-      readonly reason?: string;
-      readonly message?: string;
-    }[];
-  };
-}
-
-const holdsValues = (path: string): boolean => /\/secrets\b/.test(path);
-
-/** `quotesValues`: what the apiserver says may quote values of the object. */
-/** The Status of an error, or nothing of it when it is longer than any of them: then the code must do. */
-const readError = (response: IncomingMessage): Promise<string> =>
-  readAll(response, LARGEST_ERROR).catch((error: unknown) => {
-    if (error instanceof AnswerTooLargeError) return "";
-    throw error;
-  });
-
-const LARGEST_ERROR = 256 * 1024;
-const LONGEST_MESSAGE = 4 * 1024;
-
-function toError(response: IncomingMessage, text: string, quotesValues: boolean): ApiError {
-  let status: Status = {};
-  try {
-    status = JSON.parse(text) as Status;
-  } catch {
-    // A proxy's page, or nothing: the code must do.
-  }
-  const retryAfter = Number(response.headers["retry-after"]);
-  return statusError({
-    code: response.statusCode ?? 0,
-    reason: status.reason ?? "",
-    message: describe(response.statusCode ?? 0, status, quotesValues),
-    details: {
-      ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
-      ...(status.details?.causes ? { causes: status.details.causes } : {}),
-    },
-  });
-}
-
-const statusError = ({ code = 0, reason = "", message = "", details }: Status): ApiError =>
-  new ApiError(
-    code,
-    reason,
-    message.slice(0, LONGEST_MESSAGE),
-    details?.retryAfterSeconds,
-    conflictsOf(details),
-  );
-
-/** https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts */
-const conflictsOf = (details: Status["details"]): readonly FieldConflict[] =>
-  (details?.causes ?? [])
-    .filter(({ reason }) => reason === "FieldManagerConflict")
-    .map(({ field = "", message = "" }) => ({
-      field,
-      manager: /^conflict with "([^"]{1,128})"/.exec(message)?.[1] ?? "somebody else",
-    }));
-
-const LONGEST_WORDS = 300;
-
-/** Messages of the chart's own policies are constant; others may be made of what they refuse. */
-const isOurs = (said: string | undefined): boolean => /^the operator may [a-zA-Z ,=./-]+$/.test(said ?? "");
-
-function describe(code: number, { reason, message, details }: Status, quotesValues: boolean): string {
-  if (code !== 422 && code !== 400) return message ?? `the apiserver answered ${code}`;
-  const words = (text: string | undefined) => (text ? `: ${text.slice(0, LONGEST_WORDS)}` : "");
-  // Its own words may quote the object, but its name is what an admin needs.
-  const [, policy, said] =
-    /ValidatingAdmissionPolicy '([^']+)'(?:.* denied request: (.*))?/s.exec(message ?? "") ?? [];
-  if (policy !== undefined)
-    return `the ValidatingAdmissionPolicy ${policy} denies it${quotesValues && !isOurs(said) ? "" : words(said)}`;
-  const fields = (details?.causes ?? []).map((cause) => {
-    const where = `${cause.field ?? "?"} (${cause.reason ?? "invalid"})`;
-    // An invalid object's message quotes the field, and those of data may be secret.
-    const isHarmless = !quotesValues || /^(metadata|type|immutable)\b/.test(cause.field ?? "");
-    return isHarmless ? `${where}${words(cause.message)}` : where;
-  });
-  return `the apiserver refused the object: ${fields.join(", ") || (reason ?? "invalid")}`;
 }

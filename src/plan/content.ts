@@ -130,7 +130,7 @@ function* fromData(
     return absent(failure(source, "PropertyNotFound", message));
   }
   if (work.isTimeToPause()) yield;
-  work.spend(selected.value.held);
+  work.spend(selected.value.size);
   const decoded = decode(selected.value, decodingStrategy);
   if (!decoded.ok) return invalid(source, decoded.problem);
   data.set(entry.secretKey, decoded.value);
@@ -165,7 +165,7 @@ function* fromDataFrom(build: Build, entry: DataFromEntry, source: Source): Step
     }
     seen.add(key);
     const decoded = value.ok ? decode(value.value, strategy) : value;
-    work.spend(name.length + (decoded.ok ? decoded.value.held : 0));
+    work.spend(name.length + (decoded.ok ? decoded.value.size : 0));
     if (!decoded.ok) return invalid(source, { message: `${who} ${decoded.problem.message}` });
     data.set(key, decoded.value, entry.find ? name : undefined);
   }
@@ -231,7 +231,7 @@ class SecretData {
 
   set(key: string, value: SecretValue, origin?: string): void {
     const before = this.values.get(key);
-    this.#bytes += value.held - (before?.held ?? 0);
+    this.#bytes += value.size - (before?.size ?? 0);
     if (!before) this.#bytesOfNames += key.length;
     this.values.set(key, value);
     if (origin === undefined) this.origins.delete(key);

@@ -81,7 +81,7 @@ export function isUnchanged(observed: Observed, versions: SourceVersions): boole
 export function planUnchanged(observed: Observed): Plan {
   const record = liveRecord(observed);
   return {
-    steps: [...restarts(observed, record), ...cleanUp(observed)],
+    steps: [...restartSteps(observed, record), ...cleanUp(observed)],
     verdict: synced(observed),
     record,
   };
@@ -171,9 +171,9 @@ function planWrite(
   };
   return {
     steps: [
-      ...notes(observed, change !== undefined),
+      ...noteSteps(observed, change !== undefined),
       step,
-      ...restarts(observed, record),
+      ...restartSteps(observed, record),
       ...cleanUp(observed),
     ],
     verdict: withheld.size > 0 ? accessTaken([...withheld.keys()]) : synced(observed),
@@ -184,7 +184,7 @@ function planWrite(
 }
 
 /** Once content or digest key are others, nobody can tell any more with what pods were started that aren't on record. */
-function notes(observed: Observed, changes: boolean): readonly Step[] {
+function noteSteps(observed: Observed, changes: boolean): readonly Step[] {
   const record = observed.target?.records[recordAnnotation(observed)];
   if (!record) return [];
   const touch = record.key !== observed.digestKey.id;
@@ -192,7 +192,7 @@ function notes(observed: Observed, changes: boolean): readonly Step[] {
 }
 
 /** Before anything is cleaned up, so that nothing keeps pods from what is there already. */
-function restarts(observed: Observed, record: ContentRecord | undefined): readonly RestartConsumers[] {
+function restartSteps(observed: Observed, record: ContentRecord | undefined): readonly RestartConsumers[] {
   if (!record) return [];
   const told = new Set((observed.status.history ?? []).flatMap(({ workloads = [] }) => workloads));
   return [{ kind: "restartConsumers", consumers: consumersOf(observed), record, told }];
@@ -263,7 +263,7 @@ function planDeletion(observed: Observed, failure: Failure): Plan {
 /** What pods consume is still what was written last. */
 function failed(observed: Observed, failure: Failure, retryAfterMs?: number): Plan {
   const record = liveRecord(observed);
-  return { steps: restarts(observed, record), verdict: { ...failure, retryAfterMs }, record };
+  return { steps: restartSteps(observed, record), verdict: { ...failure, retryAfterMs }, record };
 }
 
 const synced = (observed: Observed): Verdict => ({

@@ -28,8 +28,13 @@ export class SecretValue {
   /** A set, such as the data of a Kubernetes Secret. */
   static fromMembers(members: ReadonlyMap<string, SecretValue>): SecretValue {
     let held = 0;
-    for (const [name, member] of members) held += name.length + member.held + OF_A_MEMBER;
+    for (const [name, member] of members) held += name.length + member.size + OF_A_MEMBER;
     return new SecretValue(() => jsonOf(members), held, members);
+  }
+
+  /** Bytes of what it says, about; those of the names of a set among them. */
+  get size(): number {
+    return this.held - OF_A_MEMBER * (this.members?.size ?? 0);
   }
 
   /** Of a set a JSON object, made anew each time, since few ask for it; `leftOut` of it aren't in there. */

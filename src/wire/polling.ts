@@ -2,7 +2,7 @@ import type { AccessTo } from "../controllers/secret-sync/fetch.ts";
 import type { Freshness } from "../controllers/secret-sync/freshness.ts";
 import type { Lane } from "../controllers/secret-sync/lanes.ts";
 import { memoryFor } from "../cluster/memory.ts";
-import { newPolling } from "../controllers/secret-sync/polling.ts";
+import { newIsAsLeft, newPolling } from "../controllers/secret-sync/polling.ts";
 import type { Views } from "../cluster/views.ts";
 import { PollingFeed } from "../feeds/polling.ts";
 import { ApiError } from "../kube/kube-api.ts";
@@ -45,9 +45,7 @@ export function wirePolling(
         throw error;
       }
     },
-    // What the watch doesn't tell can't be known; each look that is due anyway asks.
-    isAsLeft: ({ namespace, targetKey, targetVersion }) =>
-      isUnwatched(namespace) || views.secrets.get(targetKey)?.resourceVersion === targetVersion,
+    isAsLeft: newIsAsLeft(views, isUnwatched),
     onNews: (key) => queue.add(key, "periodic"),
     onPolled: ({ group, members, due, seconds }) => {
       metrics.polledObjects.inc({ result: "unchanged" }, Math.max(0, members - due));

@@ -22,7 +22,7 @@ import type { Parts } from "./parts.ts";
 const MOST_CONNECTIONS = 256;
 /** At once, with all its own providers. */
 const MOST_CALLS_OF_A_NAMESPACE = 16;
-/** Of a namespace's own providers, those beyond are polled only: each feed may be a connection that stays open. */
+/** Of a namespace's own providers; those beyond wait for one to end, and are polled. Each may be a connection that stays open. */
 const MOST_FEEDS_OF_A_NAMESPACE = 8;
 /** For others who may want the same, by all clients of all providers. */
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
@@ -63,7 +63,7 @@ export function wireStores(
   };
   const intake = new Intake();
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
-  const feeds = new Map<string, number>();
+  const feedTurns = new Turns(MOST_FEEDS_OF_A_NAMESPACE);
   const connect = (connection: Connection): ProviderClient => {
     const { name, module, target, credentials, share, limits, users } = connection;
     const store = module.connect(target, credentials, {
@@ -90,44 +90,28 @@ export function wireStores(
       coming,
       kept,
       onShared: (operation) => metrics.shared.inc({ operation }),
-      onClose() {
-        closed.abort();
-        if (isFed) countFeed(share, -1);
-      },
+      onClose: () => closed.abort(),
     });
     const closed = new AbortController();
     const { feed } = store;
-    const isFed = feed !== undefined && (share === "" || (feeds.get(share) ?? 0) < MOST_FEEDS_OF_A_NAMESPACE);
-    if (isFed) countFeed(share, 1);
     let told = "";
-    if (feed && isFed)
-      void runStoreFeed(
-        {
-          feed,
-          clock,
-          random,
-          onNews: (key) => onNews(users(), key),
-          onError(error) {
-            const text = (error as Error).message;
-            // It is tried again and again, and told once.
-            const level = text === told ? "debug" : "warn";
-            told = text;
-            log[level](
-              { providers: users(), place: store.place, err: error },
-              "a store tells nothing of changes by itself; polling goes on, and it is tried again",
-            );
-          },
-        },
-        closed.signal,
-      );
+    if (feed) {
+      const onError = (error: unknown) => {
+        const text = (error as Error).message;
+        // It is tried again and again, and told once.
+        const level = text === told ? "debug" : "warn";
+        told = text;
+        log[level](
+          { providers: users(), place: store.place, err: error },
+          "a store tells nothing of changes by itself; polling goes on, and it is tried again",
+        );
+      };
+      const listen = () =>
+        runStoreFeed({ feed, clock, random, onNews: (key) => onNews(users(), key), onError }, closed.signal);
+      void (share === "" ? listen() : feedTurns.run(share, listen));
+    }
     return client;
   };
-
-  function countFeed(share: string, by: number): void {
-    const count = (feeds.get(share) ?? 0) + by;
-    if (count > 0) feeds.set(share, count);
-    else feeds.delete(share);
-  }
 
   return newProviderAccess({
     views,

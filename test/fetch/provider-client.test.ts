@@ -1,3 +1,4 @@
+import { SecretValue } from "../../src/providers/secret-value.ts";
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import * as fc from "fast-check";
 import { Caller } from "../../src/fetch/caller.ts";
@@ -910,6 +911,15 @@ describe("find", () => {
     expect(result).toMatchObject({ kind: "failed", failure: { reason: "TooLarge" } });
     // Seven of them are more than a Secret can hold.
     expect(store.calls.filter((call) => call.startsWith("read"))).toHaveLength(7);
+  });
+
+  it("counts what a set says, not what it takes, against what a Secret can hold", async () => {
+    const members = new Map(
+      Array.from({ length: 3_000 }, (_, index) => [`k${index}`, SecretValue.fromText("x")]),
+    );
+    store.put("set", "");
+    store.setsOf.set("set", SecretValue.fromMembers(members));
+    expect(await find({ tags: {} })).toEqual(["set"]);
   });
 
   it("settles without what its owner doesn't share, until that is another version", async () => {

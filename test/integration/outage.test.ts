@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -7,18 +7,13 @@ import { toolPath } from "../cluster/tools.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { installCrds } from "../support/crds.ts";
 import { canary, leaksIn } from "../support/leaks.ts";
-import { clusterOrigin, newAdmin, newTenant, request, restartedFor, unique } from "../support/suite.ts";
+import { describeOnBuiltin } from "../support/on-builtin.ts";
+import { newAdmin, newTenant, request, restartedFor, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
 /** The apiserver's process ends and comes back, on a control plane of this test's own. */
 
-const onBuiltin = clusterOrigin === "built-in" ? describe : describe.skip;
-if (clusterOrigin !== "built-in")
-  process.stderr.write(
-    `the outage test is skipped: the apiserver of a ${clusterOrigin} cluster isn't ours to stop\n`,
-  );
-
-onBuiltin("an apiserver that is stopped for 20 s", () => {
+describeOnBuiltin("the apiserver")("an apiserver that is stopped for 20 s", () => {
   const aws = new AwsStandIn();
   let cluster: BuiltinCluster;
   let admin: ReturnType<typeof newAdmin>;

@@ -269,6 +269,33 @@ describe("faults of AWS", () => {
 });
 
 /** As a pod with IRSA has it: https://docs.aws.amazon.com/eks/latest/userguide/iam-roles-for-service-accounts.html */
+describe("a listing of secrets with very many tags", () => {
+  it("goes on in smaller pages, and grows again where tags are few", async () => {
+    const prefix = unique("tagged");
+    const tags = Object.fromEntries(
+      Array.from({ length: 50 }, (_, tag) => [`${tag}`.padEnd(128, "t"), "v".repeat(256)]),
+    );
+    for (let index = 0; index < 220; index++)
+      standIn.put(`${prefix}/${String(index).padStart(3, "0")}`, "x", index < 126 ? tags : {});
+    const sizes: unknown[] = [];
+    const names: string[] = [];
+    await under(
+      (operation, input) => void (operation === "ListSecrets" && sizes.push(input["MaxResults"])),
+      async (reader) => {
+        let next: string | undefined;
+        do {
+          const page = await reader.listing!.page({ namePrefix: prefix }, next, never);
+          if (page.kind !== "page") throw new Error(page.failure.message);
+          names.push(...page.secrets.map(({ name }) => name));
+          next = page.next;
+        } while (next);
+      },
+    );
+    expect(sizes).toEqual([100, 27, 27, 54, 100]);
+    expect(new Set(names).size).toBe(220);
+  });
+});
+
 describe("a web identity", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "secretsync-identity-"));
   const token = path.join(folder, "token");

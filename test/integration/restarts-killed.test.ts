@@ -66,6 +66,18 @@ async function noted(tenant: Tenant, key: string): Promise<Reader> {
   return reader;
 }
 
+const withoutSecret: Pick<Scenario, "before" | "meanwhile"> = {
+  async before({ namespace }, key) {
+    const reader = await newWorkload(api, namespace, key, { keys: "all", optional: true });
+    await reader.start();
+    return reader;
+  },
+  async meanwhile(tenant, key) {
+    aws.put(key, canary("one"));
+    await tenant.sync(key, tenant.spec(key));
+  },
+};
+
 const scenarios: readonly Scenario[] = [
   {
     what: "a restart was taken back",
@@ -83,29 +95,13 @@ const scenarios: readonly Scenario[] = [
   },
   {
     what: "pods started without an optional Secret",
-    async before({ namespace }, key) {
-      const reader = await newWorkload(api, namespace, key, { keys: "all", optional: true });
-      await reader.start();
-      return reader;
-    },
-    async meanwhile(tenant, key) {
-      aws.put(key, canary("one"));
-      await tenant.sync(key, tenant.spec(key));
-    },
+    ...withoutSecret,
     value: "one",
     killedAt: ["PATCH secrets", "PATCH deployments"],
   },
   {
     what: "pods started without an optional Secret, which is rotated before anybody was restarted",
-    async before({ namespace }, key) {
-      const reader = await newWorkload(api, namespace, key, { keys: "all", optional: true });
-      await reader.start();
-      return reader;
-    },
-    async meanwhile(tenant, key) {
-      aws.put(key, canary("one"));
-      await tenant.sync(key, tenant.spec(key));
-    },
+    ...withoutSecret,
     async afterwards(tenant, key) {
       aws.put(key, canary("two"));
       await tenant.sync(key, tenant.spec(key), request());

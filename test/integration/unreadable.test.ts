@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { startBuiltinCluster, type BuiltinCluster } from "../cluster/builtin.ts";
@@ -9,28 +9,14 @@ import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { awsEnvironment } from "../support/aws.ts";
 import { installCrds } from "../support/crds.ts";
 import { canary } from "../support/leaks.ts";
+import { describeOnBuiltin } from "../support/on-builtin.ts";
 import { startOperator, type OperatorProcess } from "../support/operator.ts";
-import {
-  clusterOrigin,
-  logFile,
-  newAdmin,
-  newTenant,
-  request,
-  restartedFor,
-  signal,
-  unique,
-} from "../support/suite.ts";
+import { logFile, newAdmin, newTenant, request, restartedFor, signal, unique } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 
 /** A Secret that the apiserver can't decrypt any more, as after a lost key, on a control plane of this test's own. */
 
-const onBuiltin = clusterOrigin === "built-in" ? describe : describe.skip;
-if (clusterOrigin !== "built-in")
-  process.stderr.write(
-    `the test of Secrets that can't be decrypted is skipped: etcd of a ${clusterOrigin} cluster isn't ours\n`,
-  );
-
-onBuiltin("a Secret that the apiserver can't decrypt", () => {
+describeOnBuiltin("etcd")("a Secret that the apiserver can't decrypt", () => {
   const aws = new AwsStandIn();
   let cluster: BuiltinCluster;
   let admin: ReturnType<typeof newAdmin>;

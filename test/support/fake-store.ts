@@ -27,6 +27,8 @@ export class FakeStore implements SecretStore {
   >();
   readonly calls: string[] = [];
   readonly rotations = new Map<string, number>();
+  /** Values that are sets. */
+  readonly setsOf = new Map<string, SecretValue>();
   /** Who may have it, of names that aren't everybody's. */
   readonly sharedWith = new Map<string, readonly string[]>();
   /** Names that a batch passes over. */
@@ -55,7 +57,7 @@ export class FakeStore implements SecretStore {
     if (!secret || stage === undefined) return { kind: "missing" };
     return {
       kind: "found",
-      value: SecretValue.fromBytes(Buffer.from(secret.value as string)),
+      value: this.setsOf.get(key) ?? SecretValue.fromBytes(Buffer.from(secret.value as string)),
       versionId: secret.versionId,
       versionStages: [stage],
       sharedWith: this.sharedWith.get(key),

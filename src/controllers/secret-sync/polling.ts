@@ -1,5 +1,5 @@
 import type { SecretSyncSpec } from "../../api/secret-sync.ts";
-import type { Left } from "../../feeds/member.ts";
+import type { Left, Member } from "../../feeds/member.ts";
 import { EXACT_MS, type PollingFeed } from "../../feeds/polling.ts";
 import type { LiveTarget } from "../../plan/live-target.ts";
 import { refreshMs } from "../../plan/plan.ts";
@@ -119,6 +119,16 @@ export function newPolling(options: {
     },
   };
 }
+
+/** Whether its Secret is as it was left; what the watch doesn't tell can't be known, and each look that is due anyway asks. */
+export const newIsAsLeft =
+  (views: Pick<Views, "secrets">, isUnwatched: (namespace: string) => boolean) =>
+  ({
+    namespace,
+    targetKey,
+    targetVersion,
+  }: Pick<Member, "namespace" | "targetKey" | "targetVersion">): boolean =>
+    isUnwatched(namespace) || views.secrets.get(targetKey)?.resourceVersion === targetVersion;
 
 /** Of the same spec, sources come in the same order. */
 const versionsOf = (sources: readonly Source[], { versions }: Left): SourceVersions =>

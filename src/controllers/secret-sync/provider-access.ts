@@ -83,6 +83,13 @@ export function newProviderAccess(options: ProviderAccessOptions) {
     namespace: string,
     signal: AbortSignal,
   ): Promise<AccessResult> {
+    const result = await open(ref, namespace, signal);
+    // Who may no longer sign in keeps no connection of before.
+    if (!result.ok) pool.release(providerKey(ref.kind, namespace, ref.name));
+    return result;
+  };
+
+  async function open(ref: ProviderRef, namespace: string, signal: AbortSignal): Promise<AccessResult> {
     const isCluster = ref.kind === "ClusterSecretProvider";
     const object = isCluster
       ? views.clusterProviders.get(ref.name)
@@ -100,12 +107,8 @@ export function newProviderAccess(options: ProviderAccessOptions) {
         `${providerName(ref)} doesn't exist; ${other ? "there is a ClusterSecretProvider of that name: set providerRef.kind to ClusterSecretProvider" : "create it, or correct providerRef"}`,
       );
     }
-    const user = providerKey(ref.kind, namespace, ref.name);
     const parsed = parsedOf(object, isCluster);
-    if (!parsed.ok) {
-      pool.release(user);
-      return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);
-    }
+    if (!parsed.ok) return no("InvalidProvider", `${providerName(ref)}: ${parsed.problems.join("; ")}`);
     const { limits } = parsed.value;
     const [name, spec] = memberOf(parsed.value);
     const module = await catalog[name]();
@@ -126,25 +129,20 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       }
       if (wanted.kind === "serviceAccountToken") {
         const found = await options.credentials.accountToken(wanted, namespace, signal);
-        if (found.kind === "missing") {
-          pool.release(user);
-          return unusable(ref, `${wanted.field}: ${found.detail}`);
-        }
+        if (found.kind === "missing") return unusable(ref, `${wanted.field}: ${found.detail}`);
         credentials.push(found.source);
         identities.push(found.identity);
         continue;
       }
       const found = await options.credentials.secretKeys(wanted, namespace, signal);
-      if (found.kind === "missing") {
-        pool.release(user);
-        return missingKeys(ref, wanted, found.detail);
-      }
+      if (found.kind === "missing") return missingKeys(ref, wanted, found.detail);
       credentials.push(found.values);
       identities.push(found.values);
     }
     const target = module.target(spec);
     const share = isCluster ? "" : namespace;
     const identity = identityOf([name, target, identities, share]);
+    const user = providerKey(ref.kind, namespace, ref.name);
     const users = () => pool.usersOf(identity);
     // The same array for as long as they are kept.
     const told = credentials[0] && unusables.get(credentials[0]);
@@ -159,7 +157,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       if (credentials[0]) unusables.set(credentials[0], error.message);
       return unusable(ref, error.message);
     }
-  };
+  }
 
   function unusable(ref: ProviderRef, detail: string): AccessResult {
     const provider = providerName(ref);

@@ -3,8 +3,7 @@ import type { WorkloadKind } from "../../api/secret-sync.ts";
 import { ApiError, NoAnswerError, type KubeApi } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { ContentRecord } from "../../plan/digest.ts";
-import type { Consumers, NoteConsumers, Part, RestartConsumers } from "../../plan/step.ts";
-import { quoted } from "../../plan/text.ts";
+import type { Consumers, NoteConsumers, RestartConsumers } from "../../plan/step.ts";
 import { projectWorkload, type Workload, type WorkloadObject } from "../../rollout/workload.ts";
 import {
   isNoted,
@@ -19,6 +18,8 @@ import { sleep, type Clock } from "../../runtime/clock.ts";
 import { RewriteDamper } from "./damper.ts";
 import type { Task } from "../controller.ts";
 import { newPodLooks } from "./pod-looks.ts";
+import { explain, someOf, toldDamped, toldHeld, toldWaiting } from "./restart-words.ts";
+import { WriteTimes } from "./write-times.ts";
 import { workloadsOf, type Views } from "../../cluster/views.ts";
 
 /** The steps of a plan that are about workloads: restarts each that is due, or notes on it what its pods run with. */
@@ -35,7 +36,6 @@ export interface Restarts {
 }
 
 const TRIES = 5;
-const MOST_WRITES = 10_000;
 const WATCH_LAG_MS = 50;
 /** Within so much of its start a node reports that a container runs. */
 const REPORTED_WITHIN_MS = 5_000;
@@ -81,8 +81,7 @@ export function newRestarter(options: {
   const { api, views, clock, onRestart, onWrite } = options;
   const damper = new RewriteDamper(clock);
   const podLooks = newPodLooks(api, clock);
-  /** By Secret and part: when the apiserver had the change. */
-  const writes = new Map<string, { readonly change: string; readonly at: number }>();
+  const writeTimes = new WriteTimes();
   for (const store of Object.values(views.workloads))
     store.listen((before, after) => {
       if (before && !after) damper.forget(before.uid);
@@ -93,12 +92,7 @@ export function newRestarter(options: {
       const noted = new Set<string>();
       for (const workload of workloadsFor(consumers)) {
         try {
-          await bringUpToDate(workload, consumers, record, task, {
-            mayRestart: false,
-            touch,
-            wasNoted: false,
-            writtenAt: 0,
-          });
+          await bringUpToDate(workload, consumers, record, task, { mayRestart: false, touch });
           noted.add(nameOf(workload));
         } catch (error) {
           // The content is written all the same; then the pods of this one are looked at.
@@ -114,15 +108,14 @@ export function newRestarter(options: {
       const waiting: string[] = [];
       let retryInMs = 0;
       const changedAt = record.change && Date.parse(record.change.at);
-      const writtenAt = writtenAtOf(consumers, record, written?.at);
-      const { noted } = written ?? {};
+      const { at, noted } = written ?? {};
+      const writtenAt = writeTimes.of(`${namespace}/${slotOf(part)}`, record.change?.at ?? "", at);
       const due = workloadsFor(consumers);
       for (const workload of due) {
         const name = nameOf(workload);
         try {
           const outcome = await bringUpToDate(workload, consumers, record, task, {
             mayRestart: true,
-            touch: false,
             wasNoted: told.has(name) || (noted !== undefined && !noted.has(name)),
             writtenAt,
           });
@@ -153,23 +146,6 @@ export function newRestarter(options: {
     },
   };
 
-  /** Also at later looks at the same change. */
-  function writtenAtOf(
-    { namespace, part }: Consumers,
-    { change }: ContentRecord,
-    at: number | undefined,
-  ): number {
-    const key = `${namespace}/${slotOf(part)}`;
-    const changedAt = change?.at ?? "";
-    if (at !== undefined) {
-      writes.delete(key);
-      writes.set(key, { change: changedAt, at });
-      if (writes.size > MOST_WRITES) writes.delete(writes.keys().next().value ?? "");
-    }
-    const known = writes.get(key);
-    return known?.change === changedAt ? known.at : 0;
-  }
-
   function workloadsFor({ namespace, part, policy }: Consumers): readonly Workload[] {
     const consuming = workloadsOf(views, namespace, part.secretName);
     const found = new Map(consuming.map((workload) => [workload.uid, workload]));
@@ -186,23 +162,13 @@ export function newRestarter(options: {
     { part, policy }: Consumers,
     record: ContentRecord,
     { limit: { signal }, free }: Task,
-    {
-      mayRestart,
-      touch,
-      wasNoted,
-      writtenAt,
-    }: {
-      readonly mayRestart: boolean;
-      readonly touch: boolean;
-      readonly wasNoted: boolean;
-      readonly writtenAt: number;
-    },
+    { mayRestart, ...known }: { readonly mayRestart: boolean } & Omit<Look, "readers">,
   ): Promise<Outcome> {
     const type = resources[seen.kind];
     const slot = slotOf(part);
     const at = record.change?.at ?? "";
     for (let workload = seen, tries = 1; ; tries++) {
-      const look: Look = { touch, wasNoted: wasNoted || damper.knows(workload.uid, slot), writtenAt };
+      const look: Look = { ...known, wasNoted: known.wasNoted || damper.knows(workload.uid, slot) };
       let decision = planRestart(workload, part, policy, record, look);
       if (decision.kind === "nothing") return unchanged;
       // Before the pods are looked at, too: who takes things back all the time shall not have them listed all the time.
@@ -222,7 +188,7 @@ export function newRestarter(options: {
           const readers = looked.kind === "readers" ? looked.readers : "unknown";
           decision = planRestart(workload, part, policy, record, { ...look, readers });
           const isRestart = decision.kind === "write" && decision.write.restart;
-          const waitMs = Math.max(Date.parse(at), writtenAt) + REPORTED_WITHIN_MS - clock.now();
+          const waitMs = Math.max(Date.parse(at), known.writtenAt ?? 0) + REPORTED_WITHIN_MS - clock.now();
           if (!isRestart && looked.kind === "readers" && looked.areStarting && waitMs > 0)
             later = { kind: "later", waitMs };
         }
@@ -266,21 +232,6 @@ const nameOf = ({ kind, name }: Workload): string => `${kind}/${name}`;
 const isItsOwn = (error: unknown): error is ApiError | NoAnswerError =>
   error instanceof ApiError || error instanceof NoAnswerError;
 
-const toldHeld = ({ secretName }: Part, keys: readonly string[]): string =>
-  `keeps its pods, as it can't start without ${keys.map(quoted).join(", ")}, which Secret ${secretName} lacks now: bring the key back, or make it optional`;
-
-const toldDamped = (by: string | undefined): string =>
-  `${by === undefined ? "somebody" : quoted(by)} takes back what the operator writes into it, so it is written more and more rarely: leave annotations and template annotations of secretsync.dev alone`;
-
-const toldWaiting = {
-  OnDelete:
-    "has updateStrategy OnDelete, so pods of before the change stay until they are deleted: delete them",
-  Partition: "has a partition, so pods below it stay as they were: lower the partition",
-  Stuck:
-    "was restarted, and its new pods don't become ready in time (ProgressDeadlineExceeded), so some stay as they were: see why by kubectl describe",
-  Paused: "is paused, so its pods stay as they are: resume it",
-} as const;
-
 function toObject({ workload, consumed, restartedFor }: WorkloadWrite): WorkloadObject {
   const { name, namespace, uid, resourceVersion } = workload;
   const metadata = {
@@ -296,18 +247,4 @@ function toObject({ workload, consumed, restartedFor }: WorkloadWrite): Workload
     metadata,
     spec: { template: { metadata: { annotations: { [annotation.restartedFor]: restartedFor } } } },
   };
-}
-
-function explain(error: ApiError | NoAnswerError): string {
-  if (error instanceof NoAnswerError) return "the apiserver gives no answer in time; look at its webhooks";
-  if (error.status === 403) return "the operator may not patch it; check its Role";
-  if (error.conflict) return "it changes all the time; trying again";
-  return error.message;
-}
-
-const MOST_TOLD = 10;
-function someOf(told: readonly string[]): string | undefined {
-  const sorted = [...told].sort();
-  if (sorted.length > MOST_TOLD) return `${sorted.slice(0, MOST_TOLD).join("; ")}; and others`;
-  return sorted.length > 0 ? sorted.join("; ") : undefined;
 }

@@ -6,7 +6,7 @@ import { newFetcher } from "../../../src/controllers/secret-sync/fetch.ts";
 import { Freshness } from "../../../src/controllers/secret-sync/freshness.ts";
 import { newObserver } from "../../../src/controllers/secret-sync/observe.ts";
 import type { AccessResult } from "../../../src/controllers/secret-sync/provider-access.ts";
-import { newPolling, type Polling } from "../../../src/controllers/secret-sync/polling.ts";
+import { newIsAsLeft, newPolling, type Polling } from "../../../src/controllers/secret-sync/polling.ts";
 import type { Next } from "../../../src/controllers/controller.ts";
 import { newReconciler } from "../../../src/controllers/secret-sync/reconciler.ts";
 import { newSyncStatusWriter } from "../../../src/controllers/secret-sync/report.ts";
@@ -157,8 +157,7 @@ beforeEach(() => {
   feed = new PollingFeed({
     clock,
     open: () => Promise.resolve(client),
-    isAsLeft: ({ targetKey, targetVersion }) =>
-      views.secrets.get(targetKey)?.resourceVersion === targetVersion,
+    isAsLeft: newIsAsLeft(views, () => isUnwatched),
     onNews: (key) => onNews(key),
     onPolled: () => undefined,
     onFailed: ({ error }) => {
@@ -412,6 +411,15 @@ describe("where the apiserver tells of no Secret", () => {
     // It is gone, and nobody told.
     isUnwatched = true;
     expect(await looked()).toContain("write");
+  });
+
+  it("isn't asked for at each poll, though nobody can tell that it is as it was left", async () => {
+    await untilInStep();
+    views.secrets.delete(KEY, views.secrets.get(KEY)!.uid);
+    isUnwatched = true;
+    expect(await polled()).toEqual(["poll"]);
+    isUnwatched = false;
+    expect(await polled()).toContain("look");
   });
 
   it("the one that it can't decrypt is told, and tried again", async () => {
