@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { newKubeApi } from "./kube/rest-kube-api.ts";
-import { clusterOf, loadKubeConfig, newTransport, type Transport } from "./kube/transport.ts";
+import { loadKubeConfig } from "./kube/own-kubeconfig.ts";
+import { newTransport, newTransports, type Transport } from "./kube/transport.ts";
 import { parseOptions, type Options } from "./options.ts";
 import { globMatches } from "./plan/access.ts";
 import { newCatalog } from "./providers/catalog.ts";
@@ -91,15 +92,13 @@ async function start(options: Options): Promise<void> {
         async loadClusters() {
           const { kubeConfigOf } = await import("./kube/kubeconfig.ts");
           const open = (to: Transport) => ({ api: newKubeApi(to), close: () => to.close() });
+          const transportAs = newTransports(config, systemClock);
           return {
             ofKubeconfig: (text) => open(newTransport(kubeConfigOf(text), systemClock)),
             asAccount(tokens) {
               const { signal } = new AbortController();
               return open(
-                newTransport(clusterOf(config), systemClock, {
-                  token: () => tokens.token(signal),
-                  refused: () => tokens.refused(),
-                }),
+                transportAs({ token: () => tokens.token(signal), refused: () => tokens.refused() }),
               );
             },
           };

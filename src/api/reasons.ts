@@ -56,7 +56,8 @@ export const reasons = {
     stalled: false,
     ofCall: true,
     returns: true,
-    meaning: "The provider throttles; the operator slows down and tries again.",
+    meaning:
+      "The provider throttles, or the namespace has more providers in use than the operator keeps open; it slows down and tries again.",
   },
   ProviderUnreachable: {
     stalled: false,

@@ -6,6 +6,9 @@ export interface Pooled {
   close(): void;
 }
 
+/** Beyond, whichever was used longest ago makes room. */
+export const MOST_CLIENTS_OF_A_SHARE = 64;
+
 interface Entry<C> {
   readonly share: string;
   readonly client: C;
@@ -18,9 +21,15 @@ interface Entry<C> {
  * provider object uses it; the lowest limits of these hold.
  */
 export class ClientPool<C extends Pooled> {
+  readonly #mayReplace: (share: string) => boolean;
   readonly #entries = new Map<string, Entry<C>>();
   /** Identity by provider object. */
   readonly #identities = new Map<string, string>();
+
+  /** `mayReplace`: whether a share that has all its clients may have one of them make room for another just now. */
+  constructor(mayReplace: (share: string) => boolean) {
+    this.#mayReplace = mayReplace;
+  }
 
   get size(): number {
     return this.#entries.size;
@@ -28,19 +37,19 @@ export class ClientPool<C extends Pooled> {
 
   /**
    * `identity` must differ whenever share, endpoint or credentials do; `user` names the provider object, `share` whose it
-   * is: empty for the admin's. Throws what connect throws.
+   * is: empty for the admin's. undefined: it has too many of them in use. Throws what connect throws.
    */
   get(
     { identity, user, share, limits }: { identity: string; user: string; share: string; limits: Limits },
     connect: (limits: Limits) => C,
-  ): C {
+  ): C | undefined {
     if (this.#identities.get(user) !== identity) this.release(user);
     let entry = this.#entries.get(identity);
     // Those that were used last are at the end.
     this.#entries.delete(identity);
     if (entry) this.#entries.set(identity, entry);
     else {
-      if (share !== "") this.#makeRoom(share);
+      if (share !== "" && !this.#makeRoom(share)) return undefined;
       entry = { share, client: connect(limits), users: new Map() };
       this.#entries.set(identity, entry);
     }
@@ -67,11 +76,13 @@ export class ClientPool<C extends Pooled> {
     else this.#close(identity, entry);
   }
 
-  /** Clients take memory, and a tenant may have any number of provider objects. */
-  #makeRoom(share: string): void {
+  /** Clients take memory, and to open one takes work; a tenant may have any number of provider objects. */
+  #makeRoom(share: string): boolean {
     const ours = [...this.#entries].filter(([, entry]) => entry.share === share);
-    for (const [identity, entry] of ours.slice(0, Math.max(0, ours.length + 1 - MOST_OF_A_SHARE)))
-      this.#close(identity, entry);
+    const tooMany = ours.slice(0, Math.max(0, ours.length + 1 - MOST_CLIENTS_OF_A_SHARE));
+    if (tooMany.length > 0 && !this.#mayReplace(share)) return false;
+    for (const [identity, entry] of tooMany) this.#close(identity, entry);
+    return true;
   }
 
   #close(identity: string, entry: Entry<C>): void {
@@ -94,5 +105,3 @@ export class ClientPool<C extends Pooled> {
     client.setLimits(limits);
   }
 }
-
-const MOST_OF_A_SHARE = 64;

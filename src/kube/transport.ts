@@ -1,9 +1,10 @@
-import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
+import type { KubeConfig } from "@kubernetes/client-node/dist/config.js";
 import * as http from "node:http";
 import * as https from "node:https";
-import { createSecureContext } from "node:tls";
+import { newConnections, newKept, type Connections } from "./connections.ts";
 import { LeaseLostError, type Fence } from "./fence.ts";
 import { NoAnswerError } from "./kube-api.ts";
+import { clusterOf } from "./own-kubeconfig.ts";
 import { Turnstile, type Priority } from "./turnstile.ts";
 
 /**
@@ -36,42 +37,10 @@ interface Clock {
 
 /** Connections for requests; more only make the apiserver switch between them. */
 const POOL = 16;
-/** Credentials are asked for again after this time: files rotate, tokens expire. */
-const CREDENTIALS_MS = 60_000;
 /** There may be very many who sign in by tokens, and each asks rarely. */
 const IDLE_MS = 10_000;
 /** No whole answer (of a watch: no head) for so long means that the connection is dead, or was never made. */
 const ANSWER_MS = 30_000;
-
-export function loadKubeConfig(): KubeConfig {
-  const config = new KubeConfig();
-  try {
-    config.loadFromDefault();
-  } catch (error) {
-    throw new Error(`the kubeconfig can't be read: ${(error as Error).message}; correct KUBECONFIG`, {
-      cause: error,
-    });
-  }
-  // What the library makes up when it finds nothing.
-  if (config.getCurrentCluster()?.server === "http://localhost:8080")
-    throw new Error("there is no cluster: set KUBECONFIG, or run in a pod with a ServiceAccount");
-  return config;
-}
-
-/** The cluster of a kubeconfig, and nobody who signs in to it. */
-export function clusterOf(config: KubeConfig): KubeConfig {
-  const cluster = config.getCurrentCluster();
-  const user = { name: "account" };
-  const context = { name: "account", user: user.name, cluster: cluster?.name ?? "" };
-  const alone = new KubeConfig();
-  alone.loadFromOptions({
-    clusters: cluster ? [cluster] : [],
-    users: [user],
-    contexts: [context],
-    currentContext: context.name,
-  });
-  return alone;
-}
 
 /** Signs in instead of what a kubeconfig says. */
 export interface SignIn {
@@ -80,37 +49,48 @@ export interface SignIn {
   refused(): void;
 }
 
-export function newTransport(config: KubeConfig, clock: Clock, signIn?: SignIn): Transport {
-  const cluster = config.getCurrentCluster();
-  if (!cluster) throw new Error("the kubeconfig's current context names no cluster; set current-context");
-  const base = new URL(cluster.server);
+/** Requests as the user of a kubeconfig. */
+export function newTransport(config: KubeConfig, clock: Clock): Transport {
+  const connections = newConnections(config, clock, { most: POOL });
+  return transportOver(connections, clock, connections);
+}
+
+/**
+ * Requests to the cluster of a kubeconfig as any number of others, over connections that they share: who asks is said by a header,
+ * so a further one costs no connection. The kubeconfig's own user is not among them.
+ */
+export function newTransports(config: KubeConfig, clock: Clock): (signIn: SignIn) => Transport {
+  // Each is bounded by a turnstile; together they are by those who use them.
+  const connections = newConnections(clusterOf(config), clock, { most: Infinity, idleMs: IDLE_MS });
+  return (signIn) => {
+    const token = newKept(clock, () => signIn.token());
+    return transportOver(connections, clock, {
+      async current() {
+        const [{ headers, agents }, bearer] = await Promise.all([connections.current(), token.get()]);
+        return { headers: { ...headers, Authorization: `Bearer ${bearer}` }, agents };
+      },
+      refused() {
+        token.forget();
+        signIn.refused();
+      },
+      close: () => undefined,
+    });
+  };
+}
+
+function transportOver(
+  { server }: Connections,
+  clock: Clock,
+  { current, refused, close }: Pick<Connections, "current" | "refused" | "close">,
+): Transport {
+  const base = new URL(server);
   const { request } = base.protocol === "http:" ? http : https;
-  let credentials: { at: number; pending: Promise<Credentials> } | undefined;
-  let pool: { of: Credentials; agents: Agents } | undefined;
-  let isClosed = false;
   const turnstile = new Turnstile(POOL);
 
-  const currentCredentials = (): Promise<Credentials> => {
-    if (!credentials || clock.monotonic() - credentials.at > CREDENTIALS_MS) {
-      credentials = { at: clock.monotonic(), pending: loadCredentials(config, signIn) };
-      credentials.pending.catch(() => (credentials = undefined));
-    }
-    return credentials.pending;
-  };
-
-  const agentsFor = (found: Credentials): Agents => {
-    if (pool?.of === found) return pool.agents;
-    if (pool && sameTls(pool.of.tls, found.tls)) pool.of = found;
-    else pool = { of: found, agents: newAgents(base, found, signIn ? IDLE_MS : undefined) };
-    return pool.agents;
-  };
-
   return {
-    server: cluster.server,
+    server,
     async send({ method, path, headers = {}, body, lane, fence }, signal) {
-      const found = await currentCredentials();
-      // Who still asks is answered, and leaves no connection behind.
-      const agents = isClosed ? newAgents(base, found, 1) : agentsFor(found);
+      const { headers: signedIn, agents } = await current();
       const options: http.RequestOptions = {
         protocol: base.protocol,
         // An IPv6 address has brackets in a URL, and nowhere else.
@@ -120,7 +100,7 @@ export function newTransport(config: KubeConfig, clock: Clock, signIn?: SignIn):
         method,
         agent: typeof lane === "number" ? agents.requests : agents[lane],
         headers: {
-          ...found.headers,
+          ...signedIn,
           ...headers,
           "user-agent": "secretsync",
           ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
@@ -138,20 +118,14 @@ export function newTransport(config: KubeConfig, clock: Clock, signIn?: SignIn):
           return sendOnce(options, body, lane, fence, leave);
         });
         // A token that was rotated before its time.
-        if (response.statusCode === 401) {
-          credentials = undefined;
-          signIn?.refused();
-        }
+        if (response.statusCode === 401) refused();
         return response;
       } catch (error) {
         leave();
         throw error;
       }
     },
-    close() {
-      isClosed = true;
-      for (const agent of Object.values(pool?.agents ?? {})) agent.destroy();
-    },
+    close,
   };
 
   function sendOnce(
@@ -172,7 +146,7 @@ export function newTransport(config: KubeConfig, clock: Clock, signIn?: SignIn):
         });
         resolve(response);
       });
-      const cancel = clock.after(ANSWER_MS, () => sent.destroy(new NoAnswerError(cluster?.server ?? "")));
+      const cancel = clock.after(ANSWER_MS, () => sent.destroy(new NoAnswerError(server)));
       sent.on("error", (error: NodeJS.ErrnoException) => {
         cancel();
         const stale = sent.reusedSocket && (error.code === "ECONNRESET" || error.code === "EPIPE");
@@ -189,69 +163,10 @@ class StaleConnectionError extends Error {
   }
 }
 
-interface Agents {
-  readonly requests: http.Agent;
-  readonly lease: http.Agent;
-  readonly stream: http.Agent;
-}
-
-/** `idleMs`: a connection that nobody used for so long is closed. */
-function newAgents(base: URL, { tls, proxy }: Credentials, idleMs: number | undefined): Agents {
-  if (proxy) return { requests: proxy, lease: proxy, stream: proxy };
-  const Agent = base.protocol === "http:" ? http.Agent : https.Agent;
-  const { ca, cert, key, passphrase, pfx, ...rest } = tls;
-  const options = {
-    ...rest,
-    // Made once: else every connection reads the certificates, and every request compares them.
-    secureContext: createSecureContext({ ca, cert, key, passphrase, pfx }),
-    keepAlive: true,
-    keepAliveMsecs: 15_000,
-    ...(idleMs === undefined ? {} : { timeout: idleMs }),
-    scheduling: "fifo" as const,
-  };
-  return {
-    requests: new Agent({ ...options, maxSockets: POOL }),
-    lease: new Agent(options),
-    stream: new Agent({ ...options, keepAlive: false }),
-  };
-}
-
 function once(work: () => void): () => void {
   let done = false;
   return () => {
     if (!done) work();
     done = true;
   };
-}
-
-interface Credentials {
-  readonly headers: Record<string, string>;
-  readonly tls: Pick<
-    https.AgentOptions,
-    "ca" | "cert" | "key" | "passphrase" | "pfx" | "rejectUnauthorized" | "servername"
-  >;
-  /** Present when the kubeconfig names a proxy. */
-  readonly proxy: http.Agent | undefined;
-}
-
-const sameTls = (a: Credentials["tls"], b: Credentials["tls"]): boolean =>
-  JSON.stringify([a.ca, a.cert, a.key].map(String)) === JSON.stringify([b.ca, b.cert, b.key].map(String));
-
-async function loadCredentials(config: KubeConfig, signIn: SignIn | undefined): Promise<Credentials> {
-  const options: https.RequestOptions = {};
-  await config.applyToHTTPSOptions(options);
-  const { ca, cert, key, passphrase, pfx, rejectUnauthorized, servername, agent, auth } = options;
-  const present = Object.entries({ ca, cert, key, passphrase, pfx, rejectUnauthorized, servername }).filter(
-    ([, value]) => value !== undefined && value !== null,
-  );
-  const headers = Object.fromEntries(
-    Object.entries((options.headers ?? {}) as Record<string, unknown>).map(([name, value]) => [
-      name,
-      String(value).trim(),
-    ]),
-  );
-  if (signIn) headers["Authorization"] = `Bearer ${await signIn.token()}`;
-  if (auth) headers["Authorization"] = `Basic ${Buffer.from(auth).toString("base64")}`;
-  const proxied = config.getCurrentCluster()?.proxyUrl && agent instanceof http.Agent ? agent : undefined;
-  return { headers, tls: Object.fromEntries(present), proxy: proxied };
 }

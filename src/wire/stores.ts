@@ -14,6 +14,7 @@ import { Turns } from "../fetch/turns.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import { newLookup } from "../providers/lookup.ts";
 import { Intake } from "../runtime/intake.ts";
+import { Pace } from "../runtime/pace.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { newCallObserver } from "../telemetry/provider-calls.ts";
 import type { Parts } from "./parts.ts";
@@ -24,6 +25,9 @@ const MOST_CONNECTIONS = 256;
 const MOST_CALLS_OF_A_NAMESPACE = 16;
 /** Of a namespace's own providers; those beyond wait for one to end, and are polled. Each may be a connection that stays open. */
 const MOST_FEEDS_OF_A_NAMESPACE = 8;
+/** Clients of a namespace that has all it may have: so many make room for others at once, then one each so often. */
+const REPLACED_AT_ONCE = 16;
+const REPLACED_EACH_MS = 250;
 /** For others who may want the same, by all clients of all providers. */
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
 const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
@@ -63,6 +67,7 @@ export function wireStores(
   };
   const intake = new Intake();
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
+  const replacing = new Pace({ clock, atOnce: REPLACED_AT_ONCE, everyMs: REPLACED_EACH_MS });
   const feedTurns = new Turns(MOST_FEEDS_OF_A_NAMESPACE);
   const connect = (connection: Connection): ProviderClient => {
     const { name, module, target, credentials, share, limits, users } = connection;
@@ -117,7 +122,7 @@ export function wireStores(
     views,
     catalog,
     credentials: newCredentialReader({ api, clock }),
-    pool: new ClientPool(),
+    pool: new ClientPool((share) => replacing.waitMs(share) === 0),
     connect,
     onMissingCredentials: newNews((provider, detail) =>
       log.warn({ provider, detail }, "credentials of a provider can't be read"),

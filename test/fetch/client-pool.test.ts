@@ -9,9 +9,11 @@ let pool: ClientPool<Client>;
 let connected: string[];
 let closed: string[];
 let limited: string[];
+let mayReplace: boolean;
 
 beforeEach(() => {
-  pool = new ClientPool();
+  mayReplace = true;
+  pool = new ClientPool(() => mayReplace);
   connected = [];
   closed = [];
   limited = [];
@@ -90,5 +92,18 @@ describe("the pool of clients", () => {
     expect(closed.at(-1)).toBe("t7");
     get("t0");
     expect(connected.filter((identity) => identity === "t0")).toHaveLength(2);
+  });
+
+  it("opens no more for a tenant who has them all and replaces them too often, and goes on with those that are open", () => {
+    for (let index = 0; index < 64; index++) get(`t${index}`);
+    mayReplace = false;
+    expect(get("t64")).toBeUndefined();
+    expect(closed).toEqual([]);
+    expect(get("t0")).toMatchObject({ identity: "t0" });
+    expect(get("other tenant", "o", limitsOf(1), "other")).toBeDefined();
+    expect(get("admin", "csprov", limitsOf(1), "")).toBeDefined();
+    // Whoever waits comes in when one of the others is gone.
+    pool.release("user of t1");
+    expect(get("t64")).toMatchObject({ identity: "t64" });
   });
 });

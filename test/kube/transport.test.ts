@@ -5,7 +5,7 @@ import { LeaseLostError } from "../../src/kube/fence.ts";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { newKubeApi } from "../../src/kube/rest-kube-api.ts";
-import { clusterOf, newTransport } from "../../src/kube/transport.ts";
+import { newTransports } from "../../src/kube/transport.ts";
 import { FakeApiserver, reply } from "../support/fake-apiserver.ts";
 import { FakeClock } from "../support/fake-clock.ts";
 import { until } from "../support/wait.ts";
@@ -234,14 +234,12 @@ describe("tokens", () => {
   it("sign in to the same cluster instead of whatever else its kubeconfig has, and are asked for each minute", async () => {
     const { server: url } = await server.start();
     const clock = new FakeClock();
-    const config = new KubeConfig();
-    config.loadFromClusterAndUser(
-      { name: "c", server: url, skipTLSVerify: true },
-      { name: "u", token: "the operator's", username: "root", password: "root" },
-    );
     let count = 0;
     let refusals = 0;
-    const transport = newTransport(clusterOf(config), clock, {
+    const transport = newTransports(
+      operatorsConfig(url),
+      clock,
+    )({
       token: () => Promise.resolve(`token-${++count}`),
       refused: () => refusals++,
     });
@@ -259,13 +257,60 @@ describe("tokens", () => {
     server.answer = (_request, response) => reply(response, 401, { code: 401 });
     await expect(api.get(resources.secret, "a", "ns", signal)).rejects.toMatchObject({ status: 401 });
     expect(refusals).toBe(1);
-    // Closed while somebody still asks: he is answered, and nothing stays open.
-    transport.close();
-    server.answer = (_request, response) => ok(response);
+    server.answer = ({ headers }, response) => {
+      seen.push(headers.authorization);
+      ok(response);
+    };
+    await api.get(resources.secret, "a", "ns", signal);
+    expect(seen.at(-1)).toBe("Bearer token-3");
+  });
+
+  it("are asked for again when none was given", async () => {
+    const { server: url } = await server.start();
+    let tries = 0;
+    const transport = newTransports(
+      operatorsConfig(url),
+      new FakeClock(),
+    )({
+      token: () => (++tries === 1 ? Promise.reject(new Error("no token")) : Promise.resolve("t")),
+      refused: () => undefined,
+    });
+    const api = newKubeApi(transport);
+    await expect(api.get(resources.secret, "a", "ns", signal)).rejects.toThrow("no token");
     expect(await api.get(resources.secret, "a", "ns", signal)).toEqual(secret);
-    await until("no connection is left", () => [...server.sockets].every((socket) => socket.destroyed));
+  });
+
+  it("of many accounts share connections, and each is taken for itself", async () => {
+    const { server: url } = await server.start();
+    const transportAs = newTransports(operatorsConfig(url), new FakeClock());
+    const seen: (string | undefined)[] = [];
+    server.answer = ({ headers }, response) => {
+      seen.push(headers.authorization);
+      ok(response);
+    };
+    for (let round = 0; round < 2; round++) {
+      for (let index = 0; index < 50; index++) {
+        const token = `token-${index}`;
+        const transport = transportAs({ token: () => Promise.resolve(token), refused: () => undefined });
+        await newKubeApi(transport).get(resources.secret, "a", "ns", signal);
+        expect(seen.at(-1)).toBe(`Bearer ${token}`);
+        // Whoever closes leaves the connections to the others.
+        transport.close();
+      }
+    }
+    expect(server.sockets.size).toBe(1);
   });
 });
+
+/** A kubeconfig that signs in as somebody whom no account may be taken for. */
+function operatorsConfig(url: string): KubeConfig {
+  const config = new KubeConfig();
+  config.loadFromClusterAndUser(
+    { name: "c", server: url, skipTLSVerify: true },
+    { name: "u", token: "the operator's", username: "root", password: "root" },
+  );
+  return config;
+}
 
 describe("errors", () => {
   it("of any length are told by their code, and their words are cut", async () => {

@@ -80,7 +80,7 @@ function access(
       loadClusters: () => Promise.resolve(clusters),
     }),
     credentials: newCredentialReader({ api, clock }),
-    pool: new ClientPool<ProviderClient>(),
+    pool: new ClientPool<ProviderClient>(() => false),
     connect: (connection) => {
       connected.push(connection);
       if (unusable !== undefined) throw new UnusableCredentials(unusable);
@@ -260,11 +260,11 @@ describe("credentials that can't be read", () => {
 });
 
 describe("a ServiceAccount", () => {
-  const as = (namespace: string, name: string) =>
+  const as = (namespace: string, name: string, account = "reader") =>
     views.providers.set(
       projectProvider({
         metadata: { name, namespace, uid: `${namespace}/${name}`, resourceVersion: String(++version) },
-        spec: { kubernetes: { namespace: "shared", serviceAccountRef: { name: "reader" } } },
+        spec: { kubernetes: { namespace: "shared", serviceAccountRef: { name: account } } },
       } as never),
     );
 
@@ -277,6 +277,21 @@ describe("a ServiceAccount", () => {
       }
     expect(connected).toHaveLength(2);
     expect(tokens).toEqual(["shop/reader", "evil/reader"]);
+  });
+
+  it("beyond those that a namespace may have open is refused in words of its own, until there is room", async () => {
+    const to = access();
+    for (let index = 0; index < 65; index++) as("shop", `p${index}`, `account-${index}`);
+    for (let index = 0; index < 64; index++)
+      expect(await to(ref(`p${index}`), "shop", signal)).toMatchObject({ ok: true });
+    const result = await to(ref("p64"), "shop", signal);
+    expect(result.ok ? "" : `${result.failure.reason}: ${result.failure.message}`).toBe(
+      "RateLimited: SecretProvider/p64: namespace shop has more than 64 providers in use, which take turns; use fewer, or refresh their SecretSyncs less often",
+    );
+    as("evil", "a");
+    expect(await to(ref("a"), "evil", signal)).toMatchObject({ ok: true });
+    views.providers.delete("shop/p0", "shop/p0");
+    expect(await to(ref("p64"), "shop", signal)).toMatchObject({ ok: true });
   });
 
   it("that gives no token is told with its field", async () => {
