@@ -1,6 +1,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import type { Socket } from "node:net";
+import { Readable } from "node:stream";
 import type { Clock } from "../runtime/clock.ts";
 
 /** Probes and metrics over HTTP, for anybody who reaches the port: so nobody gets more than a small share of us. */
@@ -67,8 +68,7 @@ export function page(options: {
         const cutOff = clock.after(READ_MS, () => response.destroy());
         response.once("close", cutOff);
         response.writeHead(200, { "content-type": contentType, "content-length": length });
-        for (const piece of pieces) response.write(piece);
-        response.end();
+        Readable.from(pieces).pipe(response);
       },
       () => response.writeHead(500).end(),
     );

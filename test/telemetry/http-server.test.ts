@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import { afterEach, describe, expect, it } from "@jest/globals";
 import { createConnection, type Socket } from "node:net";
 import { once } from "node:events";
@@ -15,38 +16,33 @@ async function serving(routes: Readonly<Record<string, Route>>): Promise<number>
 }
 
 /** What a handler answers, without a network. */
+class Response extends Writable {
+  readonly answer: { status?: number; body?: string; headers?: object } = {};
+
+  constructor() {
+    // It closes when all was read, which a test says.
+    super({ autoDestroy: false });
+  }
+
+  writeHead(status: number, headers: object = {}): this {
+    Object.assign(this.answer, { status, headers });
+    return this;
+  }
+
+  override _write(piece: Buffer, _encoding: string, done: () => void): void {
+    this.answer.body = `${this.answer.body ?? ""}${String(piece)}`;
+    done();
+  }
+
+  wasRead(): void {
+    this.emit("close");
+  }
+}
+
 function answerOf(route: Route, headers: Record<string, string> = {}) {
-  const answer: { status?: number; body?: string; headers?: object; ended?: boolean } = {};
-  let onClose = () => undefined as unknown;
-  const response = {
-    destroyed: false,
-    once(_event: "close", listener: () => unknown) {
-      onClose = listener;
-      return response;
-    },
-    destroy() {
-      response.destroyed = true;
-      return response;
-    },
-    /** All of it was read. */
-    wasRead() {
-      onClose();
-    },
-    writeHead(status: number, more: object = {}) {
-      Object.assign(answer, { status, headers: more });
-      return response;
-    },
-    write(piece: Buffer) {
-      answer.body = `${answer.body ?? ""}${String(piece)}`;
-      return true;
-    },
-    end(body?: Buffer | string) {
-      answer.body = `${answer.body ?? ""}${String(body ?? "")}`;
-      return response;
-    },
-  };
+  const response = new Response();
   route.handle({ headers } as never, response as never);
-  return { answer, response };
+  return { answer: response.answer, response };
 }
 
 async function* piecesOf(...pieces: readonly (string | Error)[]): AsyncIterable<string> {
@@ -75,7 +71,7 @@ describe("a page", () => {
     const clock = new FakeClock();
     const route = page({ contentType: "text/plain", body: () => piecesOf("x"), clock });
     const asked = Array.from({ length: 11 }, () => answerOf(route));
-    asked[10]!.response.destroyed = true;
+    asked[10]!.response.destroy();
     await clock.advance(5_000);
     expect(asked[10]!.answer.status).toBeUndefined();
   });
