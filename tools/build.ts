@@ -1,8 +1,8 @@
 /**
- * Bundles the operator into one file that needs nothing but Node: dist/operator.mjs, with its source map; and beside it what is
- * in it: sbom.cdx.json and THIRD-PARTY-LICENSES.
+ * Bundles the operator into files that need nothing but Node: dist/operator.mjs and, in dist/parts, what is only loaded when it is
+ * used, such as a kind of store; each with its source map. Beside them what is in them: sbom.cdx.json and THIRD-PARTY-LICENSES.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { isBuiltin } from "node:module";
 import path from "node:path";
 import { build, type Plugin } from "esbuild";
@@ -37,10 +37,14 @@ const lazyBuiltins: Plugin = {
   },
 };
 
+rmSync("dist/parts", { recursive: true, force: true });
 const { metafile } = await build({
-  entryPoints: ["src/main.ts"],
-  outfile: "dist/operator.mjs",
+  entryPoints: { operator: "src/main.ts" },
+  outdir: "dist",
+  outExtension: { ".js": ".mjs" },
   bundle: true,
+  splitting: true,
+  chunkNames: "parts/[name]-[hash]",
   platform: "node",
   target: "node22.19",
   format: "esm",

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { packageFolder } from "../../tools/shipped.ts";
 import { OPERATOR_IMAGE, packOperatorImage } from "../../tools/image/operator-image.ts";
@@ -37,7 +37,12 @@ describe("the packed image", () => {
       "licenses/THIRD-PARTY-LICENSES",
       "nodejs/bin/node",
       "operator.mjs",
+      ...readdirSync("dist/parts")
+        .filter((file) => file.endsWith(".mjs"))
+        .map((file) => `parts/${file}`)
+        .sort(),
     ]);
+    expect(readFileSync("Dockerfile", "utf8")).toContain("/src/dist/parts/*.mjs /parts/");
   });
 
   it("runs as a user without rights, as the Dockerfile says, and is labelled", () => {
@@ -64,8 +69,12 @@ describe("the packed image", () => {
 });
 
 describe("what the operator is made of", () => {
-  /** From the source map, which names each file that is in the bundle. */
-  const { sources } = JSON.parse(readFileSync("dist/operator.mjs.map", "utf8")) as { sources: string[] };
+  /** From the source maps, which name each file that is in the bundle. */
+  const parts = readdirSync("dist/parts").map((file) => `dist/parts/${file}`);
+  const maps = ["dist/operator.mjs.map", ...parts].filter((file) => file.endsWith(".map"));
+  const sources = maps.flatMap(
+    (file) => (JSON.parse(readFileSync(file, "utf8")) as { sources: string[] }).sources,
+  );
   const bundled = new Set(
     sources
       .map((file) => packageFolder(file)?.split("node_modules/").at(-1))

@@ -1,11 +1,11 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import path from "node:path";
 import { packImage, type ImageFile, type PackedImage } from "./oci.ts";
 
 /**
  * The operator's image where nothing builds a Dockerfile: the root file system that the Dockerfile gives, at the same
- * paths, out of what npm has installed. Node, the libraries that it names, CA certificates, the bundle; nothing else.
+ * paths, out of what npm has installed. Node, the libraries that it names, CA certificates, the bundle's files; nothing else.
  */
 const root = path.resolve(import.meta.dirname, "../..");
 const { version, description } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8")) as {
@@ -30,7 +30,7 @@ export function packOperatorImage(): PackedImage {
       mode: 0o644,
       content: readFileSync(path.join(root, file)),
     })),
-    { path: "operator.mjs", mode: 0o644, content: readFileSync(path.join(root, "dist/operator.mjs")) },
+    ...bundle(),
     { path: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, content: readFileSync(certificates) },
     {
       path: "etc/passwd",
@@ -63,6 +63,16 @@ function dockerfileConfig() {
   };
   const Env = [...text.matchAll(/^ENV (\S+=\S+)$/gm)].map((found) => found[1] ?? "");
   return { Entrypoint: list("ENTRYPOINT"), Cmd: list("CMD"), Env };
+}
+
+function bundle(): readonly ImageFile[] {
+  const dist = path.join(root, "dist");
+  const parts = readdirSync(path.join(dist, "parts")).filter((file) => file.endsWith(".mjs"));
+  return ["operator.mjs", ...parts.map((file) => `parts/${file}`)].map((file) => ({
+    path: file,
+    mode: 0o644,
+    content: readFileSync(path.join(dist, file)),
+  }));
 }
 
 /** What the dynamic linker loads, at the paths where it looks. */
