@@ -63,6 +63,7 @@ const doors: Readonly<
       "node:http",
       "node:https",
       "node:net",
+      "node:stream",
       "@opentelemetry/api",
       "@opentelemetry/context-async-hooks",
       "@opentelemetry/exporter-trace-otlp-http",

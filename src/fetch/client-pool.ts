@@ -6,9 +6,6 @@ export interface Pooled {
   close(): void;
 }
 
-/** Beyond, whichever was used longest ago makes room. */
-export const MOST_CLIENTS_OF_A_SHARE = 64;
-
 interface Entry<C> {
   readonly share: string;
   readonly client: C;
@@ -21,6 +18,8 @@ interface Entry<C> {
  * provider object uses it; the lowest limits of these hold.
  */
 export class ClientPool<C extends Pooled> {
+  /** Beyond, whichever was used longest ago makes room. */
+  readonly mostOfAShare = 64;
   readonly #mayReplace: (share: string) => boolean;
   readonly #entries = new Map<string, Entry<C>>();
   /** Identity by provider object. */
@@ -79,7 +78,7 @@ export class ClientPool<C extends Pooled> {
   /** Clients take memory, and to open one takes work; a tenant may have any number of provider objects. */
   #makeRoom(share: string): boolean {
     const ours = [...this.#entries].filter(([, entry]) => entry.share === share);
-    const tooMany = ours.slice(0, Math.max(0, ours.length + 1 - MOST_CLIENTS_OF_A_SHARE));
+    const tooMany = ours.slice(0, Math.max(0, ours.length + 1 - this.mostOfAShare));
     if (tooMany.length > 0 && !this.#mayReplace(share)) return false;
     for (const [identity, entry] of tooMany) this.#close(identity, entry);
     return true;

@@ -12,7 +12,7 @@ import {
 } from "../../api/secret-provider.ts";
 import { parseSpec, type Parsed } from "../../api/parse.ts";
 import type { CredentialReader, SecretKeysRef } from "../../credentials/credentials.ts";
-import { MOST_CLIENTS_OF_A_SHARE, type ClientPool } from "../../fetch/client-pool.ts";
+import type { ClientPool } from "../../fetch/client-pool.ts";
 import type { ProviderClient } from "../../fetch/provider-client.ts";
 import { isSelected, mayRead } from "../../plan/access.ts";
 import { providerName } from "../../plan/sources.ts";
@@ -154,7 +154,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       if (!client) {
         return no(
           "RateLimited",
-          `${providerName(ref)}: namespace ${namespace} has more than ${MOST_CLIENTS_OF_A_SHARE} providers in use, which take turns; use fewer, or refresh their SecretSyncs less often`,
+          `${providerName(ref)}: namespace ${namespace} has more than ${pool.mostOfAShare} providers in use, which take turns; use fewer, or refresh their SecretSyncs less often`,
         );
       }
       return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };
