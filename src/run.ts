@@ -72,6 +72,11 @@ export function newOperator(parts: OperatorParts): Operator {
       .filter(([, problems]) => problems.length > 0)
       .map(([namespace, problems]) => `namespace ${namespace} isn't served: ${problems.join("; ")}`);
 
+  const details = () => {
+    const leader = elector?.waitsFor;
+    return [...lacking(), ...(leader === undefined ? [] : [`standing by: ${leader} leads`])];
+  };
+
   return {
     async run(signal) {
       const { registry, scrapeGuard, metricsTls } = parts;
@@ -85,7 +90,7 @@ export function newOperator(parts: OperatorParts): Operator {
         {
           "/metrics": scrapeGuard ? guarded(metrics, scrapeGuard) : metrics,
           "/healthz": probe(alive),
-          "/readyz": probe(unready, lacking),
+          "/readyz": probe(unready, details),
         },
         metricsTls,
       );

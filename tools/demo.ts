@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify, styleText } from "node:util";
 import type { ResourceType } from "../src/kube/kube-api.ts";
 import { resources } from "../src/kube/resources.ts";
@@ -12,10 +13,10 @@ import { systemClock } from "../src/runtime/clock.ts";
 import { newTransport } from "../src/kube/transport.ts";
 import { startCluster } from "../test/cluster/cluster.ts";
 import { atEnd, end, untilInterrupted } from "../test/support/at-end.ts";
-import { awsEnvironment, awsUser } from "../test/support/aws.ts";
+import { awsEnvironment, awsUser, TEST_REGION } from "../test/support/aws.ts";
 import { installCrds } from "../test/support/crds.ts";
 import { startMinistack } from "../test/support/ministack.ts";
-import { startOperator, sumOf } from "../test/support/operator.ts";
+import { startOperator, sumOf, type OperatorProcess } from "../test/support/operator.ts";
 import { step } from "../test/support/progress.ts";
 import { until } from "../test/support/wait.ts";
 
@@ -52,7 +53,7 @@ async function story(): Promise<void> {
       logFile: path.join(folder, "operator.log"),
       env: awsEnvironment(ministack.endpoint),
       // On a cluster of yours it keeps to its own corner.
-      args: ["--watch-namespaces=shop"],
+      args: cluster.origin === "given" ? ["--watch-namespaces=shop"] : [],
     }),
   );
   atEnd(() => operator.stop());
@@ -125,10 +126,16 @@ async function story(): Promise<void> {
 
   if (process.env["DEMO_EXIT"]) await end(0);
   title("It stays up until Ctrl-C. Try, in another terminal:");
+  if (cluster.origin === "given") out(paint("dim", "  (on your cluster it serves namespace shop only)"));
   out(`  export KUBECONFIG=${cluster.kubeconfig} PATH=${path.dirname(cluster.kubectl)}:$PATH`);
   out(`  kubectl get ssync -A -o wide`);
   out(`  kubectl delete secret -n shop orders-db && sleep 1 && kubectl get secret -n shop orders-db`);
   out(`  curl -s ${operator.metricsUrl} | grep ^secretsync_`);
+  out(paint("dim", "  another value in AWS, and a new secret; then apply a SecretSync of your own:"));
+  for (const line of awsCalls(ministack.endpoint)) out(`  ${line}`);
+  void untilGone(operator).then(() =>
+    out(paint("red", `the operator has ended:\n${operator.child.tail(3)}`)),
+  );
   await untilInterrupted();
 
   /** Changes the value in AWS and times each stage until a pod runs with it. */
@@ -165,6 +172,20 @@ const moved: readonly (readonly [string, Readonly<Record<string, string>>])[] = 
   ["secretsync_kubernetes_writes_total", { kind: "Secret" }],
   ["secretsync_restarts_total", { kind: "Deployment", result: "success" }],
 ];
+
+/** As the AWS CLI would make them; curl is everywhere. */
+function awsCalls(endpoint: string): readonly string[] {
+  const call = (operation: string, body: unknown) =>
+    `curl -s ${endpoint} --aws-sigv4 aws:amz:${TEST_REGION}:secretsmanager --user test:test -H 'X-Amz-Target: secretsmanager.${operation}' -H 'Content-Type: application/x-amz-json-1.1' -d '${JSON.stringify(body)}'`;
+  return [
+    call("PutSecretValue", { SecretId: "prod/shop/orders", SecretString: secret("my-own") }),
+    call("CreateSecret", { Name: "prod/shop/mine", SecretString: '{"token":"t"}' }),
+  ];
+}
+
+async function untilGone({ child }: OperatorProcess): Promise<void> {
+  while (!child.exited) await sleep(1_000);
+}
 
 const secret = (password: string): string => JSON.stringify({ username: "orders", password });
 const metrics = async (url: string): Promise<string> => (await fetch(url)).text();

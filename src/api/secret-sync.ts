@@ -41,7 +41,7 @@ const target = withRules(
       }),
       deletionPolicy: z.enum(["Retain", "Delete", "Merge"]).default("Retain").meta({
         description:
-          "When secrets are gone from the provider. Retain: keep everything. Delete: delete the Secret once all are gone. Merge: remove the keys that are gone.",
+          "When secrets are gone from the provider. Retain: keep everything. Delete: delete the Secret once all are gone. Merge: remove the keys that are gone. What was never read under its key, property and provider counts as a mistake, and takes nothing away.",
       }),
       immutable: z
         .boolean()

@@ -18,6 +18,7 @@ import {
   type Source,
   type FoundSecret,
 } from "./sources.ts";
+import type { EntryOutcome } from "./seen.ts";
 import { quoted } from "./text.ts";
 import { runToEnd, Work, type Steps } from "./work.ts";
 
@@ -29,11 +30,12 @@ export type Content =
       readonly data: ReadonlyMap<string, SecretValue>;
       /** Of keys that a find gave: the name of the remote secret. */
       readonly origins: ReadonlyMap<string, string>;
+      readonly entries: readonly EntryOutcome[];
       /** Present when no key is left, as every source is gone: what it is where nothing was written before. */
       readonly emptied?: Failure;
     }
   /** Every source is gone from the provider; the failure is what that is where nothing may be deleted. */
-  | { readonly kind: "gone"; readonly failure: Failure }
+  | { readonly kind: "gone"; readonly failure: Failure; readonly entries: readonly EntryOutcome[] }
   | { readonly kind: "failure"; readonly failure: Failure; readonly retryAfterMs?: number | undefined };
 
 /** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size */
@@ -44,7 +46,7 @@ const MOST_KEYS = 10_000;
 const MOST_BYTES_OF_NAMES = 256 * 1024;
 
 type Outcome =
-  | { readonly kind: "done" }
+  | { readonly kind: "done" | "defaulted" }
   | { readonly kind: "absent"; readonly failure: Failure }
   | { readonly kind: "failure"; readonly failure: Failure; readonly retryAfterMs?: number | undefined };
 
@@ -66,33 +68,55 @@ export function* contentSteps(
   work = new Work(),
 ): Steps<Content> {
   const build: Build = { fetched, work, payloads: new Payloads(work), data: new SecretData() };
-  let absent: Failure | undefined;
+  const entries: EntryOutcome[] = [];
+  const note = (source: Source, outcome: Exclude<Outcome, { kind: "failure" }>, entry: Noted): void => {
+    const place = placeOf(fetched.get(source.id));
+    const absent = outcome.kind === "absent" && !entry.optional ? outcome.failure : undefined;
+    const { key, property } = entry;
+    entries.push({ source, property, place, key, gives: outcome.kind === "done", absent });
+  };
   for (const [index, entry] of (spec.dataFrom ?? []).entries()) {
-    const outcome = yield* fromDataFrom(build, entry, sourceOfDataFrom(spec, entry, index));
+    const source = sourceOfDataFrom(spec, entry, index);
+    const outcome = yield* fromDataFrom(build, entry, source);
     if (outcome.kind === "failure") return outcome;
-    if (outcome.kind === "absent" && !entry.optional) absent ??= outcome.failure;
+    note(source, outcome, { property: entry.extract?.property, key: undefined, optional: entry.optional });
   }
   for (const [index, entry] of (spec.data ?? []).entries()) {
     const source = sourceOfData(spec, entry, index);
     const outcome = inBounds(build, source) ?? (yield* fromData(build, entry, source));
     if (outcome.kind === "failure") return outcome;
-    if (outcome.kind === "absent" && !entry.optional) absent ??= outcome.failure;
+    note(source, outcome, {
+      property: entry.remoteRef.property,
+      key: entry.secretKey,
+      optional: entry.optional,
+    });
     if (work.isTimeToPause()) yield;
   }
   const problem = build.data.problem();
   if (problem) return { kind: "failure", failure: problem };
   const { values: data, origins } = build.data;
+  const absent = entries.find((entry) => entry.absent)?.absent;
   if (absent) {
     const { deletionPolicy } = spec.target;
     const allGone = [...fetched.values()].every(isGone);
-    if (deletionPolicy === "Delete" && allGone) return { kind: "gone", failure: absent };
+    if (deletionPolicy === "Delete" && allGone) return { kind: "gone", failure: absent, entries };
     // What is there and gives nothing may be half of a rotation.
     if (deletionPolicy !== "Merge" || (data.size === 0 && !allGone))
       return { kind: "failure", failure: absent };
-    if (data.size === 0) return { kind: "data", data, origins, emptied: absent };
+    if (data.size === 0) return { kind: "data", data, origins, entries, emptied: absent };
   }
-  return { kind: "data", data, origins };
+  return { kind: "data", data, origins, entries };
 }
+
+/** What of an entry is noted beside its source. */
+interface Noted {
+  readonly property: string | undefined;
+  readonly key: string | undefined;
+  readonly optional?: boolean | undefined;
+}
+
+const placeOf = (result: ReadResult | FindResult | undefined): string | undefined =>
+  result && result.kind !== "failed" ? result.place : undefined;
 
 const isGone = (result: ReadResult | FindResult): boolean =>
   result.kind === "missing" || (result.kind === "matches" && result.secrets.size === 0);
@@ -114,7 +138,7 @@ function* fromData(
   const absent = (why: Failure): Outcome => {
     if (entry.default === undefined) return { kind: "absent", failure: why };
     data.set(entry.secretKey, SecretValue.fromText(entry.default));
-    return done;
+    return { kind: "defaulted" };
   };
   if (result?.kind === "failed") return failed(source, result.failure, result.failure.retryAfterMs);
   if (result?.kind !== "found") return absent(notFound(source, result));

@@ -29,6 +29,8 @@ export interface ContentRecord {
   readonly digests: KeyDigests;
   /** Keyed digests of key and remote name, of keys that finds gave: so that a name can be known again, and no other. */
   readonly found: readonly string[];
+  /** Fingerprints of the entries of the spec that gave something (seen.ts); undefined in a record of an earlier version. */
+  readonly seen?: readonly string[] | undefined;
   /** The last change of the content. It is written with the content, so no crash can lose what status shall tell. */
   readonly change: Change | undefined;
 }
@@ -118,13 +120,14 @@ function digestOf(
 }
 
 /** The operator's admission policy reads the digests in it: "digests":{"KEY":"DIGEST",…}. */
-export const formatRecord = ({ key, version, owned, digests, found, change }: ContentRecord): string =>
+export const formatRecord = ({ key, version, owned, digests, found, seen, change }: ContentRecord): string =>
   JSON.stringify({
     key,
     version,
     owned,
     digests,
     ...(found.length > 0 ? { found: [...found].sort().join("") } : {}),
+    ...(seen ? { seen: [...seen].sort().join("") } : {}),
     change,
   });
 
@@ -171,21 +174,24 @@ export function parseRecord(text: string | undefined): ContentRecord | undefined
   if (text === undefined || text.length > LONGEST_RECORD) return undefined;
   try {
     const record = JSON.parse(text) as { readonly [F in keyof ContentRecord]?: unknown } | null;
-    const { key, version, owned, digests, found = "", change } = record ?? {};
+    const { key, version, owned, digests, found = "", seen, change } = record ?? {};
     if (!isWord(key) || !isWord(version) || !isWord(owned) || !areDigests(digests)) return undefined;
-    if (typeof found !== "string") return undefined;
+    if (typeof found !== "string" || (seen !== undefined && typeof seen !== "string")) return undefined;
     return {
       key,
       version,
       owned,
       digests,
-      found: found.match(/[0-9a-f]{16}/g) ?? [],
+      found: wordsOf(found),
+      seen: seen === undefined ? undefined : wordsOf(seen),
       change: isChange(change) ? change : undefined,
     };
   } catch {
     return undefined;
   }
 }
+
+const wordsOf = (text: string): readonly string[] => text.match(/[0-9a-f]{16}/g) ?? [];
 
 const isWord = (value: unknown): value is string =>
   typeof value === "string" && /^[-0-9a-zA-Z]{0,64}$/.test(value);

@@ -21,6 +21,7 @@ import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
 import { keyConflict, ownershipProblem } from "./ownership.ts";
 import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
+import { lostKeys, neverSeen, seenEntries } from "./seen.ts";
 import type { Consumers, RestartConsumers, Step } from "./step.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
@@ -106,7 +107,7 @@ export function plan(
     case "failure":
       return failed(observed, content.failure, content.retryAfterMs);
     case "gone":
-      return planDeletion(observed, content.failure);
+      return planDeletion(observed, content);
     case "data":
       return planWrite(observed, fetched, content, withheld);
   }
@@ -130,6 +131,8 @@ function planWrite(
   const before = liveRecord(observed);
   // A key that was never right is no deletion.
   if (content.emptied && !before && data.size === 0) return failed(observed, content.emptied);
+  const mistake = neverSeen(before, content.entries, lostKeys(before, data));
+  if (mistake) return failed(observed, mistake);
   const digests = digestContent(digestKey, data);
   // What is withheld is looked at each time.
   const version = withheld.size > 0 ? "withheld" : contentFingerprint(spec, versions ?? new Map());
@@ -151,6 +154,7 @@ function planWrite(
       withheld.size > 0
         ? [...new Set([...found, ...(before?.found ?? [])])].slice(0, mostFound(digests))
         : found,
+    seen: seenEntries(before, content.entries),
     change: change ?? before?.change,
   };
   const step: Step = {
@@ -237,8 +241,10 @@ const someOf = (keys: readonly string[]): string => {
   return `key ${names.length > 5 ? `${names.slice(0, 5).join(", ")} and others` : names.join(", ")}`;
 };
 
-function planDeletion(observed: Observed, failure: Failure): Plan {
+function planDeletion(observed: Observed, { failure, entries }: Content & { kind: "gone" }): Plan {
   const { target, metadata, status } = observed;
+  const mistake = neverSeen(liveRecord(observed), entries, "all");
+  if (mistake) return failed(observed, mistake);
   const isOwned = target?.owner === metadata.name;
   // What an earlier SecretSync of this name left behind isn't ours to delete.
   const wasWritten =

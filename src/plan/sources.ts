@@ -29,6 +29,8 @@ export type FindResult =
       readonly secrets: ReadonlyMap<string, FoundSecret>;
       /** Names that match too, and that the namespace may not read. They must show nowhere. */
       readonly forbidden: readonly string[];
+      /** Where they were looked for, for people. */
+      readonly place?: string;
     }
   | Missing
   | Failed;

@@ -35,6 +35,8 @@ export type ReadResult =
       readonly changedAt?: number | undefined;
       /** Namespaces that its owner lets have it, as globs; absent: whoever the provider object lets. */
       readonly sharedWith?: readonly string[] | undefined;
+      /** Where it was found, for people. */
+      readonly place?: string;
     } & RemoteVersion)
   | Missing
   | Failed;

@@ -38,6 +38,8 @@ export interface LeaderElectionOptions {
   readonly onError: (error: unknown) => void;
   /** The lease could be read and, where it was ours to write, written. */
   readonly onAnswer?: () => void;
+  /** Somebody else holds the lease: told once for each who does. */
+  readonly onStandby?: (leader: string) => void;
   readonly times?: LeaseTimes;
 }
 
@@ -61,10 +63,17 @@ export class LeaderElector {
   #seenAt = 0;
   /** Monotonic time before the request that last renewed our lease was sent; undefined when we don't lead. */
   #renewedAt: number | undefined;
+  /** Who else held the lease when it was looked at last. */
+  #leader: string | undefined;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
     this.#times = options.times ?? LEASE_TIMES;
+  }
+
+  /** Who leads instead, as far as that is known. */
+  get waitsFor(): string | undefined {
+    return this.#leader;
   }
 
   /** True while no other replica can have taken over. Asked before each write; costs nothing. */
@@ -121,6 +130,8 @@ export class LeaderElector {
       ) {
         this.#renewedAt = undefined;
         onAnswer?.();
+        if (current.holder !== this.#leader) this.#options.onStandby?.(current.holder);
+        this.#leader = current.holder;
         return false;
       }
       const now = clock.now();
@@ -135,6 +146,7 @@ export class LeaderElector {
         ? await lock.update(record, stored.version, limit)
         : await lock.create(record, limit);
       this.#renewedAt = sentAt;
+      this.#leader = undefined;
       onAnswer?.();
       return true;
     } catch (error) {

@@ -61,6 +61,8 @@ export function wire(parts: Parts): Operator {
     random,
     onError: (error) => health.failed("lease", error, "leader election request failed"),
     onAnswer: () => health.works("lease"),
+    onStandby: (leader) =>
+      log.info({ leader, lease: `${parts.namespace}/${options["lease-name"]}` }, "standing by"),
     times: parts.leaseTimes ?? LEASE_TIMES,
   });
   const leads = () => !options["leader-elect"] || elector.holds();

@@ -129,6 +129,7 @@ describe("a record", () => {
     version: "v",
     owned: "o",
     digests: { a: "d" },
+    seen: ["0123456789abcdef"],
     found: ["0123456789abcdef"],
     change,
   };

@@ -346,6 +346,168 @@ describe("deletionPolicy", () => {
     expect(made.verdict.reason).toBe("PropertyNotFound");
   });
 
+  describe.each(["Merge", "Delete"])(
+    "%s takes what was never read from there for a mistake",
+    (deletionPolicy) => {
+      const inIreland = { place: "AWS Secrets Manager in eu-west-1" };
+      const json = '{"a":"x","b":"y"}';
+      const read = (key: string, property?: string) => ({
+        remoteRef: { key, ...(property ? { property } : {}) },
+      });
+      const withSpec = (spec: Record<string, unknown>) =>
+        observed({}, { data: undefined, ...spec, target: { deletionPolicy } });
+      const was = (spec: Record<string, unknown>, text = "one") => {
+        const before = withSpec(spec);
+        const made = plan(before, fetched(before, { ...found(text), ...inIreland }));
+        return {
+          target: afterApply(applied(made), before.target),
+          status: { observedGeneration: 1, secretRef: { name: "orders" }, lastChangeTime: before.now },
+        };
+      };
+      const both = {
+        data: [
+          { secretKey: "a", ...read("k1") },
+          { secretKey: "b", ...read("k2") },
+        ],
+      };
+      const nowhere = { ...missing, ...inIreland };
+
+      it.each([
+        [
+          "a key",
+          both,
+          "one",
+          {
+            data: [
+              { secretKey: "a", ...read("typo") },
+              { secretKey: "b", ...read("typo2") },
+            ],
+          },
+          nowhere,
+          "SecretNotFound",
+        ],
+        [
+          "a region",
+          both,
+          "one",
+          both,
+          { ...missing, place: "AWS Secrets Manager in eu-west-2" },
+          "SecretNotFound",
+        ],
+        ["a provider", both, "one", { ...both, providerRef: { name: "typo" } }, nowhere, "SecretNotFound"],
+        [
+          "a version",
+          both,
+          "one",
+          { data: [{ secretKey: "a", remoteRef: { key: "k1", versionStage: "TYPO" } }] },
+          nowhere,
+          "SecretNotFound",
+        ],
+        [
+          "the key of an extract",
+          { dataFrom: [{ extract: { key: "k" } }] },
+          json,
+          { dataFrom: [{ extract: { key: "typo" } }] },
+          nowhere,
+          "SecretNotFound",
+        ],
+        [
+          "a property",
+          {
+            data: [
+              { secretKey: "a", ...read("k", "a") },
+              { secretKey: "b", ...read("k", "b") },
+            ],
+          },
+          json,
+          {
+            data: [
+              { secretKey: "a", ...read("k", "typo") },
+              { secretKey: "b", ...read("k", "b") },
+            ],
+          },
+          { ...found(json), ...inIreland },
+          "PropertyNotFound",
+        ],
+      ] as const)("%s", (_what, before, text, after, result, reason) => {
+        const now = { ...withSpec(after), ...was(before, text) };
+        const made = plan(now, fetched(now, result));
+        expect(secretSteps(made)).toEqual([]);
+        // Delete never takes a property for a secret.
+        const isSecret = deletionPolicy === "Merge" || reason === "SecretNotFound";
+        const message = expect.stringContaining(isSecret ? "stays as it is" : "correct the property");
+        expect(made.verdict).toMatchObject({ reason, message });
+      });
+
+      it("but what was read from there once is gone, also after the others changed", () => {
+        const before = { ...withSpec(both), ...was(both) };
+        const changed = plan(before, fetched(before, { ...found("two", "v2"), ...inIreland }));
+        const now = { ...before, target: afterApply(applied(changed), before.target) };
+        expect(plan(now, fetched(now, nowhere)).verdict.reason).toBe(
+          deletionPolicy === "Delete" ? "Deleted" : "Synced",
+        );
+      });
+
+      it("and a record of an earlier version, which doesn't tell, lets the policy rule", () => {
+        const before = was(both);
+        const records = Object.fromEntries(
+          Object.entries(before.target.records).flatMap(([name, record]) =>
+            record ? [[name, { ...record, seen: undefined }] as const] : [],
+          ),
+        );
+        const now = { ...withSpec(both), ...before, target: { ...before.target, records } };
+        expect(plan(now, fetched(now, nowhere)).verdict.reason).toBe(
+          deletionPolicy === "Delete" ? "Deleted" : "Synced",
+        );
+      });
+    },
+  );
+
+  it("Merge goes on without what is gone, whatever else of the spec changes, and leaves out what isn't there yet", () => {
+    const entry = (key: string) => ({ secretKey: key, remoteRef: { key } });
+    const target = { deletionPolicy: "Merge" };
+    const first = synced(observed({}, { data: [entry("a"), entry("b")], target }));
+    const without = plan(first, fetched(first, missing, found("one")));
+    expect([...applied(without).data.keys()]).toEqual(["b"]);
+    const then = {
+      ...observed({}, { data: [entry("a"), entry("b"), entry("c"), entry("new")], target }),
+      target: afterApply(applied(without), first.target),
+    };
+    const more = plan(then, fetched(then, missing, found("one"), found("three"), missing));
+    expect([...applied(more).data.keys()].sort()).toEqual(["b", "c"]);
+    // Gone again after it came back: it was read from there.
+    const back = { ...then, target: afterApply(applied(more), then.target) };
+    const again = plan(back, fetched(back, found("one"), found("one"), found("three"), missing));
+    const last = { ...back, target: afterApply(applied(again), back.target) };
+    expect([
+      ...applied(plan(last, fetched(last, missing, found("one"), missing, missing))).data.keys(),
+    ]).toEqual(["b"]);
+  });
+
+  it("Merge doesn't take a default for something that was read", () => {
+    const target = { deletionPolicy: "Merge" };
+    const withDefault = { secretKey: "a", remoteRef: { key: "k1" }, default: "d" };
+    const first = synced(
+      observed({}, { data: [withDefault, { secretKey: "b", remoteRef: { key: "k2" } }], target }),
+    );
+    const once = plan(first, fetched(first, missing, found("one")));
+    const { default: _, ...bare } = withDefault;
+    const now = {
+      ...observed(
+        {},
+        {
+          data: [
+            { ...bare, remoteRef: { key: "k3" } },
+            { secretKey: "b", remoteRef: { key: "k2" } },
+          ],
+          target,
+        },
+      ),
+      target: afterApply(applied(once), first.target),
+    };
+    expect(plan(now, fetched(now, missing, found("one"))).verdict.reason).toBe("SecretNotFound");
+  });
+
   it("Merge removes the keys that are gone", () => {
     const now = withPolicy("Merge");
     const made = plan(now, fetched(now, missing, found("one")));

@@ -56,6 +56,7 @@ class FakeLease implements LeaseLock {
 function candidate(lease: FakeLease, clock: FakeClock, identity: string, random = 0) {
   const errors: unknown[] = [];
   const answers: number[] = [];
+  const leaders: string[] = [];
   const elector = new LeaderElector({
     lock: lease,
     identity,
@@ -63,6 +64,7 @@ function candidate(lease: FakeLease, clock: FakeClock, identity: string, random 
     random: () => random,
     onError: (error) => errors.push(error),
     onAnswer: () => answers.push(clock.monotonic()),
+    onStandby: (leader) => leaders.push(leader),
   });
   const stop = new AbortController();
   const state = { leads: false, lost: false, released: false };
@@ -73,7 +75,7 @@ function candidate(lease: FakeLease, clock: FakeClock, identity: string, random 
     state.lost = !state.released;
     state.leads = false;
   };
-  return { elector, stop, state, errors, answers, ended: run() };
+  return { elector, stop, state, errors, answers, leaders, ended: run() };
 }
 
 describe("leader election", () => {
@@ -256,6 +258,23 @@ describe("leader election", () => {
     expect(b.answers).toHaveLength(1);
     await clock.advance(1);
     expect(b.answers).toHaveLength(2);
+  });
+
+  it("tells who leads instead, once for each", async () => {
+    const [lease, clock] = [new FakeLease(), new FakeClock()];
+    const first = candidate(lease, clock, "a");
+    await clock.advance(0);
+    const standby = candidate(lease, clock, "b");
+    await clock.advance(20_000);
+    expect(standby.leaders).toEqual(["a"]);
+    expect([first.elector.waitsFor, standby.elector.waitsFor]).toEqual([undefined, "a"]);
+    first.stop.abort();
+    await clock.advance(20_000);
+    expect(standby.state.leads).toBe(true);
+    expect(standby.elector.waitsFor).toBeUndefined();
+    expect(standby.leaders).toEqual(["a"]);
+    standby.stop.abort();
+    await standby.ended;
   });
 
   it("tells of every answer, and of none when there is none", async () => {

@@ -195,11 +195,13 @@ async function valueOf(
   };
   if (source.kind === "find") {
     const { criteria } = source;
-    return client.finder.find({ criteria, mayRead, freshAfter, share, hold });
+    const found = await client.finder.find({ criteria, mayRead, freshAfter, share, hold });
+    return found?.kind === "failed" ? found : found && { ...found, place: client.place };
   }
   const result = await client.value(source.ref, freshAfter, share);
-  if (result.kind === "missing") return { ...result, place: client.place };
-  return result.kind === "failed" || hold(result.value.held) ? result : undefined;
+  if (result.kind === "failed") return result;
+  if (result.kind === "found" && !hold(result.value.held)) return undefined;
+  return { ...result, place: client.place };
 }
 
 async function versionOf(

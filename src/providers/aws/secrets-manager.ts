@@ -88,6 +88,8 @@ export function openSecretsManager(connection: AwsConnection): SecretStore {
     // Between the connection and the SDK's own parser.
     { name: "readBody", step: "deserialize", priority: "low" },
   );
+  // Makes a copy of each answer for a log, also where there is none; and values belong into no log.
+  client.middlewareStack.remove("loggerMiddleware");
   if (!credentials) {
     const chain = client.config.credentials;
     client.config.credentials = async (...args) => {
