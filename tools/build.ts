@@ -28,9 +28,13 @@ const withoutUnusedClient: Plugin = {
 const lazyBuiltins: Plugin = {
   name: "lazy-builtins",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /./ }, ({ path: name }) =>
-      isBuiltin(name) ? { path: name, namespace: "builtin" } : undefined,
-    );
+    // One that is imported while the program runs is wanted with all its exports.
+    onResolve({ filter: /./ }, ({ path: name, kind }) => {
+      if (!isBuiltin(name)) return undefined;
+      return kind === "dynamic-import"
+        ? { path: name, external: true }
+        : { path: name, namespace: "builtin" };
+    });
     onLoad({ filter: /./, namespace: "builtin" }, ({ path: name }) => ({
       contents: `module.exports = process.getBuiltinModule(${JSON.stringify(name)});`,
     }));

@@ -7,8 +7,9 @@ import {
   type Doubt,
   type KeyDigests,
 } from "./digest.ts";
-import { isIntact } from "./live-record.ts";
-import { merges, targetFieldManager, targetName, type Observed } from "./observed.ts";
+import { isRestored, wasWritten } from "./live-content.ts";
+import { isEdited, isIntact } from "./live-record.ts";
+import { merges, type Observed } from "./observed.ts";
 import { triggerOf } from "./trigger.ts";
 
 /** What a write changes for those who consume the content; undefined for nothing. */
@@ -39,20 +40,14 @@ function kindOfChange(
 ): Change["kind"] | undefined {
   const { status, digestKey, metadata } = observed;
   // We wrote it before: now it is gone, or what is noted on it was spoiled.
-  if (!before) return wasWritten(observed) ? "repaired" : "created";
+  if (!before && wasWritten(observed)) return "repaired";
+  if (!before) return observed.live && keys.length > 0 ? "updated" : "created";
   if (keys.length > 0) return "updated";
   if (isEdited(observed, before)) return "repaired";
   // Under another digest key nothing can be told apart, and what a new spec asks for is no repair.
   if (before.key !== digestKey.id || status.observedGeneration !== metadata.generation) return undefined;
   return isIntact(observed, before) ? undefined : "repaired";
 }
-
-const wasWritten = (observed: Observed): boolean => observed.status.secretRef?.name === targetName(observed);
-
-/** Somebody took fields from us, or the label by which we see the Secret. */
-const isEdited = (observed: Observed, before: ContentRecord): boolean =>
-  observed.target !== undefined &&
-  (!observed.target.managed || observed.target.owned[targetFieldManager(observed)] !== before.owned);
 
 /** What pods may have been started with before this write, other than what the record says. */
 function doubtOf(observed: Observed, before: ContentRecord | undefined): Doubt | undefined {
@@ -61,6 +56,8 @@ function doubtOf(observed: Observed, before: ContentRecord | undefined): Doubt |
     return { absent: true, ...(driftSince === undefined ? {} : { since: driftSince }) };
   const isSpoiled = before ? isEdited(observed, before) : wasWritten(observed);
   if (!isSpoiled) return undefined;
+  if (before && isRestored(observed, before))
+    return driftSince === undefined ? undefined : { absent: true, since: driftSince };
   // Of a Secret that others write too, the times of their writes tell nothing of our keys. What we saw, we saw later.
   const [since] = [driftSince, merges(observed) ? undefined : target.editedAt]
     .filter((time) => time !== undefined)

@@ -8,6 +8,11 @@ export function liveRecord(observed: Observed): ContentRecord | undefined {
   return target?.records[recordAnnotation(observed)];
 }
 
+/** Somebody took fields from us, or the label by which we see the Secret. */
+export const isEdited = (observed: Observed, before: ContentRecord): boolean =>
+  observed.target !== undefined &&
+  (!observed.target.managed || observed.target.owned[targetFieldManager(observed)] !== before.owned);
+
 /** Nobody changed what we wrote, and it was written for this very SecretSync and digest key. */
 export function isIntact(observed: Observed, record: ContentRecord): boolean {
   const { target, digestKey, metadata, spec } = observed;

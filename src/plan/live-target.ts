@@ -29,6 +29,8 @@ export interface LiveTarget {
   readonly dataKeys: Readonly<Record<string, readonly string[]>>;
   /** RFC 3339: when somebody else wrote values into it; the earliest time that managedFields tell. */
   readonly editedAt: string | undefined;
+  /** RFC 3339: when it was made, where nobody else has written values into it since. */
+  readonly madeAt: string | undefined;
   /** It is as some write of ours left it: then the news is our own. */
   readonly isUntouched: boolean;
   /** Owners, records, fields and data keys are left out, and must be read again. */
@@ -68,6 +70,7 @@ export function projectSecret({ metadata }: KubeObject): LiveTarget {
     owned,
     dataKeys,
     editedAt: earliestEdit(metadata.managedFields),
+    madeAt: isAsMade(metadata) ? metadata.creationTimestamp : undefined,
     isUntouched: isAsWritten(records, owned),
     isOutline: false,
     weight: weightOf([dataKeys, records, owned, ownerUids]),
@@ -82,6 +85,7 @@ export const outlineOfTarget = (target: LiveTarget): LiveTarget => ({
   owned: {},
   dataKeys: {},
   editedAt: undefined,
+  madeAt: undefined,
   isOutline: true,
   weight: 0,
 });
@@ -135,7 +139,19 @@ function isOurs(entry: unknown): entry is ManagedFields & { readonly manager: st
 }
 
 function earliestEdit(managedFields: readonly ManagedFields[] | undefined): string | undefined {
-  const times = listOf(managedFields)
+  const times = editTimes(managedFields);
+  return times.length === 0 ? undefined : new Date(Math.min(...times)).toISOString();
+}
+
+/** By everybody's times, which are of whole seconds. */
+function isAsMade({ creationTimestamp, managedFields }: KubeObject["metadata"]): boolean {
+  const last =
+    listOf(managedFields).length > MOST_SYNCS ? Infinity : Math.max(0, ...editTimes(managedFields));
+  return last <= Date.parse(textOf(creationTimestamp, 32) ?? "");
+}
+
+function editTimes(managedFields: readonly ManagedFields[] | undefined): readonly number[] {
+  return listOf(managedFields)
     .slice(0, MOST_SYNCS)
     .filter(
       (entry) =>
@@ -143,7 +159,6 @@ function earliestEdit(managedFields: readonly ManagedFields[] | undefined): stri
     )
     .map((entry) => Date.parse(textOf(recordOf(entry)["time"], 32) ?? ""))
     .filter((time) => !Number.isNaN(time));
-  return times.length === 0 ? undefined : new Date(Math.min(...times)).toISOString();
 }
 
 function isAsWritten(records: LiveTarget["records"], owned: LiveTarget["owned"]): boolean {

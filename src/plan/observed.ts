@@ -2,7 +2,7 @@ import type { SecretSyncSpec } from "../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../api/secret-sync-status.ts";
 import type { ObjectMeta } from "../kube/kube-api.ts";
 import { annotation, FIELD_MANAGER, mergeFieldManager } from "../api/group.ts";
-import type { DigestKey } from "./digest.ts";
+import type { DigestKey, KeyDigests } from "./digest.ts";
 import type { LiveTarget } from "./live-target.ts";
 import type { Source } from "./sources.ts";
 
@@ -19,6 +19,8 @@ export interface Observed {
   readonly targetRefused: boolean;
   /** Of the field managers that the target has: those of other SecretSyncs that write it now, whole or in part. */
   readonly otherManagers: readonly string[];
+  /** Digests of what the target holds, where only its values tell (live-content.ts). */
+  readonly live?: KeyDigests;
   /** Whether somebody else's Secret may have the target's name: then the write must only create. */
   readonly targetUnseen: boolean;
   /** Another SecretSync that has the better claim to write the same Secret as a whole. */

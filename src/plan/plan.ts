@@ -16,6 +16,7 @@ import {
   type ContentRecord,
   type KeyDigests,
 } from "./digest.ts";
+import { adoptedRecord } from "./live-content.ts";
 import { isIntact, liveRecord } from "./live-record.ts";
 import { expectedOwnership } from "./live-target.ts";
 import { merges, recordAnnotation, targetFieldManager, targetName, type Observed } from "./observed.ts";
@@ -136,8 +137,10 @@ function planWrite(
   const digests = digestContent(digestKey, data);
   // What is withheld is looked at each time.
   const version = withheld.size > 0 ? "withheld" : contentFingerprint(spec, versions ?? new Map());
-  const keys = changedKeysOf(observed, before, digests, version);
-  const change = changeOf(observed, before, keys, removedKeys(before?.digests ?? {}, digests));
+  const adopted = before ? undefined : adoptedRecord(observed);
+  const old = before ?? adopted;
+  const keys = changedKeysOf(observed, old, digests, version);
+  const change = changeOf(observed, before, keys, removedKeys(old?.digests ?? {}, digests));
   const labels = { ...spec.target.template?.metadata?.labels, [label.managed]: "true" };
   const annotations = {
     ...spec.target.template?.metadata?.annotations,
@@ -175,7 +178,7 @@ function planWrite(
   };
   return {
     steps: [
-      ...noteSteps(observed, change !== undefined),
+      ...noteSteps(observed, change !== undefined, adopted),
       step,
       ...restartSteps(observed, record),
       ...cleanUp(observed),
@@ -188,8 +191,12 @@ function planWrite(
 }
 
 /** Once content or digest key are others, nobody can tell any more with what pods were started that aren't on record. */
-function noteSteps(observed: Observed, changes: boolean): readonly Step[] {
-  const record = observed.target?.records[recordAnnotation(observed)];
+function noteSteps(
+  observed: Observed,
+  changes: boolean,
+  adopted: ContentRecord | undefined,
+): readonly Step[] {
+  const record = observed.target?.records[recordAnnotation(observed)] ?? adopted;
   if (!record) return [];
   const touch = record.key !== observed.digestKey.id;
   return changes || touch ? [{ kind: "noteConsumers", consumers: consumersOf(observed), record, touch }] : [];

@@ -103,14 +103,16 @@ export function planRestart(
   if (isPutBack) return look(({ startedAt }) => startedAt < cameAt);
   if (change?.doubt && !isSeen && (!slot || isSame)) {
     const { absent, since } = change.doubt;
-    // Who can't start without the Secret was never started without it.
-    if (absent && !workload.optional.includes(part.secretName)) return noted;
+    // Who can't start without the Secret was never started without it; without keys that are merged into it, who takes all of it was.
+    const isWhole = part.mergedBy === undefined;
+    if (absent && isWhole && !workload.optional.includes(part.secretName)) return noted;
     if (!absent && !slot) return noted;
     // Nobody knows from when on: that it was so is told, and nobody is restarted for a guess.
     if (!absent && since === undefined) return noted;
     const from = since === undefined ? 0 : Date.parse(since) - SLACK_MS;
     return look(
-      ({ startedAt, optional }) => startedAt >= from && startedAt < cameAt && (optional || !absent),
+      ({ startedAt, optional }) =>
+        startedAt >= from && startedAt < cameAt && (optional || !absent || !isWhole),
     );
   }
   if (!slot) return noted;

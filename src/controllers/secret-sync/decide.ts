@@ -1,5 +1,7 @@
 import { isFailure, type Failure } from "../../api/reasons.ts";
 import { contentSteps, type Content } from "../../plan/content.ts";
+import { digestContent } from "../../plan/digest.ts";
+import { wantsLive } from "../../plan/live-content.ts";
 import type { LiveTarget } from "../../plan/live-target.ts";
 import type { Observed } from "../../plan/observed.ts";
 import { liveRecord } from "../../plan/live-record.ts";
@@ -62,10 +64,10 @@ export function newDecider(options: {
   readonly fetcher: Fetcher;
   readonly freshness: Freshness;
   readonly clock: Clock;
-  /** Values of these keys as the live Secret holds them; the only time that values of a target are read. */
+  /** Values of these keys as the live Secret holds them; the only times that values of a target are read. */
   readonly liveValues: (
     target: LiveTarget,
-    keys: ReadonlySet<string>,
+    keys: ReadonlySet<string> | "all",
     signal: AbortSignal,
   ) => Promise<ReadonlyMap<string, SecretValue>>;
 }) {
@@ -149,7 +151,13 @@ export function newDecider(options: {
     const withheld = await withheldOf(observed, fetched, content, work, signal);
     if (!withheld) return planFailure(observed, tooMuchWork);
     if (content.kind === "data" && content.data.size > MANY_KEYS) await pause();
-    return plan(observed, fetched, content, withheld);
+    return plan(await withLive(observed, signal), fetched, content, withheld);
+  }
+
+  async function withLive(observed: Observed, signal: AbortSignal): Promise<Observed> {
+    if (!observed.target || !wantsLive(observed)) return observed;
+    const values = await liveValues(observed.target, "all", signal);
+    return { ...observed, live: digestContent(observed.digestKey, values) };
   }
 
   /** Values that must stay, as the live Secret holds them; undefined when it takes too much work to tell. */

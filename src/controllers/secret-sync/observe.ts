@@ -32,7 +32,7 @@ export interface Observer {
   /** Values of a live Secret; of one that was replaced meanwhile, none. */
   liveValues(
     target: LiveTarget,
-    keys: ReadonlySet<string>,
+    keys: ReadonlySet<string> | "all",
     signal: AbortSignal,
   ): Promise<ReadonlyMap<string, SecretValue>>;
 }
@@ -79,12 +79,12 @@ export function newObserver(options: {
 
     async liveValues(
       { name, namespace, uid }: LiveTarget,
-      keys: ReadonlySet<string>,
+      keys: ReadonlySet<string> | "all",
       signal: AbortSignal,
     ): Promise<ReadonlyMap<string, SecretValue>> {
       const found = await api.get<SecretObject>(resources.secret, name, namespace, signal);
       const entries = Object.entries(found?.metadata.uid === uid ? (found.data ?? {}) : {})
-        .filter(([key]) => keys.has(key))
+        .filter(([key]) => keys === "all" || keys.has(key))
         .map(([key, value]) => [key, SecretValue.fromBytes(Buffer.from(value, "base64"))] as const);
       return new Map(entries);
     },
