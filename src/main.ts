@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import type { AnswerPace } from "./kube/kube-api.ts";
 import { newKubeApi } from "./kube/rest-kube-api.ts";
 import { loadKubeConfig } from "./kube/own-kubeconfig.ts";
 import { newTransport, newTransports, type Transport } from "./kube/transport.ts";
@@ -88,17 +89,21 @@ async function start(options: Options): Promise<void> {
         awsRegions: options["aws-regions"],
         matches: (glob, text) => globMatches(glob, "", text),
         fileRoots: options["file-roots"],
-        api: newKubeApi(transport),
+        apiWith: (pace) => newKubeApi(transport, undefined, pace),
         async loadClusters() {
           const { kubeConfigOf } = await import("./kube/kubeconfig.ts");
-          const open = (to: Transport) => ({ api: newKubeApi(to), close: () => to.close() });
+          const open = (to: Transport, pace: AnswerPace) => ({
+            api: newKubeApi(to, undefined, pace),
+            close: () => to.close(),
+          });
           const transportAs = newTransports(config, systemClock);
           return {
-            ofKubeconfig: (text) => open(newTransport(kubeConfigOf(text), systemClock)),
-            asAccount(tokens) {
+            ofKubeconfig: (text, pace) => open(newTransport(kubeConfigOf(text), systemClock), pace),
+            asAccount(tokens, pace) {
               const { signal } = new AbortController();
               return open(
                 transportAs({ token: () => tokens.token(signal), refused: () => tokens.refused() }),
+                pace,
               );
             },
           };

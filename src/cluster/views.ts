@@ -152,8 +152,9 @@ export const projectNamespace = ({ metadata }: KubeObject): NamespaceView => ({
   isEnding: metadata.deletionTimestamp !== undefined,
 });
 
+/** No namespace has the name of a kind, with its capitals: nobody's own provider can be taken for the admin's. */
 export const providerKey = (kind: string, namespace: string, name: string): string =>
-  kind === "ClusterSecretProvider" ? `cluster/${name}` : `${namespace}/${name}`;
+  kind === "ClusterSecretProvider" ? `${kind}/${name}` : `${namespace}/${name}`;
 
 /** Workloads that consume the Secret, or carry a digest of it. */
 export function workloadsOf(views: Views, namespace: string, secretName: string): readonly Workload[] {

@@ -20,14 +20,14 @@ interface Entry<C> {
 export class ClientPool<C extends Pooled> {
   /** Beyond, whichever was used longest ago makes room. */
   readonly mostOfAShare = 64;
-  readonly #mayReplace: (share: string) => boolean;
+  readonly #mayOpen: (share: string) => boolean;
   readonly #entries = new Map<string, Entry<C>>();
   /** Identity by provider object. */
   readonly #identities = new Map<string, string>();
 
-  /** `mayReplace`: whether a share that has all its clients may have one of them make room for another just now. */
-  constructor(mayReplace: (share: string) => boolean) {
-    this.#mayReplace = mayReplace;
+  /** `mayOpen`: whether a share may have another client just now. */
+  constructor(mayOpen: (share: string) => boolean) {
+    this.#mayOpen = mayOpen;
   }
 
   get size(): number {
@@ -36,7 +36,7 @@ export class ClientPool<C extends Pooled> {
 
   /**
    * `identity` must differ whenever share, endpoint or credentials do; `user` names the provider object, `share` whose it
-   * is: empty for the admin's. undefined: it has too many of them in use. Throws what connect throws.
+   * is: empty for the admin's. undefined: it opens too many. Throws what connect throws.
    */
   get(
     { identity, user, share, limits }: { identity: string; user: string; share: string; limits: Limits },
@@ -48,7 +48,10 @@ export class ClientPool<C extends Pooled> {
     this.#entries.delete(identity);
     if (entry) this.#entries.set(identity, entry);
     else {
-      if (share !== "" && !this.#makeRoom(share)) return undefined;
+      if (share !== "") {
+        if (!this.#mayOpen(share)) return undefined;
+        this.#makeRoom(share);
+      }
       entry = { share, client: connect(limits), users: new Map() };
       this.#entries.set(identity, entry);
     }
@@ -75,13 +78,11 @@ export class ClientPool<C extends Pooled> {
     else this.#close(identity, entry);
   }
 
-  /** Clients take memory, and to open one takes work; a tenant may have any number of provider objects. */
-  #makeRoom(share: string): boolean {
+  /** Clients take memory, and a tenant may have any number of provider objects. */
+  #makeRoom(share: string): void {
     const ours = [...this.#entries].filter(([, entry]) => entry.share === share);
-    const tooMany = ours.slice(0, Math.max(0, ours.length + 1 - this.mostOfAShare));
-    if (tooMany.length > 0 && !this.#mayReplace(share)) return false;
-    for (const [identity, entry] of tooMany) this.#close(identity, entry);
-    return true;
+    for (const [identity, entry] of ours.slice(0, Math.max(0, ours.length + 1 - this.mostOfAShare)))
+      this.#close(identity, entry);
   }
 
   #close(identity: string, entry: Entry<C>): void {

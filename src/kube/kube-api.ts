@@ -75,10 +75,13 @@ export interface KubeApi {
     signal: AbortSignal,
     options?: { metadataOnly?: boolean },
   ): Promise<T | undefined>;
-  /** Throws AnswerTooLargeError when the answer has more than `mostBytes`. */
+  /**
+   * Throws AnswerTooLargeError when the answer has more than `mostBytes`; `strict`: ApiError when it has more objects than were
+   * asked for, which otherwise is fine, as where an apiserver answers from its cache.
+   */
   list<T extends KubeObject>(
     type: ResourceType,
-    options: Selection & { limit: number; continue?: string; mostBytes?: number },
+    options: Selection & { limit: number; continue?: string; mostBytes?: number; strict?: boolean },
     signal: AbortSignal,
   ): Promise<ObjectList<T>>;
   /** `onOpen`: the server has begun to answer. Ends when the server ends it; throws ApiError for an error in the stream. Bookmarks are asked for. */
@@ -136,6 +139,14 @@ export class NoAnswerError extends Error {
     super(`no answer from ${server} in time`);
     this.name = "NoAnswerError";
   }
+}
+
+/** Lets in what somebody else's objects make large, as there is time for it. */
+export interface AnswerPace {
+  /** For each answer: resolves when so many bytes may be worked on. */
+  readonly admitAnswer: () => (bytes: number) => Promise<void>;
+  /** For each watch: resolves when an event of so many bytes may be. */
+  readonly streamPace: () => (bytes: number) => Promise<void>;
 }
 
 /** The answer is larger than what the caller can take at once. */

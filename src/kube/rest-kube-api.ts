@@ -5,6 +5,7 @@ import { apiVersionOf } from "./resources.ts";
 import {
   AnswerTooLargeError,
   ApiError,
+  type AnswerPace,
   type KubeApi,
   type KubeObject,
   type ResourceType,
@@ -24,8 +25,8 @@ interface TokenRequest {
 
 const partial = (kind: string) => `application/json;as=${kind};g=meta.k8s.io;v=v1`;
 
-/** `fence` is asked before each write; leader election's own requests go without. */
-export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
+/** `fence` is asked before each write; leader election's own requests go without. `pace`: for objects of strangers. */
+export function newKubeApi(transport: Transport, fence?: Fence, pace?: AnswerPace): KubeApi {
   const call = async <T>(
     method: string,
     path: string,
@@ -37,6 +38,7 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       lane?: "lease" | Priority;
       mostBytes?: number | undefined;
       mostBytesRead?: number;
+      mostObjects?: number;
     } = {},
   ): Promise<T> => {
     const response = await transport.send(
@@ -56,8 +58,10 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
     if ((response.statusCode ?? 0) >= 300)
       throw toError(response, await readError(response), holdsValues(path));
     const text = await readAll(response, extra.mostBytes ?? extra.mostBytesRead);
-    if (extra.mostBytes === undefined) return parse(text, parseBounded) as T;
-    const parsed = parse(text, parsePage);
+    await pace?.admitAnswer()(text.length);
+    if (extra.mostBytes === undefined && extra.mostObjects === undefined)
+      return parse(text, parseBounded) as T;
+    const parsed = parse(text, (page) => parsePage(page, extra.mostObjects));
     if (!parsed) throw new AnswerTooLargeError("can be parsed at once");
     return parsed.page as T;
   };
@@ -76,14 +80,21 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       }
     },
 
-    list(type, { limit, continue: token, mostBytes, ...selection }, signal) {
+    list(type, { limit, continue: token, mostBytes, strict = false, ...selection }, signal) {
       const query = selectionQuery(selection);
       query.set("limit", String(limit));
       if (token) query.set("continue", token);
       const path = `${pathOf(type, selection.namespace)}?${query.toString()}`;
       const accept = selection.metadataOnly ? { accept: partial("PartialObjectMetadataList") } : {};
       const mostBytesRead = limit === 1 ? LARGEST_OBJECT : LARGEST_LIST;
-      return call("GET", path, signal, { ...accept, mostBytes, mostBytesRead, lane: laneOf(type) });
+      const mostObjects = strict ? { mostObjects: limit } : {};
+      return call("GET", path, signal, {
+        ...accept,
+        ...mostObjects,
+        mostBytes,
+        mostBytesRead,
+        lane: laneOf(type),
+      });
     },
 
     async *watch<T extends KubeObject>(
@@ -112,8 +123,10 @@ export function newKubeApi(transport: Transport, fence?: Fence): KubeApi {
       );
       if ((response.statusCode ?? 0) >= 300) throw toError(response, await readError(response), false);
       onOpen?.();
+      const admit = pace?.streamPace();
       try {
         for await (const line of lines(response)) {
+          await admit?.(line.length);
           const event = parse(line, parseBounded) as WatchEvent<T> | { type: "ERROR"; object: Status };
           if (event.type === "ERROR") throw statusError(event.object);
           yield event;

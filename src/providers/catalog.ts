@@ -1,5 +1,5 @@
 import type { ProviderName } from "../api/secret-provider.ts";
-import type { KubeApi } from "../kube/kube-api.ts";
+import type { AnswerPace, KubeApi } from "../kube/kube-api.ts";
 import type { ProviderModule, TokenSource } from "./contract.ts";
 
 /** The stores that there are. Each is loaded when a provider object names it: an idle operator stays small. */
@@ -13,9 +13,9 @@ export interface OpenedCluster {
 /** Apiservers as somebody else than the operator. */
 export interface Clusters {
   /** Throws for a kubeconfig that can't be used, with a sentence for its owner. */
-  ofKubeconfig(kubeconfig: string): OpenedCluster;
+  ofKubeconfig(kubeconfig: string, pace: AnswerPace): OpenedCluster;
   /** This cluster, as the ServiceAccount that the tokens are of. */
-  asAccount(tokens: TokenSource): OpenedCluster;
+  asAccount(tokens: TokenSource, pace: AnswerPace): OpenedCluster;
 }
 
 export interface CatalogOptions {
@@ -24,8 +24,8 @@ export interface CatalogOptions {
   readonly matches: (glob: string, text: string) => boolean;
   /** Folders below which files may be read. */
   readonly fileRoots: readonly string[];
-  /** This cluster. */
-  readonly api: KubeApi;
+  /** This cluster, as the operator. */
+  readonly apiWith: (pace: AnswerPace) => KubeApi;
   readonly loadClusters: () => Promise<Clusters>;
 }
 
@@ -39,7 +39,7 @@ export const newCatalog = (options: CatalogOptions): Catalog => ({
   }),
   kubernetes: once(async () => {
     const { newKubernetes } = await import("./kubernetes/module.ts");
-    return newKubernetes({ api: options.api, clusters: await options.loadClusters() });
+    return newKubernetes({ apiWith: options.apiWith, clusters: await options.loadClusters() });
   }),
   file: once(async () => {
     const { newFile } = await import("./file/module.ts");

@@ -181,6 +181,8 @@ export interface StoreEnv {
   readonly maxConnections: number;
   /** For the pieces of one answer. */
   readonly admitAnswer: () => Admit;
+  /** For the pieces of one stream. */
+  readonly streamPace: () => Admit;
   readonly clock: Clock;
   /** A keyed digest, for versions of what has none of its own. */
   readonly mark: (content: Uint8Array) => string;

@@ -15,6 +15,7 @@ import type { KubeApi } from "../kube/kube-api.ts";
 import { newLookup } from "../providers/lookup.ts";
 import { Intake } from "../runtime/intake.ts";
 import { Pace } from "../runtime/pace.ts";
+import { newStreamPace } from "../runtime/stream-pace.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { newCallObserver } from "../telemetry/provider-calls.ts";
 import type { Parts } from "./parts.ts";
@@ -25,9 +26,9 @@ const MOST_CONNECTIONS = 256;
 const MOST_CALLS_OF_A_NAMESPACE = 16;
 /** Of a namespace's own providers; those beyond wait for one to end, and are polled. Each may be a connection that stays open. */
 const MOST_FEEDS_OF_A_NAMESPACE = 8;
-/** Clients of a namespace that has all it may have: so many make room for others at once, then one each so often. */
-const REPLACED_AT_ONCE = 16;
-const REPLACED_EACH_MS = 250;
+/** Clients that a namespace may open at once, then one each so often: to open one takes work. */
+const OPENED_AT_ONCE = 96;
+const OPENED_EACH_MS = 250;
 /** For others who may want the same, by all clients of all providers. */
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
 const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
@@ -67,7 +68,7 @@ export function wireStores(
   };
   const intake = new Intake();
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
-  const replacing = new Pace({ clock, atOnce: REPLACED_AT_ONCE, everyMs: REPLACED_EACH_MS });
+  const opening = new Pace({ clock, atOnce: OPENED_AT_ONCE, everyMs: OPENED_EACH_MS });
   const feedTurns = new Turns(MOST_FEEDS_OF_A_NAMESPACE);
   const connect = (connection: Connection): ProviderClient => {
     const { name, module, target, credentials, share, limits, users } = connection;
@@ -78,6 +79,7 @@ export function wireStores(
       proxyEnv,
       maxConnections: MOST_CONNECTIONS,
       admitAnswer: () => intake.answer(share),
+      streamPace: () => newStreamPace(clock),
     });
     const caller = new Caller({
       clock,
@@ -113,7 +115,8 @@ export function wireStores(
       };
       const listen = () =>
         runStoreFeed({ feed, clock, random, onNews: (key) => onNews(users(), key), onError }, closed.signal);
-      void (share === "" ? listen() : feedTurns.run(share, listen));
+      // One that is closed before its turn never listens.
+      void (share === "" ? listen() : feedTurns.run(share, listen, closed.signal).catch(() => undefined));
     }
     return client;
   };
@@ -122,7 +125,7 @@ export function wireStores(
     views,
     catalog,
     credentials: newCredentialReader({ api, clock }),
-    pool: new ClientPool((share) => replacing.waitMs(share) === 0),
+    pool: new ClientPool((share) => opening.waitMs(share) === 0),
     connect,
     onMissingCredentials: newNews((provider, detail) =>
       log.warn({ provider, detail }, "credentials of a provider can't be read"),

@@ -199,10 +199,15 @@ async function valueOf(
     return found?.kind === "failed" ? found : found && { ...found, place: client.place };
   }
   const result = await client.value(source.ref, freshAfter, share);
+  // Whoever asks must not learn that there is something that its owner doesn't share.
+  if (isUnshared(result)) return { kind: "missing", place: client.place };
   if (result.kind === "failed") return result;
   if (result.kind === "found" && !hold(result.value.held)) return undefined;
   return { ...result, place: client.place };
 }
+
+const isUnshared = (result: ReadResult): boolean =>
+  result.kind === "failed" && result.failure.reason === "KeyNotAllowed";
 
 async function versionOf(
   source: Source,

@@ -154,7 +154,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
       if (!client) {
         return no(
           "RateLimited",
-          `${providerName(ref)}: namespace ${namespace} has more than ${pool.mostOfAShare} providers in use, which take turns; use fewer, or refresh their SecretSyncs less often`,
+          `${providerName(ref)}: namespace ${namespace} opens too many connections: it has more than ${pool.mostOfAShare} providers in use, or changes them all the time; use fewer, or refresh their SecretSyncs less often`,
         );
       }
       return { ok: true, access: { client, ...rightsOf(parsed.value, namespace) } };

@@ -14,11 +14,19 @@ export type OnStoreNews = (users: readonly string[], key: string | undefined) =>
 
 /** News of a moment are looked up together. */
 const TOGETHER_MS = 100;
-/** SecretSyncs that are looked at in one turn of the event loop. */
-const PORTION = 1_000;
+/** Entries of SecretSyncs that are looked at in one turn of the event loop. */
+const PORTION = 2_000;
+/** After a look comes a rest of so many times as long: whoever changes a source without end takes a fifth of a core at most. */
+const REST = 4;
 /** Of one object: whoever changes a source without end mustn't keep everybody busy. */
 const AT_ONCE = 3;
 const EACH_MS = 10_000;
+
+interface News {
+  /** The provider objects of one client. */
+  readonly users: readonly string[];
+  keys: Set<string> | "all";
+}
 
 export function newStoreNews({
   views,
@@ -34,45 +42,71 @@ export function newStoreNews({
   readonly leastRefreshMs: number;
 }): OnStoreNews {
   const pace = new Pace({ clock, atOnce: AT_ONCE, everyMs: Math.max(EACH_MS, leastRefreshMs) });
-  /** Keys by provider object. */
-  let news = new Map<string, Set<string> | "all">();
+  /** What is yet to be told, by client; of the admin's providers, and of each namespace's own: none waits for another's. */
+  const shares = new Map<string, Map<string, News>>();
 
-  async function tell(): Promise<void> {
-    const told = news;
-    news = new Map();
-    let seen = 0;
-    for (const [user, keys] of told) {
-      for (const key of Array.from(views.syncsByProvider.get(user))) {
-        if (++seen % PORTION === 0) await sleep(clock, 0);
-        const object = views.syncs.get(key);
-        // Of an outline nobody knows what it reads.
-        if (
-          !object ||
-          isOnce(object.spec) ||
-          (keys !== "all" && !object.isOutline && !reads(object.spec, keys))
-        )
-          continue;
-        const waitMs = pace.waitMs(key);
-        polling.expire(key);
-        if (waitMs > 0) queue.addAfter(key, waitMs, "event");
-        else queue.add(key, "event");
+  async function tellAll(share: string, pending: Map<string, News>): Promise<void> {
+    let restMs = TOGETHER_MS;
+    while (pending.size > 0) {
+      await sleep(clock, restMs);
+      const told = [...pending.values()];
+      pending.clear();
+      const since = clock.monotonic();
+      for (const news of told) await tell(news);
+      restMs = Math.max(TOGETHER_MS, REST * (clock.monotonic() - since));
+    }
+    shares.delete(share);
+  }
+
+  async function tell({ users, keys }: News): Promise<void> {
+    let work = 0;
+    const concerned = new Set(users.flatMap((user) => Array.from(views.syncsByProvider.get(user))));
+    for (const key of concerned) {
+      const object = views.syncs.get(key);
+      if (!object || isAsleep(object.spec)) continue;
+      work += 1 + entriesOf(object.spec);
+      if (work >= PORTION) {
+        await sleep(clock, 0);
+        work = 0;
       }
+      // Of an outline nobody knows what it reads.
+      if (keys !== "all" && !object.isOutline && !reads(object.spec, keys)) continue;
+      const waitMs = pace.waitMs(key);
+      polling.expire(key);
+      if (waitMs > 0) queue.addAfter(key, waitMs, "event");
+      else queue.add(key, "event");
     }
   }
 
   return (users, key) => {
-    if (news.size === 0) clock.after(TOGETHER_MS, () => void tell());
-    for (const user of users) {
-      const keys = news.get(user) ?? new Set();
-      if (key === undefined || keys === "all") news.set(user, "all");
-      else news.set(user, keys.add(key));
-    }
+    const [first] = users;
+    if (first === undefined) return;
+    const share = shareOf(first);
+    const known = shares.get(share);
+    const pending = known ?? new Map<string, News>();
+    const client = users.join();
+    const news = pending.get(client) ?? { users, keys: new Set() };
+    if (key === undefined || news.keys === "all") news.keys = "all";
+    else news.keys.add(key);
+    pending.set(client, news);
+    if (known) return;
+    shares.set(share, pending);
+    void tellAll(share, pending);
   };
 }
 
+/** Providers of different owners have no client together. */
+const shareOf = (user: string): string => user.split("/")[0] ?? "";
+
+const entriesOf = (spec: unknown): number => {
+  const { data, dataFrom } = recordOf(spec);
+  return listOf(data).length + listOf(dataFrom).length;
+};
+
 /** Whether it is only synced when its spec changes. */
-const isOnce = (spec: unknown): boolean => {
-  const { refreshInterval } = recordOf(spec);
+const isAsleep = (spec: unknown): boolean => {
+  const { refreshInterval, suspend } = recordOf(spec);
+  if (suspend === true) return true;
   return typeof refreshInterval === "string" && parseDuration(refreshInterval) === 0;
 };
 

@@ -1,5 +1,6 @@
 import { annotation } from "../../api/group.ts";
-import type { Clock } from "../../runtime/clock.ts";
+import { recordOf } from "../../api/loose.ts";
+import { sleep, type Clock } from "../../runtime/clock.ts";
 import { Damper } from "./damper.ts";
 import type { DriftTimes } from "../../cluster/drift.ts";
 import { workloadKinds } from "../../api/secret-sync.ts";
@@ -34,11 +35,29 @@ export function connectTriggers(
     else queue.add(key, lane);
   };
   /** What they may read, or where, has changed. */
-  const lookAgain = (keys: Iterable<string>) => {
+  const lookAgain = async (keys: Iterable<string>) => {
+    let looked = 0;
     for (const key of keys) {
+      if (++looked % PORTION === 0) await sleep(clock, 0);
+      const object = views.syncs.get(key);
+      if (!object || isSuspended(object)) continue;
       polling.expire(key);
       queue.add(key, "edit");
     }
+  };
+  const providerEdits = new Pace({ clock, atOnce: EDITS_AT_ONCE, everyMs: EDIT_EACH_MS });
+  /** Provider objects that will be looked at again. */
+  const waiting = new Set<string>();
+  /** Whoever edits a provider without end makes many busy each time. */
+  const providerChanged = (key: string) => {
+    if (waiting.has(key)) return;
+    const waitMs = providerEdits.waitMs(key);
+    if (waitMs === 0) return void lookAgain(Array.from(views.syncsByProvider.get(key)));
+    waiting.add(key);
+    clock.after(waitMs, () => {
+      waiting.delete(key);
+      providerChanged(key);
+    });
   };
   /** Whoever waited for a Secret that somebody no longer wants may write it now. */
   const wakeHeir = (item: SyncObject) => {
@@ -78,15 +97,18 @@ export function connectTriggers(
       const isSame = before?.uid === after?.uid && before?.metadata.generation === after?.metadata.generation;
       if (before && after && isSame) return;
       const { metadata } = (after ?? before) as ProviderObject;
-      lookAgain(views.syncsByProvider.get(providerKey(kind, metadata.namespace ?? "", metadata.name)));
+      providerChanged(providerKey(kind, metadata.namespace ?? "", metadata.name));
     });
   }
 
   views.namespaces.listen((before, after) => {
     // One that is new to us counts: its SecretSyncs may have come before it.
     if (!after || (before && sameMap(before.labels, after.labels))) return;
-    for (const { key, metadata } of views.syncs.values())
-      if (metadata.namespace === after.key) lookAgain([key]);
+    void lookAgain(
+      Array.from(views.syncs.values()).flatMap(({ key, metadata }) =>
+        metadata.namespace === after.key ? [key] : [],
+      ),
+    );
   });
 
   views.secrets.listen((before, after, origin) => {
@@ -135,6 +157,12 @@ const REQUESTS_AT_ONCE = 5;
 const REQUEST_EACH_MS = 10_000;
 const EDITS_AT_ONCE = 30;
 const EDIT_EACH_MS = 5_000;
+
+/** SecretSyncs that are looked at in one turn of the event loop. */
+const PORTION = 1_000;
+
+/** When it goes on it is edited, and looks then. */
+const isSuspended = ({ spec }: SyncObject): boolean => recordOf(spec)["suspend"] === true;
 
 const isEdit = (before: SyncObject, after: SyncObject): boolean =>
   before.metadata.generation !== after.metadata.generation;

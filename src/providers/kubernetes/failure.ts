@@ -1,4 +1,4 @@
-import { ApiError } from "../../kube/kube-api.ts";
+import { AnswerTooLargeError, ApiError } from "../../kube/kube-api.ts";
 import { connectionProblem } from "../connection.ts";
 import type { Failed } from "../contract.ts";
 import { failed } from "../failed.ts";
@@ -13,12 +13,20 @@ const words = {
 
 /** What an apiserver answers instead of an object, sorted once. Messages are ours, and the same at each try. */
 export function failureOf(error: unknown, what: string, cluster: string): Failed {
+  if (error instanceof AnswerTooLargeError)
+    return failed("TooLarge", "request", `${cluster} answers with more than any object has; make it smaller`);
   if (!(error instanceof ApiError)) {
     const problem = connectionProblem(error, { store: cluster, ...words });
     const message = problem ?? `${cluster} doesn't answer; ${words.address}`;
     return failed("ProviderUnreachable", "provider", message);
   }
   const { status, retryAfterSeconds } = error;
+  if (status === 0)
+    return failed(
+      "ProviderUnreachable",
+      "provider",
+      `${cluster} answers with something that no apiserver would; ${words.address}`,
+    );
   if (status === 401)
     return failed(
       "AuthenticationFailed",

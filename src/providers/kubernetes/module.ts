@@ -1,5 +1,5 @@
 import type { KubernetesSpec } from "../../api/provider-kubernetes.ts";
-import type { KubeApi } from "../../kube/kube-api.ts";
+import type { AnswerPace, KubeApi } from "../../kube/kube-api.ts";
 import type { Clusters } from "../catalog.ts";
 import { keysOf, tokensOf, UnusableCredentials, type Credentials, type ProviderModule } from "../contract.ts";
 import { openObjects } from "./objects.ts";
@@ -13,27 +13,36 @@ interface Target {
 }
 
 export function newKubernetes({
-  api,
+  apiWith,
   clusters,
 }: {
-  readonly api: KubeApi;
+  readonly apiWith: (pace: AnswerPace) => KubeApi;
   readonly clusters: Clusters;
 }): ProviderModule<KubernetesSpec, Target> {
   /** Who reads there. Where it isn't the operator, rights decide what may be read; its own reach further than anybody's. */
-  function opened(as: Target["as"], credential: Credentials[number]) {
+  function opened(as: Target["as"], credential: Credentials[number], pace: AnswerPace) {
     switch (as) {
       case "operator":
-        return { api, close: () => undefined, cluster: "this cluster", needsConsent: true };
+        return {
+          api: apiWith(pace),
+          close: () => undefined,
+          cluster: "this cluster",
+          needsConsent: true,
+        };
       case "account":
-        return { ...clusters.asAccount(tokensOf(credential)), cluster: "this cluster", needsConsent: false };
+        return {
+          ...clusters.asAccount(tokensOf(credential), pace),
+          cluster: "this cluster",
+          needsConsent: false,
+        };
       case "kubeconfig":
-        return { ...ofKubeconfig(credential), cluster: "the other cluster", needsConsent: false };
+        return { ...ofKubeconfig(credential, pace), cluster: "the other cluster", needsConsent: false };
     }
   }
 
-  function ofKubeconfig(credential: Credentials[number]) {
+  function ofKubeconfig(credential: Credentials[number], pace: AnswerPace) {
     try {
-      return clusters.ofKubeconfig(keysOf(credential)?.[0] ?? "");
+      return clusters.ofKubeconfig(keysOf(credential)?.[0] ?? "", pace);
     } catch (error) {
       throw new UnusableCredentials(`its kubeconfig ${(error as Error).message}`);
     }
@@ -60,9 +69,9 @@ export function newKubernetes({
       as: serviceAccountRef ? "account" : kubeconfig ? "kubeconfig" : "operator",
     }),
 
-    connect({ namespace, kind, as }, [credential], { clock }) {
-      const { api: reader, close, cluster, needsConsent } = opened(as, credential);
-      return openObjects({ api: reader, clock, namespace, kind, cluster, needsConsent, onClose: close });
+    connect({ namespace, kind, as }, [credential], { clock, ...pace }) {
+      const { api, close, cluster, needsConsent } = opened(as, credential, pace);
+      return openObjects({ api, clock, namespace, kind, cluster, needsConsent, onClose: close });
     },
   };
 }

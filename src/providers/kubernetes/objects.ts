@@ -1,7 +1,7 @@
 import { annotation } from "../../api/group.ts";
-import { recordOf, textOf } from "../../api/loose.ts";
+import { listOf, recordOf, textOf } from "../../api/loose.ts";
 import { isObjectName } from "../../api/fields.ts";
-import { AnswerTooLargeError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
+import { AnswerTooLargeError, ApiError, type KubeApi, type KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import type {
@@ -70,10 +70,11 @@ export function openObjects({
     try {
       const object = await api.get<DataObject>(type, ref.key, namespace, signal);
       if (!object) return { kind: "missing" };
-      if (isTooManifold(object)) return tooManifold;
+      const members = membersOf(object, kind);
+      if (!members) return tooManifold;
       return {
         kind: "found",
-        value: SecretValue.fromMembers(membersOf(object, kind)),
+        value: SecretValue.fromMembers(members),
         ...versionOf(object),
         ...(needsConsent ? { sharedWith: consentOf(object) } : {}),
       };
@@ -108,6 +109,7 @@ export function openObjects({
           ...selection,
           ...(labelSelector ? { labelSelector } : {}),
           limit,
+          strict: true,
           // A single object must be taken as it is.
           ...(limit > 1 ? { mostBytes: LARGEST_PAGE } : {}),
           ...(next === undefined ? {} : { continue: next }),
@@ -117,9 +119,11 @@ export function openObjects({
     for (let limit = PAGE; ; limit = Math.ceil(limit / 5)) {
       try {
         const { items, metadata } = await list(limit);
-        return { kind: "page", secrets: (items ?? []).map(listed), next: metadata.continue || undefined };
+        const objects = listOf(items) as readonly KubeObject[];
+        if (objects.length > limit) return failure(new ApiError(0, "BadAnswer", "more than was asked for"));
+        return { kind: "page", secrets: objects.map(listed), next: metadata.continue || undefined };
       } catch (error) {
-        if (!(error instanceof AnswerTooLargeError)) return failure(error);
+        if (!(error instanceof AnswerTooLargeError) || limit === 1) return failure(error);
       }
     }
   }
@@ -151,7 +155,7 @@ export function openObjects({
   }
 
   return {
-    place: `${kind}s of namespace ${namespace} in ${cluster}`,
+    place: `${kind}s of namespace ${namespace} in ${cluster}${needsConsent ? `, among those whose annotation ${annotation.sharedWith} names this namespace` : ""}`,
     currentStage: CURRENT,
     largest: LARGEST,
     read,
@@ -184,27 +188,33 @@ const listed = (object: KubeObject): ListedSecret => ({
 const MOST_MEMBERS = 10_000;
 const MOST_BYTES_OF_NAMES = 256 * 1024;
 
-function isTooManifold({ data, binaryData }: DataObject): boolean {
-  const names = [...Object.keys(data ?? {}), ...Object.keys(binaryData ?? {})];
-  return (
-    names.length > MOST_MEMBERS || names.reduce((sum, { length }) => sum + length, 0) > MOST_BYTES_OF_NAMES
-  );
-}
-
 const tooManifold = failed(
   "TooLarge",
   "request",
   "it has more than 10,000 members, or 256 KiB of their names; split it",
 );
 
-/** Data of a Secret is Base64; that of a ConfigMap is text, beside binaryData. */
-function membersOf({ data = {}, binaryData = {} }: DataObject, kind: "Secret" | "ConfigMap") {
-  const encoding = kind === "Secret" ? "base64" : "utf8";
+/** Data of a Secret is Base64; that of a ConfigMap is text, beside binaryData. undefined when there is too much of it. */
+function membersOf(
+  { data, binaryData }: DataObject,
+  kind: "Secret" | "ConfigMap",
+): ReadonlyMap<string, SecretValue> | undefined {
   const members = new Map<string, SecretValue>();
-  for (const [name, text] of Object.entries(data ?? {}))
-    members.set(name, SecretValue.fromBytes(Buffer.from(text, encoding)));
-  for (const [name, text] of Object.entries(binaryData ?? {}))
-    members.set(name, SecretValue.fromBytes(Buffer.from(text, "base64")));
+  let bytesOfNames = 0;
+  for (const [part, encoding] of [
+    [data, kind === "Secret" ? "base64" : "utf8"],
+    [binaryData, "base64"],
+  ] as const) {
+    const texts = recordOf(part);
+    // Whoever answers may send anything: it is gone through only as far as it may reach.
+    for (const name in texts) {
+      const text = texts[name];
+      if (typeof text !== "string") continue;
+      bytesOfNames += name.length;
+      if (members.size === MOST_MEMBERS || bytesOfNames > MOST_BYTES_OF_NAMES) return undefined;
+      members.set(name, SecretValue.fromBytes(Buffer.from(text, encoding)));
+    }
+  }
   return members;
 }
 
