@@ -1,12 +1,15 @@
-import type { Namespaces } from "../api/namespaces.ts";
+import type { LabelSelector, Namespaces } from "../api/namespaces.ts";
 import type { AccessRule } from "../api/secret-provider.ts";
 
 /** Who may read which key of a ClusterSecretProvider. Deny is the default. */
 
 export interface NamespaceFacts {
   readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
+  /** undefined while they aren't known: then no selector selects it, or one that excludes would let it in. */
+  readonly labels: Labels | undefined;
 }
+
+type Labels = Readonly<Record<string, string>>;
 
 export function mayRead(rules: readonly AccessRule[], namespace: NamespaceFacts, key: string): boolean {
   return rules.some(
@@ -22,9 +25,33 @@ export const isSelected = (rules: readonly AccessRule[], namespace: NamespaceFac
 export function selects({ all, names, selector }: Namespaces, { name, labels }: NamespaceFacts): boolean {
   if (all) return true;
   if (names) return names.includes(name);
-  const wanted = Object.entries(selector?.matchLabels ?? {});
-  return wanted.length > 0 && wanted.every(([label, value]) => labels[label] === value);
+  return selector !== undefined && labels !== undefined && meets(selector, labels);
 }
+
+/** One that says nothing is met by nobody, whatever stored it. */
+function meets({ matchLabels = {}, matchExpressions = [] }: LabelSelector, labels: Labels): boolean {
+  const wanted = Object.entries(matchLabels);
+  return (
+    wanted.length + matchExpressions.length > 0 &&
+    wanted.every(([label, value]) => valueOf(labels, label) === value) &&
+    matchExpressions.every(({ key, operator, values = [] }) => {
+      const value = valueOf(labels, key);
+      switch (operator) {
+        case "In":
+          return value !== undefined && values.includes(value);
+        case "NotIn":
+          return value === undefined || !values.includes(value);
+        case "Exists":
+          return value !== undefined;
+        case "DoesNotExist":
+          return value === undefined;
+      }
+    })
+  );
+}
+
+const valueOf = (labels: Labels, name: string): string | undefined =>
+  Object.hasOwn(labels, name) ? labels[name] : undefined;
 
 /**
  * Anchored at both ends. `*` is any run within a path segment, `**` crosses segments, {{namespace}} is the

@@ -3,6 +3,8 @@ import * as fc from "fast-check";
 import type { AccessRule } from "../../src/api/secret-provider.ts";
 import { globMatches, mayRead } from "../../src/plan/access.ts";
 
+const not = (key: string, ...values: string[]) => ({ key, operator: "NotIn" as const, values });
+
 describe("a glob", () => {
   it.each([
     ["prod/db", "prod/db", true],
@@ -74,8 +76,60 @@ describe("access", () => {
     ["one label that it lacks", { selector: { matchLabels: { team: "a", tier: "2" } } }, false],
     ["no labels at all", { selector: { matchLabels: {} } }, false],
     ["nothing", {}, false],
+    ["nothing of a selector", { selector: {} }, false],
+    [
+      "labels and a condition",
+      { selector: { matchLabels: { team: "a" }, matchExpressions: [not("tier", "1")] } },
+      false,
+    ],
+    [
+      "a value",
+      { selector: { matchExpressions: [{ key: "tier", operator: "In" as const, values: ["1", "2"] }] } },
+      true,
+    ],
+    [
+      "another value",
+      { selector: { matchExpressions: [{ key: "tier", operator: "In" as const, values: ["2"] }] } },
+      false,
+    ],
+    [
+      "a value of no label",
+      { selector: { matchExpressions: [{ key: "none", operator: "In" as const, values: ["1"] }] } },
+      false,
+    ],
+    ["no such value", { selector: { matchExpressions: [not("tier", "2"), not("none", "1")] } }, true],
+    ["a value that it has", { selector: { matchExpressions: [not("tier", "2"), not("tier", "1")] } }, false],
+    ["a label", { selector: { matchExpressions: [{ key: "tier", operator: "Exists" as const }] } }, true],
+    [
+      "a label that it lacks",
+      { selector: { matchExpressions: [{ key: "none", operator: "Exists" as const }] } },
+      false,
+    ],
+    [
+      "no label",
+      { selector: { matchExpressions: [{ key: "none", operator: "DoesNotExist" as const }] } },
+      true,
+    ],
+    [
+      "no label that it has",
+      { selector: { matchExpressions: [{ key: "tier", operator: "DoesNotExist" as const }] } },
+      false,
+    ],
+    [
+      "a name that objects have by nature",
+      { selector: { matchExpressions: [{ key: "toString", operator: "Exists" as const }] } },
+      false,
+    ],
   ])("of a namespace by %s is %s", (_case, namespaces, expected) => {
     expect(mayRead([rule(namespaces, "**")], namespace, "k")).toBe(expected);
+  });
+
+  it("lets in no namespace whose labels aren't known, also where a selector only excludes", () => {
+    const unknown = { name: "shop", labels: undefined };
+    const excluding = rule({ selector: { matchExpressions: [not("tier", "2")] } }, "**");
+    expect(mayRead([excluding], unknown, "k")).toBe(false);
+    expect(mayRead([excluding], { ...unknown, labels: {} }, "k")).toBe(true);
+    expect(mayRead([rule({ names: ["shop"] }, "**")], unknown, "k")).toBe(true);
   });
 
   it("needs namespace and key in the same rule", () => {

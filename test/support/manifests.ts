@@ -129,6 +129,24 @@ export const validProviders: readonly { kind: InvalidCase["kind"]; title: string
   },
   {
     kind: "ClusterSecretProvider",
+    title: "conditions on labels",
+    spec: access({
+      namespaces: {
+        selector: {
+          matchLabels: { team: "a" },
+          matchExpressions: [
+            { key: "tier", operator: "NotIn", values: ["blocked", ""] },
+            { key: "kubernetes.io/metadata.name", operator: "In", values: ["a"] },
+            { key: "x", operator: "Exists" },
+            { key: "y", operator: "DoesNotExist" },
+          ],
+        },
+      },
+      keys: ["*"],
+    }),
+  },
+  {
+    kind: "ClusterSecretProvider",
     title: "Secrets of a namespace",
     spec: without({ kubernetes: { namespace: "shared" } }),
   },
@@ -668,6 +686,27 @@ export const invalidManifests: readonly InvalidCase[] = [
     access({ namespaces: { all: false }, keys: ["*"] }),
     "spec.access[0].namespaces.all: Unsupported value: false",
     "spec.access[0].namespaces.all: Invalid input: expected true",
+  ),
+  badCluster(
+    "a selector without anything",
+    access({ namespaces: { selector: {} }, keys: ["*"] }),
+    "set matchLabels, matchExpressions or both",
+  ),
+  badCluster(
+    "NotIn without values",
+    access({
+      namespaces: { selector: { matchExpressions: [{ key: "tier", operator: "NotIn" }] } },
+      keys: ["*"],
+    }),
+    "In and NotIn need values; Exists and DoesNotExist have none",
+  ),
+  badCluster(
+    "Exists with values",
+    access({
+      namespaces: { selector: { matchExpressions: [{ key: "tier", operator: "Exists", values: ["a"] }] } },
+      keys: ["*"],
+    }),
+    "In and NotIn need values; Exists and DoesNotExist have none",
   ),
   badCluster(
     "a selector without labels",

@@ -197,7 +197,7 @@ export function newProviderAccess(options: ProviderAccessOptions) {
 
   function rightsOf(spec: ProviderSpec, name: string): Pick<ProviderAccess, "mayRead" | "mayReadAny"> {
     if (!("access" in spec)) return { mayRead: () => true, mayReadAny: true };
-    const namespace = { name, labels: views.namespaces.get(name)?.labels ?? {} };
+    const namespace = { name, labels: views.namespaces.get(name)?.labels };
     return {
       mayRead: (key) => mayRead(spec.access, namespace, key),
       mayReadAny: isSelected(spec.access, namespace),
