@@ -31,6 +31,8 @@ export interface SyncObject extends Weighed {
   readonly tooLarge?: number;
   /** The ClusterSecretSync that made it. */
   readonly maker?: Maker;
+  /** One made it that is gone, as after a restore or a deletion with --cascade=orphan, and nobody else has it now. */
+  readonly isOrphan?: true;
 }
 
 interface Maker {
@@ -78,8 +80,17 @@ export function projectSync(object: KubeObject): SyncObject {
     weight: (isTooLarge ? 0 : 2 * weight) + weightOf(status),
   };
   const maker = makerOf(object);
-  return { ...kept, ...(isTooLarge ? { tooLarge: bytes } : {}), ...(maker ? { maker } : {}) };
+  return {
+    ...kept,
+    ...(isTooLarge ? { tooLarge: bytes } : {}),
+    ...(maker ? { maker } : {}),
+    ...(!maker && isOrphan(object) ? { isOrphan: true as const } : {}),
+  };
 }
+
+const isOrphan = ({ metadata }: KubeObject): boolean =>
+  textOf(recordOf(metadata.annotations)[annotation.template]) !== undefined &&
+  !listOf(metadata.ownerReferences).some((owner) => recordOf(owner)["controller"] === true);
 
 function makerOf({ metadata }: KubeObject): Maker | undefined {
   for (const owner of listOf(metadata.ownerReferences)) {

@@ -19,6 +19,8 @@ export interface ExistingSync {
   readonly isOurs: boolean;
   /** Another one has, or one of this name that is gone. */
   readonly isAnothers: boolean;
+  /** One that is gone has, and nobody else has it now. */
+  readonly isOrphan: boolean;
   /** It has what the template says. */
   readonly isAsWanted: boolean;
   /** What somebody has set beside that, by its path. */
@@ -72,7 +74,7 @@ export function planFanOut({ name, spec, namespaces, ending, existing }: FanOutF
   const unready = new Map<string, Told | undefined>();
   for (const namespace of matched) {
     const there = byNamespace.get(namespace);
-    if (there && !there.isOurs) {
+    if (there && !there.isOurs && !there.isOrphan) {
       unready.set(namespace, nameTaken(wanted, there.isAnothers));
       continue;
     }
@@ -96,7 +98,7 @@ const nameTaken = (name: string, isAnothers: boolean): Told => ({
   reason: "NameTaken",
   message: isAnothers
     ? `another ClusterSecretSync has made the SecretSync ${name} there, or one that is gone, and then it will be; else set spec.template.metadata.name`
-    : `the namespace has a SecretSync ${name} of its own, which is left as it is; delete it, or set spec.template.metadata.name`,
+    : `the namespace has a SecretSync ${name} of its own, which is left as it is; delete it with --cascade=orphan, which keeps its Secret, or set spec.template.metadata.name`,
 });
 
 /** Reasons of a ClusterSecretSync's Ready condition, and beside those of its SecretSyncs what status.failing may tell. */

@@ -31,7 +31,7 @@ const secretIsOurs: Rule = (observed) => {
   if (target.managed && target.owner !== undefined) return undefined;
   return {
     reason: "TargetConflict",
-    message: `spec.target: Secret ${target.name} exists and isn't managed by SecretSync; delete it, use creationPolicy Merge, or hand it over with: kubectl annotate secret ${target.name} ${annotation.owner}=${metadata.name} -n ${target.namespace} && ${askFor(metadata)}`,
+    message: `spec.target: Secret ${target.name} exists and isn't managed by SecretSync; hand it over with: kubectl annotate secret ${target.name} ${annotation.owner}=${metadata.name} -n ${target.namespace} && ${askFor(metadata)}; or delete it, and then run the second of these commands; or use creationPolicy Merge`,
   };
 };
 

@@ -25,6 +25,8 @@ export interface Workload {
   readonly hasPods: boolean;
   /** Why pods of an earlier template stay, as long as some do. */
   readonly waitsFor: "OnDelete" | "Partition" | "Paused" | "Stuck" | undefined;
+  /** Its controller replaces pods, and doesn't tell by itself when that doesn't go on. */
+  readonly isRolling: boolean;
   /** The field manager that set anything in it last, beside the operator. Who only removes leaves no trace. */
   readonly changedBy: { readonly manager: string; readonly at: number } | undefined;
   /** It consumes more Secrets than are kept of it. */
@@ -71,7 +73,7 @@ export function projectWorkload(kind: WorkloadKind, object: KubeObject): Workloa
     optional,
     selector: selectorOf(recordOf(spec)["selector"]),
     hasPods: hasPods(object),
-    waitsFor: waitsFor(kind, object),
+    ...progressOf(kind, object),
     changedBy: lastManager(metadata.managedFields),
     isCut,
     consumed,
@@ -147,7 +149,7 @@ function selectorOf(selector: unknown): string | undefined {
  * Why the controller replaces no pods, or not all, until somebody acts.
  * https://kubernetes.io/docs/concepts/workloads/controllers/statefulset/#update-strategies
  */
-function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] {
+function progressOf(kind: WorkloadKind, object: KubeObject): Pick<Workload, "waitsFor" | "isRolling"> {
   const { spec, status } = object as { spec?: unknown; status?: unknown };
   const { paused, updateStrategy } = recordOf(spec);
   const { type, rollingUpdate } = recordOf(updateStrategy);
@@ -161,8 +163,12 @@ function waitsFor(kind: WorkloadKind, object: KubeObject): Workload["waitsFor"] 
   const [wanted, updated] =
     kind === "DaemonSet" ? [desiredNumberScheduled, updatedNumberScheduled] : [replicas, updatedReplicas];
   const isSeen = observedGeneration === object.metadata.generation;
-  if (!cause) return isSeen && isStuck(status) ? "Stuck" : undefined;
-  return isSeen && Number(updated ?? 0) >= Number(wanted ?? 0) ? undefined : cause;
+  const isBehind = Number(updated ?? 0) < Number(wanted ?? 0);
+  if (cause) return { waitsFor: isSeen && !isBehind ? undefined : cause, isRolling: false };
+  return {
+    waitsFor: isSeen && isStuck(status) ? "Stuck" : undefined,
+    isRolling: kind !== "Deployment" && isSeen && isBehind,
+  };
 }
 
 /** A count of pods that are wanted says so too: a Deployment's status may know its generation before it counts its first pods. */

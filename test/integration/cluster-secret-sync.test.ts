@@ -3,6 +3,7 @@ import type { ClusterSecretSyncStatus } from "../../src/api/cluster-secret-sync.
 import type { KubeApi, KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import type { Transport } from "../../src/kube/transport.ts";
+import { run } from "../support/kubectl.ts";
 import { AwsStandIn } from "../support/aws-stand-in.ts";
 import { awsEnvironment } from "../support/aws.ts";
 import { expectKstatus } from "../support/kstatus.ts";
@@ -191,6 +192,27 @@ describe("a ClusterSecretSync", () => {
     const mine = await ns(first).getSync(name);
     await api.delete(resources.secretSync, name, first, { uid: mine?.metadata.uid ?? "" }, signal);
     await untilTold(name, "Synced");
+    await remove(name);
+  });
+
+  it("takes over what one that is gone has left, and its Secret stays", async () => {
+    aws.put("shared", canary("one"));
+    const name = unique("c");
+    const [first = ""] = namespaces;
+    await put(name);
+    await untilTold(name, "Synced");
+    const secret = await ns(first).getSecret(name);
+    await run("delete", "cssync", name, "--cascade=orphan");
+    await until("it is left", async () => {
+      const left = await ns(first).getSync(name);
+      return left && (left.metadata.ownerReferences ?? []).length === 0;
+    });
+    await put(name);
+    await untilTold(name, "Synced");
+    const { uid } = (await get(name))?.metadata ?? {};
+    const taken = await ns(first).getSync(name);
+    expect(taken?.metadata.ownerReferences).toMatchObject([{ kind: "ClusterSecretSync", uid }]);
+    expect((await ns(first).getSecret(name))?.metadata.uid).toBe(secret?.metadata.uid);
     await remove(name);
   });
 

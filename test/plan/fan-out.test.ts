@@ -36,6 +36,7 @@ const there = (namespace: string, more: Partial<ExistingSync> = {}): ExistingSyn
   uid: `uid of ${namespace}`,
   isOurs: true,
   isAnothers: false,
+  isOrphan: false,
   isAsWanted: true,
   addition: undefined,
   ready,
@@ -65,6 +66,14 @@ describe("what is written", () => {
     const { apply, remove, unready } = planOf([there("a", { isOurs: false, isAsWanted: false }), there("b")]);
     expect([apply, remove]).toEqual([[], []]);
     expect(unready.get("a")).toMatchObject({ reason: "NameTaken" });
+  });
+
+  it("takes one whose maker is gone, and removes none that isn't meant", () => {
+    const orphan = { isOurs: false, isOrphan: true, isAsWanted: false, uid: "left" };
+    const { apply, remove, unready } = planOf([there("a", orphan), there("b"), there("c", orphan)]);
+    expect(apply).toEqual([{ namespace: "a", uid: "left" }]);
+    expect(remove).toEqual([]);
+    expect([...unready]).toEqual([]);
   });
 
   it("tells whose it is when another one has made it, and one that somebody has suspended as what it is", () => {

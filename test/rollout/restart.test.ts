@@ -80,6 +80,7 @@ const workload = (more: Partial<Workload> = {}): Workload => ({
   selector: "app=orders",
   hasPods: true,
   waitsFor: undefined,
+  isRolling: false,
   changedBy: undefined,
   isCut: false,
   consumed: undefined,
@@ -581,6 +582,7 @@ describe("a workload", () => {
       optional: [],
       selector: "app=orders,tier in (a,b),!old",
       waitsFor: "OnDelete",
+      isRolling: false,
       changedBy: { manager: "kubectl-edit", at: Date.parse("2026-05-02T00:00:00Z") },
       consumed: "{}",
       restartedFor: "abc",
@@ -729,6 +731,23 @@ describe("a workload whose pods stay", () => {
     // That was of the template before.
     expect(waitsFor("Deployment", {}, { ...stuck, observedGeneration: 1 })).toBeUndefined();
     expect(waitsFor("Deployment", {}, { ...stuck, conditions: [] })).toBeUndefined();
+  });
+
+  it("is being rolled out as long as its controller counts fewer new pods than there shall be", () => {
+    const isRolling = (kind: WorkloadKind, status: object, spec: unknown = {}) =>
+      projectWorkload(kind, {
+        metadata: { name: "x", generation: 2 },
+        spec,
+        status: { observedGeneration: 2, ...status },
+      } as KubeObject).isRolling;
+    expect(isRolling("StatefulSet", { replicas: 1 })).toBe(true);
+    expect(isRolling("StatefulSet", { replicas: 2, updatedReplicas: 1 })).toBe(true);
+    expect(isRolling("StatefulSet", { replicas: 2, updatedReplicas: 2 })).toBe(false);
+    expect(isRolling("DaemonSet", { desiredNumberScheduled: 2, updatedNumberScheduled: 1 })).toBe(true);
+    expect(isRolling("StatefulSet", { replicas: 2, observedGeneration: 1 })).toBe(false);
+    // A Deployment tells by itself when that doesn't go on, and these wait for somebody.
+    expect(isRolling("Deployment", { replicas: 2, updatedReplicas: 1 })).toBe(false);
+    expect(isRolling("StatefulSet", { replicas: 2 }, { updateStrategy: { type: "OnDelete" } })).toBe(false);
   });
 
   it("has none as soon as its controller says so", () => {

@@ -36,6 +36,7 @@ export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) 
       uid: each.uid,
       isOurs: true,
       isAnothers: false,
+      isOrphan: false,
       isAsWanted: each.template === template,
       addition: undefined,
       ready: undefined,
@@ -51,6 +52,7 @@ export function newClusterObserver(api: KubeApi, views: Views, made: MadeSyncs) 
         uid: sync.uid,
         isOurs,
         isAnothers: !isOurs && sync.maker !== undefined,
+        isOrphan: sync.isOrphan === true,
         ...(isOurs ? await likenessOf(sync, template, object.template, signal) : unlike),
         ready: isCurrent ? ready : undefined,
       });

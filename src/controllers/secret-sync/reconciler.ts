@@ -148,7 +148,8 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
       verdict.withheld === undefined &&
       !merges(observed) &&
       !(restarts.problem ?? restarts.waiting) &&
-      restarts.retryInMs === 0;
+      restarts.retryInMs === 0 &&
+      restarts.lookInMs === undefined;
     if (!isInStep || !record || !target) return next;
     const versions = decision.versions ?? (fetched && versionsOf(fetched));
     const inStep = { spec, sources: observed.sources, versions, left, version: record.version, target };
@@ -199,9 +200,11 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
         const atMostMs = Math.max(OFTEN_MS, refreshMs(observed) ?? STALLED_MS);
         return { kind: "backoff", atLeastMs: retryAfterMs, atMostMs: Math.min(atMostMs, forRestarts) };
       }
-      // Only a change of the sources may come before: whatever else mends it wakes the object.
-      const waitMs = lookSoon ? Math.min(STALLED_MS, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
-      return { kind: "at", at: now + Math.min(waitMs, forRestarts), result };
+      // Of what mends it only a change of the sources, or of somebody else's Secret, doesn't wake the object.
+      const often = reason === "TargetConflict" ? OFTEN_MS : 0;
+      const mayChange = lookSoon || often > 0;
+      const waitMs = mayChange ? Math.max(often, refreshMs(observed) ?? STALLED_MS) : STALLED_MS;
+      return { kind: "at", at: now + Math.min(waitMs, STALLED_MS, forRestarts), result };
     }
     // Who wasn't looked at keeps its time: another one might be that of the refresh after next.
     const at = freshUntil ?? now + untilRefresh(observed, reason);
@@ -210,6 +213,8 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     if (restarts.problem) return { kind: "backoff", atLeastMs: restarts.retryInMs };
     if (restarts.retryInMs > 0)
       return { kind: "at", at: Math.min(at, now + restarts.retryInMs), result: "retry" };
+    if (restarts.lookInMs !== undefined)
+      return { kind: "at", at: Math.min(at, now + restarts.lookInMs), result: "success" };
     return at === Infinity ? { kind: "rest", result: "success" } : { kind: "at", at, result: "success" };
   }
 

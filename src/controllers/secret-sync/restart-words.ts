@@ -16,6 +16,8 @@ export const toldWaiting = {
   Partition: "has a partition, so pods below it stay as they were: lower the partition",
   Stuck:
     "was restarted, and its new pods don't become ready in time (ProgressDeadlineExceeded), so some stay as they were: see why by kubectl describe",
+  Stalled:
+    "was restarted ten minutes ago, and not all of its pods are new: see why by kubectl describe, and delete a pod that isn't ready, for which a StatefulSet waits",
   Paused: "is paused, so its pods stay as they are: resume it",
 } as const;
 

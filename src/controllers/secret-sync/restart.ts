@@ -18,6 +18,7 @@ import { sleep, type Clock } from "../../runtime/clock.ts";
 import { RewriteDamper } from "./damper.ts";
 import type { Task } from "../controller.ts";
 import { newPodLooks } from "./pod-looks.ts";
+import { Rollouts } from "./rollouts.ts";
 import { explain, someOf, toldDamped, toldHeld, toldWaiting } from "./restart-words.ts";
 import { WriteTimes } from "./write-times.ts";
 import { workloadsOf, type Views } from "../../cluster/views.ts";
@@ -33,6 +34,8 @@ export interface Restarts {
   readonly waiting: string | undefined;
   /** Milliseconds until it is of use to try again: a workload that others change back, or pods that couldn't be looked at yet. */
   readonly retryInMs: number;
+  /** Milliseconds until a rollout that is under way counts as stuck. */
+  readonly lookInMs?: number | undefined;
 }
 
 const TRIES = 5;
@@ -82,9 +85,12 @@ export function newRestarter(options: {
   const damper = new RewriteDamper(clock);
   const podLooks = newPodLooks(api, clock);
   const writeTimes = new WriteTimes();
+  const rollouts = new Rollouts(clock);
   for (const store of Object.values(views.workloads))
     store.listen((before, after) => {
-      if (before && !after) damper.forget(before.uid);
+      if (!before || after) return;
+      damper.forget(before.uid);
+      rollouts.forget(before.uid);
     });
 
   return {
@@ -136,13 +142,23 @@ export function newRestarter(options: {
         if (!views.workloads[kind].get(`${namespace}/${name}`))
           waiting.push(`${kind}/${name} isn't there: create it, or correct spec.restart.targets`);
       const restarted: string[] = [];
+      let lookInMs: number | undefined;
       for (const { kind, name, key } of due) {
         const live = views.workloads[kind].get(key);
         if (!live || !wasRestartedFor(live, part, record.change)) continue;
-        if (live.waitsFor) waiting.push(`${kind}/${name} ${toldWaiting[live.waitsFor]}`);
+        const leftMs = rollouts.leftMs(live);
+        if (leftMs) lookInMs = Math.min(leftMs, lookInMs ?? Infinity);
+        const cause = live.waitsFor ?? (leftMs === 0 ? "Stalled" : undefined);
+        if (cause) waiting.push(`${kind}/${name} ${toldWaiting[cause]}`);
         else restarted.push(`${kind}/${name}`);
       }
-      return { restarted: restarted.sort(), problem: someOf(failed), waiting: someOf(waiting), retryInMs };
+      return {
+        restarted: restarted.sort(),
+        problem: someOf(failed),
+        waiting: someOf(waiting),
+        retryInMs,
+        lookInMs,
+      };
     },
   };
 

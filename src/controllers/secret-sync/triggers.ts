@@ -142,7 +142,8 @@ export function connectTriggers(
 }
 
 /** Somebody who replaces the whole object drops what is noted on it, or puts an old template back. */
-const factsOf = ({ consumes, requires, consumed, restartedFor, waitsFor }: Workload) => ({
+const factsOf = ({ consumes, requires, consumed, restartedFor, waitsFor, isRolling }: Workload) => ({
+  isRolling,
   consumes,
   requires,
   consumed,

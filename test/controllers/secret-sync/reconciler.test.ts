@@ -490,8 +490,15 @@ describe("an object that fails", () => {
       api.apply = apply;
     }
     expect(ready()?.reason).toBe("TargetConflict");
-    // From now on it is looked at before anything is fetched.
+    // From now on it is looked at before anything is fetched, soon enough for whoever deletes it.
     expect(await looked(true)).toEqual(["look"]);
+    expect(next).toEqual({ kind: "at", at: clock.monotonic() + 60_000, result: "stalled" });
+  });
+
+  it("in nothing, while a rollout is under way, is looked at when that would count as stuck", async () => {
+    restarts = { ...noRestarts, lookInMs: 5_000 };
+    await looked(true);
+    expect(next).toEqual({ kind: "at", at: clock.monotonic() + 5_000, result: "success" });
   });
 
   it("only to restart is told as that", async () => {
