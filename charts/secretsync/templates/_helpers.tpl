@@ -189,6 +189,26 @@ matchResources:
         ({{ include "secretsync.hasPath" (list "entry" .) }} && name in entry.fieldsV1{{ . }})))
 {{- end }}
 
+{{/* CEL: names of the items of a list that may not be there. */}}
+{{- define "secretsync.names" -}}
+(has({{ index . 0 }}.{{ index . 1 }}) ? {{ index . 0 }}.{{ index . 1 }}.map(each, each.name) : [])
+{{- end }}
+
+{{/* CEL: whether items that both lists have stand in the same order. */}}
+{{- define "secretsync.sameOrder" -}}
+{{- $now := include "secretsync.names" (list (index . 0) (index . 2)) -}}
+{{- $before := include "secretsync.names" (list (index . 1) (index . 2)) -}}
+{{ $now }}.filter(name, name in {{ $before }}) ==
+        {{ $before }}.filter(name, name in {{ $now }})
+{{- end }}
+
+{{/* CEL: the same for the variables of each container. */}}
+{{- define "secretsync.sameEnvOrder" -}}
+(!has(variables.spec.{{ . }}) || !has(variables.oldSpec.{{ . }}) || variables.spec.{{ . }}.all(now,
+        variables.oldSpec.{{ . }}.filter(before, before.name == now.name).all(before,
+        {{ include "secretsync.sameOrder" (list "now" "before" "env") }})))
+{{- end }}
+
 {{/* CEL: whether the fields of an entry have that path. */}}
 {{- define "secretsync.hasPath" -}}
 {{- $entry := index . 0 }}
