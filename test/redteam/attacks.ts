@@ -2,9 +2,10 @@ import { createConnection, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
-import { run } from "../support/kubectl.ts";
+import { run, runWith } from "../support/kubectl.ts";
 import { request, signal } from "../support/suite.ts";
 import { inParallel, type Arena } from "./arena.ts";
+import { startHostileApiserver, type HostileApiserver } from "./hostile-apiserver.ts";
 
 /**
  * What a tenant may do to stop, starve or slow others. Each attack is put in place, and some go on while the victim is
@@ -572,15 +573,7 @@ export const attacks: readonly Attack[] = [
     what: "200 providers of its own, each of which reads Kubernetes as another ServiceAccount, each second",
     async launch(arena) {
       const { tenant, evil } = arena;
-      // As the chart's serviceAccountTokens.namespaces does.
-      for (const [name, verb, resource, account] of [
-        ["tokens", "create", "serviceaccounts/token", "secretsync-system:secretsync"],
-        ["reading", "get,list,watch", "secrets", ""],
-      ] as const) {
-        await run("create", "role", name, "-n", evil, `--verb=${verb}`, `--resource=${resource}`);
-        const subject = account ? `--serviceaccount=${account}` : `--group=system:serviceaccounts:${evil}`;
-        await run("create", "rolebinding", name, "-n", evil, `--role=${name}`, subject);
-      }
+      await letAskForTokens(arena);
       const metadata = (name: string) => ({ name, namespace: evil });
       const source = { metadata: metadata("source"), stringData: { a: "x" } };
       await tenant.create(resources.secret, source, signal);
@@ -615,6 +608,125 @@ export const attacks: readonly Attack[] = [
     },
   },
   {
+    id: "S27",
+    what: "a cluster of its own that answers, lists and tells as much as it may, read each second by 20 keys and finds",
+    async launch(arena) {
+      const { api, evil, shop } = arena;
+      hostile = await startHostileApiserver();
+      const name = `remote-${evil}`;
+      await api.create(
+        resources.secret,
+        { metadata: { name, namespace: shop }, stringData: { kubeconfig: hostile.kubeconfig } } as KubeObject,
+        signal,
+      );
+      await api.create(
+        resources.clusterSecretProvider,
+        {
+          metadata: { name },
+          spec: {
+            kubernetes: { namespace: "far", kubeconfig: { secretRef: { namespace: shop, name } } },
+            access: [{ namespaces: { names: [evil] }, keys: ["**"] }],
+          },
+        } as KubeObject,
+        signal,
+      );
+      const providerRef = { kind: "ClusterSecretProvider", name };
+      const data = Array.from({ length: 20 }, (_, index) => ({
+        secretKey: `k${index}`,
+        remoteRef: { key: `k${index}`, property: "a" },
+      }));
+      await create(arena, syncOf(arena, "reads", { providerRef, refreshInterval: "1s", data }));
+      const dataFrom = [{ find: { name: { regexp: "." } } }];
+      await create(arena, syncOf(arena, "finds", { providerRef, refreshInterval: "1s", dataFrom }));
+    },
+    async keepUp({ api, evil }, stop) {
+      while (!stop.aborted) await sleep(100);
+      const name = `remote-${evil}`;
+      const provider = await api.get(resources.clusterSecretProvider, name, undefined, signal);
+      const { uid = "" } = provider?.metadata ?? {};
+      await api.delete(resources.clusterSecretProvider, name, undefined, { uid }, signal);
+      await hostile?.close();
+    },
+  },
+  {
+    id: "S28",
+    what: "eight providers that listen, and edits without end of sixteen others, which then wait to",
+    async launch(arena) {
+      const { tenant, evil } = arena;
+      await letAskForTokens(arena);
+      const metadata = (name: string) => ({ name, namespace: evil });
+      await tenant.create(resources.secret, { metadata: metadata("source"), stringData: { a: "x" } }, signal);
+      await inParallel(8, async (index) => {
+        const name = `holds-${index}`;
+        await tenant.create(serviceAccount, { metadata: metadata(name) }, signal);
+        await reader(arena, name, name, evil);
+        const dataFrom = [{ extract: { key: "source" } }];
+        await create(arena, syncOf(arena, name, { providerRef: { name }, refreshInterval: "1h", dataFrom }));
+      });
+      for (let index = 0; index < 8; index++) await arena.inEvil.untilReason(`holds-${index}`, "Synced");
+      await tenant.create(serviceAccount, { metadata: metadata("churns") }, signal);
+      const names = Array.from({ length: 16 }, (_, index) => `churns-${index}`);
+      for (const name of names) await reader(arena, name, "churns", evil);
+      const data = names.map((name) => ({
+        secretKey: name,
+        remoteRef: { key: "source", property: "a" },
+        optional: true,
+        providerRef: { name },
+      }));
+      await create(
+        arena,
+        syncOf(arena, "churns", { providerRef: { name: "churns-0" }, refreshInterval: "1s", data }),
+      );
+    },
+    async keepUp(arena, stop) {
+      const edit = async (from: number) => {
+        for (let round = 0; !stop.aborted; round++)
+          for (const index of [from, from + 8])
+            await reader(arena, `churns-${index}`, "churns", `n${round}-${from}`);
+      };
+      await Promise.all(Array.from({ length: 8 }, (_, from) => edit(from)));
+    },
+  },
+  {
+    id: "S29",
+    what: "sixteen providers alike, hundreds of suspended SecretSyncs of 256 entries that name all of them, and edits of what they read, and of a provider",
+    async launch(arena, size) {
+      const { tenant, evil } = arena;
+      await letAskForTokens(arena);
+      const metadata = (name: string) => ({ name, namespace: evil });
+      await tenant.create(resources.secret, { metadata: metadata("source"), stringData: { a: "x" } }, signal);
+      await tenant.create(serviceAccount, { metadata: metadata("one") }, signal);
+      const names = Array.from({ length: 16 }, (_, index) => `alike-${index}`);
+      for (const name of names) await reader(arena, name, "one", evil);
+      const data = Array.from({ length: 256 }, (_, index) => ({
+        secretKey: `k${index}`,
+        remoteRef: { key: "source", property: "a" },
+        optional: true,
+        providerRef: { name: names[index % names.length] },
+      }));
+      const spec = { providerRef: { name: names[0] }, refreshInterval: "1h", data };
+      await create(arena, syncOf(arena, "reads", spec));
+      await inParallel(some(size, 100, 500), (index) =>
+        create(arena, syncOf(arena, `sleeps-${index}`, { ...spec, suspend: true })),
+      );
+      // One that would go through all of it, were it not suspended.
+      await create(
+        arena,
+        syncOf(arena, "other", { ...spec, data: undefined, dataFrom: [{ find: { tags: { a: "b" } } }] }),
+      );
+    },
+    async keepUp(arena, stop) {
+      const { tenant, evil } = arena;
+      for (let round = 0; !stop.aborted; round++) {
+        const data = { a: Buffer.from(String(round)).toString("base64") };
+        const source = { metadata: { name: "source", namespace: evil }, data };
+        await tenant.apply(resources.secret, source, { fieldManager: "evil", force: true }, signal);
+        if (round % 4 === 0) await reader(arena, "alike-0", "one", evil, 10 + (round % 8));
+        await sleep(60);
+      }
+    },
+  },
+  {
     id: "S14b",
     what: "finds over thousands of secrets with 19 KB of tags each",
     async launch(arena, size) {
@@ -635,7 +747,43 @@ export const attacks: readonly Attack[] = [
   },
 ];
 
-const serviceAccount = {
+let hostile: HostileApiserver | undefined;
+
+/** A provider that reads Secrets of a namespace as one of the tenant's ServiceAccounts. */
+const reader = (
+  { tenant, evil }: Arena,
+  name: string,
+  account: string,
+  namespace: string,
+  requestsPerSecond = 10,
+) =>
+  tenant.apply(
+    resources.secretProvider,
+    {
+      metadata: { name, namespace: evil },
+      spec: {
+        kubernetes: { namespace, serviceAccountRef: { name: account } },
+        limits: { requestsPerSecond },
+      },
+    } as KubeObject,
+    { fieldManager: "evil", force: true },
+    signal,
+  );
+
+/** As the chart's serviceAccountTokens.namespaces does; and its accounts may read there. */
+export async function letAskForTokens({ evil }: Arena): Promise<void> {
+  for (const [name, verb, resource, account] of [
+    ["tokens", "create", "serviceaccounts/token", "secretsync-system:secretsync"],
+    ["reading", "get,list,watch", "secrets", ""],
+  ] as const) {
+    if ((await runWith("", "get", "role", name, "-n", evil)).ok) continue;
+    await run("create", "role", name, "-n", evil, `--verb=${verb}`, `--resource=${resource}`);
+    const subject = account ? `--serviceaccount=${account}` : `--group=system:serviceaccounts:${evil}`;
+    await run("create", "rolebinding", name, "-n", evil, `--role=${name}`, subject);
+  }
+}
+
+export const serviceAccount = {
   group: "",
   version: "v1",
   plural: "serviceaccounts",

@@ -2,10 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/glob
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { run, runWith } from "../support/kubectl.ts";
-import { request, signal, unique } from "../support/suite.ts";
+import { request, signal, unique, type SyncObject } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
 import { canary, openArena, type Arena, type PatchType } from "./arena.ts";
-import { letTenantRead } from "./attacks.ts";
+import { letAskForTokens, letTenantRead, serviceAccount } from "./attacks.ts";
 
 /** What a tenant may not learn, not change and not take, and what whoever has taken the operator over may not either. */
 let arena: Arena;
@@ -186,6 +186,60 @@ describe("S9: whoever has taken the operator over", () => {
     expect((await arena.victim.getSync(name))?.spec?.["suspend"]).toBe(true);
   });
 
+  it("takes over no SecretSync but one that a ClusterSecretSync has left", async () => {
+    const [theirs, left] = [unique("theirs"), unique("left")];
+    const spec = {
+      providerRef: { kind: "ClusterSecretProvider", name: arena.provider },
+      suspend: true,
+      data: [{ secretKey: "a", remoteRef: { key: "k" } }],
+    };
+    await arena.victim.sync(theirs, spec);
+    await arena.api.create(
+      resources.secretSync,
+      {
+        metadata: {
+          name: left,
+          namespace: arena.shop,
+          annotations: { "secretsync.dev/template": "0123456789abcdef" },
+        },
+        spec,
+      } as KubeObject,
+      signal,
+    );
+    const take = (name: string, kind = "ClusterSecretSync", more: object = {}) =>
+      arena.asOperator.apply(
+        resources.secretSync,
+        {
+          metadata: {
+            name,
+            namespace: arena.shop,
+            ownerReferences: [
+              { apiVersion: "secretsync.dev/v1alpha1", kind, name: "x", uid: "x", controller: true },
+            ],
+            ...more,
+          },
+          spec,
+        } as KubeObject,
+        { fieldManager: "secretsync-fan-out", force: true },
+        signal,
+      );
+    await denied(take(theirs));
+    await denied(take(theirs, "ClusterSecretSync", { annotations: { "secretsync.dev/template": "x" } }));
+    await denied(take(left, "SecretSync"));
+    expect((await take(left)).metadata.ownerReferences).toHaveLength(1);
+  });
+
+  it("gets no token that lives for longer than the operator's own", async () => {
+    const name = unique("account");
+    await arena.tenant.create(serviceAccount, { metadata: { name, namespace: arena.evil } }, signal);
+    await letAskForTokens(arena);
+    const ask = (seconds: number) =>
+      arena.asOperator.requestToken({ namespace: arena.evil, name }, { audiences: [], seconds }, signal);
+    await denied(ask(601));
+    await denied(ask(365 * 86_400));
+    expect((await ask(600))?.lifeMs).toBe(600_000);
+  });
+
   it("marks it with the label, and can then neither delete nor change it", async () => {
     const name = await foreign();
     const { metadata } = await write(name, {});
@@ -334,6 +388,28 @@ describe("S9: whoever has taken the operator over", () => {
         ok: false,
         output: expect.stringContaining("the operator may remove nothing of a workload that others have set"),
       });
+      expect(await specOf(name)).toEqual(before);
+    });
+
+    it("it can't change the order of containers, nor of their variables", async () => {
+      const name = await created();
+      const env = [
+        { name: "A", value: "1" },
+        { name: "B", value: "$(A)" },
+      ];
+      const initContainers = ["migrate", "check"].map((each) => ({ name: each, image: "i" }));
+      const more = { template: { spec: { initContainers, containers: [{ name: "c", env }] } } };
+      const object = { metadata: { name, namespace: arena.shop }, spec: more } as KubeObject;
+      await arena.api.apply(resources.Deployment, object, { fieldManager: "theirs", force: true }, signal);
+      await noted(name);
+      const before = await specOf(name);
+      for (const path of ["initContainers", "containers", "containers/0/env"]) {
+        const move = [{ op: "move", from: `${SPEC}/${path}/1`, path: `${SPEC}/${path}/0` }];
+        expect(await patch(name, "json", move)).toMatchObject({
+          ok: false,
+          output: expect.stringContaining("the order of containers"),
+        });
+      }
       expect(await specOf(name)).toEqual(before);
     });
 
@@ -654,6 +730,56 @@ it("S21: asking again and again for a refresh reads the store no more often than
   for (let turn = 0; turn < 40; turn++) await arena.inEvil.sync("asked", spec, request());
   await arena.victim.probe();
   expect((arena.aws.asked.get(key) ?? 0) - before).toBeLessThanOrEqual(6);
+});
+
+it("S30: a namespace's provider is nobody else's, whatever the namespace is called", async () => {
+  const [name, source] = [unique("wide"), unique("source")];
+  const put = (value: string) =>
+    arena.api.apply(
+      resources.secret,
+      {
+        metadata: { name: "db", namespace: source, annotations: { "secretsync.dev/shared-with": "*" } },
+        data: encoded({ a: value }),
+      } as KubeObject,
+      { fieldManager: "admin", force: true },
+      signal,
+    );
+  for (const each of [source, "cluster"])
+    await arena.api.create(resources.namespace, { metadata: { name: each } }, signal);
+  await put("one");
+  const access = [{ namespaces: { names: [arena.shop] }, keys: ["**"] }];
+  await arena.api.create(
+    resources.clusterSecretProvider,
+    { metadata: { name }, spec: { kubernetes: { namespace: source }, access } } as KubeObject,
+    signal,
+  );
+  const spec = {
+    providerRef: { kind: "ClusterSecretProvider", name },
+    refreshInterval: "1h",
+    dataFrom: [{ extract: { key: "db" } }],
+  };
+  await arena.victim.sync(name, spec);
+  const isThere = (value: string) =>
+    until(`${value} is there`, async () => (await arena.victim.values(name))?.["a"] === value);
+  await isThere("one");
+  // A provider of that name whose credentials can't be read: its users keep no connection.
+  const auth = { secretRef: { name: "none" } };
+  const theirs = { name, namespace: "cluster" };
+  await arena.api.create(
+    resources.secretProvider,
+    { metadata: theirs, spec: { aws: { regions: ["eu-west-1"], auth } } } as KubeObject,
+    signal,
+  );
+  const data = [{ secretKey: "a", remoteRef: { key: "k" } }];
+  const object = { metadata: theirs, spec: { providerRef: { name }, data } } as KubeObject;
+  await arena.api.create(resources.secretSync, object, signal);
+  await until("it was looked at", async () => {
+    const seen = await arena.api.get<SyncObject>(resources.secretSync, name, "cluster", signal);
+    return seen?.status?.conditions?.some(({ reason }) => reason === "CredentialsNotFound");
+  });
+  // What its store tells still comes, though nobody asks for an hour.
+  await put("two");
+  await isThere("two");
 });
 
 it("S22: a glob of paths matches no ARN", async () => {
