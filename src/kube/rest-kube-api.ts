@@ -1,4 +1,4 @@
-import { LARGEST_LIST, LARGEST_OBJECT, lines, readAll } from "./answers.ts";
+import { LARGEST_LIST, LARGEST_OBJECT, lines, readAll, readPaced } from "./answers.ts";
 import { holdsValues, readError, statusError, toError, type Status } from "./api-errors.ts";
 import { parseBounded, parsePage } from "./bounded-json.ts";
 import { apiVersionOf } from "./resources.ts";
@@ -57,8 +57,10 @@ export function newKubeApi(transport: Transport, fence?: Fence, pace?: AnswerPac
     );
     if ((response.statusCode ?? 0) >= 300)
       throw toError(response, await readError(response), holdsValues(path));
-    const text = await readAll(response, extra.mostBytes ?? extra.mostBytesRead);
-    await pace?.admitAnswer()(text.length);
+    const mostBytes = extra.mostBytes ?? extra.mostBytesRead;
+    const text = pace
+      ? await readPaced(response, pace.admitAnswer(), mostBytes)
+      : await readAll(response, mostBytes);
     if (extra.mostBytes === undefined && extra.mostObjects === undefined)
       return parse(text, parseBounded) as T;
     const parsed = parse(text, (page) => parsePage(page, extra.mostObjects));

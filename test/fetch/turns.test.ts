@@ -26,6 +26,34 @@ describe("turns", () => {
     expect(await Promise.all([...all, other])).toEqual(["a", "b", "c", "d", "x"]);
   });
 
+  it("are no longer waited for by whoever gives up, who is kept no longer", async () => {
+    const turns = new Turns(1);
+    let end = () => undefined as unknown;
+    const running = turns.run("shop", () => new Promise<void>((resolve) => (end = resolve)));
+    const stop = new AbortController();
+    let begun = 0;
+    const waiting = turns.run("shop", () => Promise.resolve(++begun), stop.signal);
+    const after = turns.run("shop", () => Promise.resolve("after"));
+    stop.abort(new Error("closed"));
+    await expect(waiting).rejects.toThrow("closed");
+    await expect(turns.run("shop", () => Promise.resolve(++begun), stop.signal)).rejects.toThrow("closed");
+    end();
+    await running;
+    expect([await after, begun]).toEqual(["after", 0]);
+    // Aborted after its turn has come, it is as it was.
+    const other = new AbortController();
+    expect(
+      await turns.run(
+        "shop",
+        () => {
+          other.abort();
+          return Promise.resolve("done");
+        },
+        other.signal,
+      ),
+    ).toBe("done");
+  });
+
   it("go on after work that fails", async () => {
     const turns = new Turns(1);
     const failed = expect(turns.run("shop", () => Promise.reject(new Error("no")))).rejects.toThrow("no");

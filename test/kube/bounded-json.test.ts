@@ -77,4 +77,34 @@ describe("JSON of the apiserver", () => {
     expect(parsePage(page(4, 10_000))).toBeUndefined();
     expect(parsePage(page(1, 40_000))).toBeUndefined();
   });
+
+  const items = (piece: string, count: number) => `[${`${piece},`.repeat(count)}${piece}]`;
+
+  it.each(["{}", "[]", "0", '""'])("with too many items, such as %s, is taken without them", (piece) => {
+    const { metadata } = { metadata: identity };
+    const start = `{"metadata":${JSON.stringify(metadata)}`;
+    for (const name of ["data", "spec"])
+      expect(parseBounded(`${start},"${name}":${items(piece, 400_000)}}`)).toEqual({
+        metadata,
+        [name]: null,
+      });
+    const within = `{"metadata":${JSON.stringify(metadata).replace("}", `,"labels":{"a":${items(piece, 400_000)}}}`)}}`;
+    expect(parseBounded(within)).toEqual({ metadata: { ...metadata, labels: null } });
+    expect(() => parseBounded(`${start},"odd":${items(piece, 700_000)}}`)).toThrow("no form that there is");
+    expect(() => parseBounded(items(piece, 700_000))).toThrow("no form that there is");
+  });
+
+  it("with as many items as it may have is taken as it is", () => {
+    const object = { metadata: identity, spec: { args: Array.from({ length: 200_000 }, () => "") } };
+    expect(parseBounded(JSON.stringify(object))).toEqual(object);
+  });
+
+  it("of more objects than were asked for is an error, where that is wanted", () => {
+    const text = JSON.stringify({ items: Array.from({ length: 20_000 }, () => ({ metadata: {} })) });
+    expect(() => parsePage(text, 100)).toThrow("more objects than were asked for");
+    expect(parsePage(text)).toEqual({ page: JSON.parse(text) });
+    expect(parsePage(text, 20_000)).toEqual({ page: JSON.parse(text) });
+    const nested = JSON.stringify({ items: [{ spec: { list: Array.from({ length: 400_000 }, () => 0) } }] });
+    expect(parsePage(nested, 100)).toBeUndefined();
+  });
 });

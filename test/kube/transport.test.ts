@@ -39,6 +39,48 @@ describe("requests to the apiserver", () => {
     expect(await newKubeApi(transport).get(resources.secret, "a", "ns", signal)).toEqual(secret);
   });
 
+  it("of strangers are read and parsed as they are let in, and no faster than their watch may tell", async () => {
+    const transport = await server.start();
+    const admitted: number[] = [];
+    const lines: number[] = [];
+    let letIn = () => undefined as unknown;
+    const api = newKubeApi(transport, undefined, {
+      admitAnswer: () => async (bytes) => {
+        admitted.push(bytes);
+        await new Promise<void>((resolve) => (letIn = resolve));
+      },
+      streamPace: () => async (bytes) => void lines.push(bytes),
+    });
+    const large = { ...secret, data: { a: "x".repeat(500_000) } };
+    server.answer = (_request, response) => ok(response, large);
+    let isThere = false;
+    const read = api.get(resources.secret, "a", "ns", signal).then((object) => {
+      isThere = true;
+      return object;
+    });
+    await until("it begins", () => admitted.length === 1);
+    expect(admitted[0]).toBeLessThan(200_000);
+    while (!isThere) {
+      letIn();
+      await new Promise(setImmediate);
+    }
+    expect(await read).toEqual(large);
+    // All of it once more, before it is parsed.
+    const bytes = JSON.stringify(large).length;
+    expect([admitted.at(-1), admitted.slice(0, -1).reduce((sum, each) => sum + each, 0)]).toEqual([
+      bytes,
+      bytes,
+    ]);
+    const event = JSON.stringify({ type: "ADDED", object: secret });
+    server.answer = (_request, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(`${event}\n${event}\n`);
+    };
+    const watching = { namespace: "ns", resourceVersion: "1", timeoutSeconds: 1 };
+    for await (const told of api.watch(resources.secret, watching, signal)) expect(told.type).toBe("ADDED");
+    expect(lines).toEqual([event.length, event.length]);
+  });
+
   it("take no object and no line of a watch that no apiserver would send", async () => {
     const transport = await server.start();
     const api = newKubeApi(transport);

@@ -10,6 +10,7 @@ let clock: FakeClock;
 /** Sizes of the pages that were asked for. */
 let limits: number[];
 let mostItems: number;
+let many: number;
 let failure: Error | undefined;
 let object: KubeObject | undefined;
 /** Watches that are open. */
@@ -23,7 +24,7 @@ const api = {
     if (limit > mostItems && mostBytes !== undefined) return Promise.reject(new AnswerTooLargeError("4 MiB"));
     return Promise.resolve({
       metadata: { resourceVersion: "7" },
-      items: [{ metadata: { name: "a" } }],
+      items: Array.from({ length: many }, () => ({ metadata: { name: "a" } })),
     });
   },
   async *watch(_type: unknown, _options: unknown, until: AbortSignal) {
@@ -59,6 +60,7 @@ beforeEach(() => {
   clock = new FakeClock();
   limits = [];
   mostItems = 1_000;
+  many = 1;
   object = undefined;
   failure = undefined;
   watches = [];
@@ -73,6 +75,47 @@ describe("a page of objects that are large", () => {
     mostItems = 0;
     expect(await open().listing!.page({}, undefined, signal)).toMatchObject({ kind: "page" });
     expect(limits).toEqual([100, 20, 4, 1]);
+  });
+});
+
+describe("what no apiserver would answer", () => {
+  const of = (data: unknown) => ({ metadata: { name: "a", uid: "u", resourceVersion: "1" }, data }) as never;
+
+  it.each([
+    ["a list", [{}, {}]],
+    ["a text", "x"],
+    ["members that are no texts", { a: 1, b: null, c: ["x"], d: { e: "f" } }],
+  ])("such as data that are %s, has no members", async (_what, data) => {
+    object = of(data);
+    const result = await open().read({ key: "a" }, signal);
+    expect(
+      result.kind === "found" && [...(result.value.members ?? new Map<string, unknown>()).keys()],
+    ).toEqual([]);
+  });
+
+  it("ends a list: a single object that is too large, and more than was asked for", async () => {
+    failure = new AnswerTooLargeError("4 MiB");
+    expect(await open().listing!.page({}, undefined, signal)).toMatchObject({
+      kind: "failed",
+      failure: { reason: "TooLarge", scope: "request" },
+    });
+    expect(limits).toEqual([100, 20, 4, 1]);
+    failure = undefined;
+    many = 101;
+    expect(await open().listing!.page({}, undefined, signal)).toMatchObject({
+      kind: "failed",
+      failure: { reason: "ProviderUnreachable", message: expect.stringContaining("no apiserver would") },
+    });
+  });
+
+  it("is more than an object can be", async () => {
+    failure = new AnswerTooLargeError("4 MiB");
+    expect(await open().read({ key: "a" }, signal)).toMatchObject({ failure: { reason: "TooLarge" } });
+    failure = undefined;
+    object = of(Object.fromEntries(Array.from({ length: 10_001 }, (_, index) => [`k${index}`, ""])));
+    expect(await open().read({ key: "a" }, signal)).toMatchObject({ failure: { reason: "TooLarge" } });
+    object = of({ ["n".repeat(256 * 1024)]: "", b: "" });
+    expect(await open().read({ key: "a" }, signal)).toMatchObject({ failure: { reason: "TooLarge" } });
   });
 });
 
@@ -101,6 +144,7 @@ describe("an apiserver's failure", () => {
       new ApiError(503, "x", "x"),
       { reason: "ProviderUnreachable", scope: "provider" },
     ],
+    ["no JSON", new ApiError(0, "BadAnswer", "x"), { reason: "ProviderUnreachable", scope: "provider" }],
     ["anything else", new ApiError(400, "x", "x"), { reason: "ProviderRefused", scope: "request" }],
   ])("%s is told in our words", async (_what, error, expected) => {
     failure = error;

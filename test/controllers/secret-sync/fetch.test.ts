@@ -167,12 +167,19 @@ describe("values", () => {
       kind: "failed",
       failure: { reason: "AccessDenied", message: "no", scope: "request" },
     };
+    const answers: Record<string, ReadResult> = {
+      none: { kind: "missing" },
+      theirs: { kind: "failed", failure: { reason: "KeyNotAllowed", message: "no", scope: "request" } },
+      denied: failed,
+    };
     const fetcher = newFrom({
-      value: ({ key }: { key: string }) => Promise.resolve(key === "none" ? { kind: "missing" } : failed),
+      value: ({ key }: { key: string }) => Promise.resolve(answers[key]),
     });
-    const fetched = await valuesOf(fetcher, [read("none"), read("denied")]);
+    const fetched = await valuesOf(fetcher, [read("none"), read("theirs"), read("denied")]);
     expect(fetched.ok && [...fetched.value]).toEqual([
       ["none", { kind: "missing", place: "eu-west-1" }],
+      // What its owner doesn't share shall look as if it weren't there.
+      ["theirs", { kind: "missing", place: "eu-west-1" }],
       ["denied", failed],
     ]);
   });

@@ -229,6 +229,24 @@ describe("what a SecretSync depends on", () => {
     expect(expired).toEqual(["shop/a", "shop/a", "shop/a", "shop/a", "shop/b"]);
   });
 
+  it("is its provider, which may be edited without end, and wakes nobody who is suspended", async () => {
+    sync("asleep", { spec: { providerRef: { name: "aws" }, suspend: true } });
+    await due();
+    const edit = (generation: number) =>
+      views.providers.set(
+        projectProvider({
+          metadata: { name: "aws", namespace: "shop", uid: "p", generation, resourceVersion: next() },
+        }),
+      );
+    for (let generation = 1; generation <= 200; generation++) edit(generation);
+    expect(expired).toEqual(Array.from({ length: 30 }, () => "shop/a"));
+    expect(await due()).toEqual(["edit shop/a"]);
+    // The last edit isn't lost.
+    await clock.advance(5_000);
+    expect(expired).toHaveLength(31);
+    expect(await due()).toEqual(["edit shop/a"]);
+  });
+
   it("is its namespace's labels", async () => {
     const namespace = (name: string, labels: Record<string, string>) =>
       views.namespaces.set(
