@@ -268,6 +268,21 @@ describe("S9: whoever has taken the operator over", () => {
     expect(await arena.victim.values(name)).toEqual({ password: "x", other: "y", mine: "2" });
   });
 
+  it("owns no key together with its owner, who could then no longer change it", async () => {
+    const name = await foreign();
+    const theirs = {
+      metadata: { name, namespace: arena.shop },
+      data: encoded({ password: "x", other: "y" }),
+    };
+    const apply = (data: Record<string, string>) =>
+      arena.api.apply(resources.secret, { ...theirs, data } as KubeObject, { fieldManager: "gitops", force: true }, signal);
+    await apply(theirs.data);
+    for (const more of [{}, { annotations: { "secretsync.dev/digests-1": '{"digests":{"password":"x"}}' } }])
+      await denied(write(name, { data: encoded({ password: "x" }) }, more));
+    await apply(encoded({ password: "z" }));
+    expect(await arena.victim.values(name)).toMatchObject({ password: "z" });
+  });
+
   it("claims no key before it is there, and makes nothing immutable", async () => {
     const name = await foreign();
     await write(name, {});
@@ -389,6 +404,14 @@ describe("S9: whoever has taken the operator over", () => {
         output: expect.stringContaining("the operator may remove nothing of a workload that others have set"),
       });
       expect(await specOf(name)).toEqual(before);
+    });
+
+    it("it notes one whose managedFields somebody has cleared", async () => {
+      const name = await created();
+      const cleared = '[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]';
+      await run("patch", "deployment", name, "-n", arena.shop, "--type=json", "-p", cleared);
+      await noted(name, '{"a":"b"}');
+      await noted(name);
     });
 
     it("it can't change the order of containers, nor of their variables", async () => {
