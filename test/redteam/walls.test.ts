@@ -275,7 +275,12 @@ describe("S9: whoever has taken the operator over", () => {
       data: encoded({ password: "x", other: "y" }),
     };
     const apply = (data: Record<string, string>) =>
-      arena.api.apply(resources.secret, { ...theirs, data } as KubeObject, { fieldManager: "gitops", force: true }, signal);
+      arena.api.apply(
+        resources.secret,
+        { ...theirs, data } as KubeObject,
+        { fieldManager: "gitops", force: true },
+        signal,
+      );
     await apply(theirs.data);
     for (const more of [{}, { annotations: { "secretsync.dev/digests-1": '{"digests":{"password":"x"}}' } }])
       await denied(write(name, { data: encoded({ password: "x" }) }, more));
