@@ -7,6 +7,7 @@ import { parseAllDocuments, stringify } from "yaml";
 import { ensureTools, toolPath } from "../cluster/tools.ts";
 import { awsUser } from "../support/aws.ts";
 import { testValues } from "../support/chart.ts";
+import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { run, runWith } from "../support/kubectl.ts";
 import { awsEndpoint, kubeconfig, logFile, suiteVariable } from "../support/suite.ts";
 import { until } from "../support/wait.ts";
@@ -31,7 +32,7 @@ const blocksOf = (file: string): readonly Block[] =>
     .filter(({ command }) => !elsewhere.test(command));
 
 const isEnd = ({ command }: Block): boolean =>
-  /^(helm uninstall|kubectl delete (crd|secretsyncs))/.test(command);
+  /^(helm uninstall|kubectl delete (crd|clustersecretsyncs))/.test(command);
 
 // Installs first, uninstalls last.
 const files = [
@@ -214,20 +215,38 @@ withImage("an example", () => {
 withImage("the end", () => {
   const ends = blocks.filter(isEnd);
 
-  it("comes by the commands of docs/upgrade.md, and takes everything along", async () => {
-    expect(ends).toHaveLength(3);
-    const [uninstall, deleteSyncs, deleteCrds] = ends as [Block, Block, Block];
+  it("comes by the commands of docs/upgrade.md, and keeps the Secrets or takes them along", async () => {
+    expect(ends).toHaveLength(4);
+    const [uninstall, deleteSyncs, deleteCrds, deleteAll] = ends as [Block, Block, Block, Block];
     await shell(uninstall.command);
     await shell(deleteSyncs.command);
-    await until(
-      "the Secrets are gone with their owners",
-      async () =>
-        !(await run("get", "secrets", "-n", "shop", "-o", "name")).includes("orders-db") &&
-        !(await run("get", "secrets", "-n", "gallery", "-o", "name")).includes("/env"),
-      { timeoutMs: 90_000 },
-    );
+    await until("no SecretSync is left", async () => (await run("get", "ssync", "-A", "-o", "name")) === "");
     await shell(deleteCrds.command);
     expect(await run("get", "crd", "-o", "name")).not.toContain("secretsync.dev");
+    const { metadata } = JSON.parse(
+      await run("get", "secret", "-n", "shop", "orders-db", "-o", "json"),
+    ) as KubeObject;
+    expect(metadata.ownerReferences).toBeUndefined();
+    // Once more, with a Secret that belongs to its SecretSync.
+    await shell("kubectl apply --server-side -f crds/ && kubectl wait --for=condition=Established -f crds/");
+    const spec = { providerRef: { name: "x" }, data: [{ secretKey: "a", remoteRef: { key: "a" } }] };
+    const sync = {
+      apiVersion: "secretsync.dev/v1alpha1",
+      kind: "SecretSync",
+      metadata: { name: "x", namespace: "shop" },
+      spec,
+    };
+    expect((await runWith(JSON.stringify(sync), "create", "-f", "-")).ok).toBe(true);
+    const uid = await run("get", "ssync", "-n", "shop", "x", "-o", "jsonpath={.metadata.uid}");
+    const owner = { apiVersion: "secretsync.dev/v1alpha1", kind: "SecretSync", name: "x", uid };
+    const patch = JSON.stringify({ metadata: { ownerReferences: [owner] } });
+    await run("patch", "secret", "-n", "shop", "orders-db", "--type=merge", "-p", patch);
+    await shell(deleteAll.command);
+    await until(
+      "the Secret is gone with its owner",
+      async () => !(await run("get", "secrets", "-n", "shop", "-o", "name")).includes("orders-db"),
+      { timeoutMs: 120_000 },
+    );
     await run("delete", "namespace", "secretsync-system", "shop", "gallery");
   }, 200_000);
 });

@@ -67,6 +67,7 @@ describe("an operator that is killed at a write of a rotation", () => {
     "PATCH deployments",
     "POST events",
     "POST events",
+    "POST events",
     "PATCH status",
   ] as const;
   const nameOf = ({ method, path }: Write) => {
@@ -146,7 +147,11 @@ describe("an operator that is killed at a write of a rotation", () => {
       ],
       isLatest: true,
       sources: [[true, ["AWSCURRENT"]]],
-      events: ["Normal Restarted restarted Deployment/NAME", "Normal Synced changed password"],
+      events: [
+        "Normal Restarted restarted Deployment/NAME",
+        "Normal Restarted restarted, since password of Secret KEY changed (SecretSync KEY)",
+        "Normal Synced changed password",
+      ],
       rollouts: 2,
     });
   });

@@ -53,14 +53,11 @@ describe("requests to the apiserver", () => {
     });
     const large = { ...secret, data: { a: "x".repeat(500_000) } };
     server.answer = (_request, response) => ok(response, large);
-    let isThere = false;
-    const read = api.get(resources.secret, "a", "ns", signal).then((object) => {
-      isThere = true;
-      return object;
-    });
+    const isThere = new AbortController();
+    const read = api.get(resources.secret, "a", "ns", signal).finally(() => isThere.abort());
     await until("it begins", () => admitted.length === 1);
     expect(admitted[0]).toBeLessThan(200_000);
-    while (!isThere) {
+    while (!isThere.signal.aborted) {
       letIn();
       await new Promise(setImmediate);
     }

@@ -1,9 +1,35 @@
 import { API_VERSION } from "../../api/group.ts";
 import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
 import { ApiError, type KubeApi, type KubeObject, type ObjectMeta } from "../../kube/kube-api.ts";
-import { resources } from "../../kube/resources.ts";
+import { apiVersionOf, resources } from "../../kube/resources.ts";
 import { fingerprint } from "../../plan/digest.ts";
+import type { Workload } from "../../rollout/workload.ts";
 import type { Clock } from "../../runtime/clock.ts";
+
+/** The object that an event is about. */
+export interface About {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+}
+
+export const aboutSync = ({ name, namespace = "", uid = "" }: ObjectMeta): About => ({
+  apiVersion: API_VERSION,
+  kind: "SecretSync",
+  name,
+  namespace,
+  uid,
+});
+
+export const aboutWorkload = ({ kind, name, namespace, uid }: Workload): About => ({
+  apiVersion: apiVersionOf(resources[kind]),
+  kind,
+  name,
+  namespace,
+  uid,
+});
 
 /** What `kubectl describe` shows: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/event-v1/ */
 export interface EventNote {
@@ -38,7 +64,7 @@ export function newEventRecorder(options: {
 }) {
   const { api, clock, onError, onWrite } = options;
   return async function record(
-    about: ObjectMeta,
+    about: About,
     note: EventNote,
     before: SecretSyncStatus,
     signal: AbortSignal,
@@ -47,15 +73,9 @@ export function newEventRecorder(options: {
     const event: EventObject = {
       metadata: {
         name: `${about.name.slice(0, LONGEST_NAME)}.${idOf(about, note, before)}`,
-        namespace: about.namespace ?? "default",
+        namespace: about.namespace,
       },
-      involvedObject: {
-        apiVersion: API_VERSION,
-        kind: "SecretSync",
-        name: about.name,
-        namespace: about.namespace ?? "",
-        uid: about.uid ?? "",
-      },
+      involvedObject: { ...about },
       ...note,
       message: note.message.slice(0, 1024),
       firstTimestamp: now,
@@ -77,5 +97,5 @@ export function newEventRecorder(options: {
 /** So that it stays a valid name with what follows. */
 const LONGEST_NAME = 236;
 
-const idOf = (about: ObjectMeta, note: EventNote, before: SecretSyncStatus): string =>
+const idOf = (about: About, note: EventNote, before: SecretSyncStatus): string =>
   fingerprint(about.uid, note, before);

@@ -110,7 +110,7 @@ export function newFetcher(accessTo: AccessTo): Fetcher {
       if (!result.ok) return { ok: false, failure: at(source, result.failure) };
       const what = refusedOf(source, result.access);
       if (what !== undefined) {
-        const message = `${name} doesn't let namespace ${namespace} read ${what}; add it to the provider's spec.access`;
+        const message = `${name} doesn't let namespace ${namespace} read ${what}; correct the key, or have it added to the provider's spec.access`;
         return { ok: false, failure: at(source, { reason: "KeyNotAllowed", message }) };
       }
       opened.push({ source, access: result.access });

@@ -1,7 +1,7 @@
 import { isFailure, reasonsWith, type Failure, type Reason } from "../../api/reasons.ts";
-import type { SecretSyncSpec } from "../../api/secret-sync.ts";
+import { workloadKinds, type SecretSyncSpec } from "../../api/secret-sync.ts";
 import type { SecretSyncStatus } from "../../api/secret-sync-status.ts";
-import { ApiError, type ObjectMeta } from "../../kube/kube-api.ts";
+import { ApiError } from "../../kube/kube-api.ts";
 import { merges, type Observed } from "../../plan/observed.ts";
 import { isStalled, refreshMs, type Verdict } from "../../plan/plan.ts";
 import { newlyRestarted, report, reportUnplanned, type Outcome } from "../../plan/report.ts";
@@ -9,15 +9,16 @@ import { nextRefreshMs } from "../../plan/schedule.ts";
 import { newestChange, refreshGroup, versionsOf } from "../../plan/sources.ts";
 import { triggerOf, type Trigger } from "../../plan/trigger.ts";
 import type { Left } from "../../feeds/member.ts";
+import type { Workload } from "../../rollout/workload.ts";
 import type { Clock } from "../../runtime/clock.ts";
 import { SingleFile } from "../../runtime/single-file.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { freshFor, type Decide, type Decision } from "./decide.ts";
-import type { EventNote } from "./events.ts";
+import { aboutSync, aboutWorkload, type About, type EventNote } from "./events.ts";
 import { STALLED_MS, type Freshness } from "./freshness.ts";
 import type { Observer } from "./observe.ts";
 import { TargetExistsError, type Apply } from "./apply.ts";
-import { notesOf } from "./report.ts";
+import { notesOf, restartNote } from "./report.ts";
 import type { Restarts } from "./restart.ts";
 import type { Polling } from "./polling.ts";
 import type { SyncObject } from "../../cluster/sync-object.ts";
@@ -41,7 +42,7 @@ export interface ReconcilerOptions {
   readonly apply: Apply;
   readonly writeStatus: (object: SyncObject, status: SecretSyncStatus, signal: AbortSignal) => Promise<void>;
   readonly recordEvent: (
-    about: ObjectMeta,
+    about: About,
     note: EventNote,
     before: SecretSyncStatus,
     signal: AbortSignal,
@@ -136,11 +137,19 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     };
     const status = report(observed, outcome);
     const notes = notesOf(observed, outcome, status);
-    logOutcome(key, trigger, outcome, newlyRestarted(observed, outcome));
+    const restarted = newlyRestarted(observed, outcome);
+    logOutcome(key, trigger, outcome, restarted);
     const next = nextOf(key, observed, verdict, restarts, decision, epoch);
     task.free();
     // One after the other: who reads them sees causes before effects.
-    for (const note of notes) await recordEvent(object.metadata, note, object.status, signal);
+    for (const note of notes) await recordEvent(aboutSync(object.metadata), note, object.status, signal);
+    for (const workload of namedWorkloads(observed, restarted.slice(0, MOST_WORKLOADS_TOLD)))
+      await recordEvent(
+        aboutWorkload(workload),
+        restartNote(observed, record?.change),
+        object.status,
+        signal,
+      );
     await writeStatus(object, status, signal);
     const target = written ?? observed.target;
     const isInStep =
@@ -165,7 +174,7 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     const before = object.status.conditions?.find(({ type }) => type === "Ready");
     const write = async () => {
       if (before?.message !== verdict.message)
-        await recordEvent(object.metadata, { type: "Warning", ...verdict }, object.status, signal);
+        await recordEvent(aboutSync(object.metadata), { type: "Warning", ...verdict }, object.status, signal);
       await writeStatus(object, status, signal);
     };
     task.free();
@@ -178,6 +187,18 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
     freshness.failed(object.key, STALLED_MS);
     if (!isStalled(verdict.reason)) return { kind: "backoff", atLeastMs: 0, atMostMs: STALLED_MS };
     return { kind: "at", at: clock.monotonic() + STALLED_MS, result: "stalled" };
+  }
+
+  /** `names`: as Kind/name. */
+  function namedWorkloads({ metadata }: Observed, names: readonly string[]): readonly Workload[] {
+    return workloadKinds.flatMap((kind) =>
+      names.flatMap((name) => {
+        const found = name.startsWith(`${kind}/`)
+          ? views.workloads[kind].get(`${metadata.namespace}/${name.slice(kind.length + 1)}`)
+          : undefined;
+        return found ? [found] : [];
+      }),
+    );
   }
 
   function nextOf(
@@ -245,6 +266,8 @@ export function newReconciler(options: ReconcilerOptions): Reconcile {
   }
 }
 
+/** As many as an entry of the history names. */
+const MOST_WORKLOADS_TOLD = 20;
 /** Statuses of objects that are too large are written no faster than this. */
 const HEAVY_EVERY_MS = 250;
 /** No failing object needs to be tried again more often. */

@@ -4,7 +4,7 @@ import type { Views } from "../../cluster/views.ts";
 import type { KubeApi, KubeObject } from "../../kube/kube-api.ts";
 import { resources } from "../../kube/resources.ts";
 import type { Change } from "../../plan/digest.ts";
-import type { Observed } from "../../plan/observed.ts";
+import { targetName, type Observed } from "../../plan/observed.ts";
 import { isDeletion, newlyRestarted, type Outcome } from "../../plan/report.ts";
 import type { Health } from "../health.ts";
 import { newStatusWriter } from "../status-writer.ts";
@@ -56,6 +56,19 @@ export function notesOf(observed: Observed, outcome: Outcome, after: SecretSyncS
   ] as const)
     if (message !== undefined && told?.message !== message) notes.push({ type: "Warning", reason, message });
   return notes;
+}
+
+/** For who looks at a workload and wonders why it was restarted. */
+export function restartNote({ metadata, spec }: Observed, change: Change | undefined): EventNote {
+  const secret = targetName({ metadata, spec });
+  const keys = change?.keys ?? [];
+  const what =
+    keys.length > 0 ? `${keys.join(", ")} of Secret ${secret} changed` : `Secret ${secret} was restored`;
+  return {
+    type: "Normal",
+    reason: "Restarted",
+    message: `restarted, since ${what} (SecretSync ${metadata.name})`,
+  };
 }
 
 function toldChange({ kind, keys, removed = [], doubt }: Change): string | undefined {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "@jest/globals";
-import { newEventRecorder } from "../../../src/controllers/secret-sync/events.ts";
+import { aboutSync, newEventRecorder } from "../../../src/controllers/secret-sync/events.ts";
 import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-api.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 
 /** Events: told once, also over a crash, and no trouble of anybody's. */
 
 const { signal } = new AbortController();
-const about = { name: "orders", namespace: "shop", uid: "u" };
+const about = aboutSync({ name: "orders", namespace: "shop", uid: "u" });
 const note = { type: "Warning", reason: "AccessDenied", message: "no" } as const;
 
 function start(answer: (event: KubeObject) => Promise<unknown> = () => Promise.resolve({})) {

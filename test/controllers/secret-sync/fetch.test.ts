@@ -107,7 +107,7 @@ describe("a source that can't be asked for", () => {
       return fetched.ok ? "" : `${fetched.failure.reason} ${fetched.failure.message}`;
     };
     expect(await refusal(at("spec.data[1]", read("theirs")))).toBe(
-      "KeyNotAllowed spec.data[1]: SecretProvider/aws doesn't let namespace shop read theirs; add it to the provider's spec.access",
+      "KeyNotAllowed spec.data[1]: SecretProvider/aws doesn't let namespace shop read theirs; correct the key, or have it added to the provider's spec.access",
     );
     expect(await refusal(find("f"))).toContain("doesn't let namespace shop read anything;");
   });

@@ -19,6 +19,7 @@ import { ApiError, type KubeApi, type KubeObject } from "../../../src/kube/kube-
 import { projectSecret } from "../../../src/plan/live-target.ts";
 import { noLogger } from "../../support/no-logger.ts";
 import type { ReadResult } from "../../../src/providers/contract.ts";
+import { projectWorkload } from "../../../src/rollout/workload.ts";
 import { FakeClock } from "../../support/fake-clock.ts";
 import { appliedObject, digestKey, failing, found } from "../../support/gen.ts";
 
@@ -207,8 +208,10 @@ beforeEach(() => {
       failed: () => undefined,
       works: () => undefined,
     }),
-    recordEvent: (_about, { type, reason }) => {
-      events.push(`${type} ${reason}`);
+    recordEvent: ({ kind, name }, { type, reason, message }) => {
+      events.push(
+        kind === "SecretSync" ? `${type} ${reason}` : `${kind}/${name}: ${type} ${reason}: ${message}`,
+      );
       return Promise.resolve();
     },
     onChange: () => undefined,
@@ -499,6 +502,17 @@ describe("an object that fails", () => {
     restarts = { ...noRestarts, lookInMs: 5_000 };
     await looked(true);
     expect(next).toEqual({ kind: "at", at: clock.monotonic() + 5_000, result: "success" });
+  });
+
+  it("in nothing, and restarts, tells so on the workload too, with what it was for", async () => {
+    const metadata = { name: "web", namespace: "shop", uid: "w", resourceVersion: "1" };
+    views.workloads.Deployment.set(projectWorkload("Deployment", { metadata }));
+    restarts = { ...noRestarts, restarted: ["Deployment/web", "Deployment/gone"] };
+    await looked(true);
+    expect(events).toEqual([
+      "Normal Restarted",
+      "Deployment/web: Normal Restarted: restarted, since password of Secret orders changed (SecretSync orders)",
+    ]);
   });
 
   it("only to restart is told as that", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "@jest/globals";
 import type { SecretSyncStatus } from "../../../src/api/secret-sync-status.ts";
-import { newEventRecorder } from "../../../src/controllers/secret-sync/events.ts";
+import { aboutSync, newEventRecorder } from "../../../src/controllers/secret-sync/events.ts";
 import { newSyncStatusWriter, notesOf } from "../../../src/controllers/secret-sync/report.ts";
 import { projectSync } from "../../../src/cluster/sync-object.ts";
 import { newViews } from "../../../src/cluster/views.ts";
@@ -197,7 +197,7 @@ describe("events", () => {
 
 describe("an event", () => {
   const note = { type: "Normal", reason: "Synced", message: "changed password" } as const;
-  const about = { name: "n".repeat(253), namespace: "ns", uid: "u" };
+  const about = aboutSync({ name: "n".repeat(253), namespace: "ns", uid: "u" });
   function recorder(fail?: Error) {
     const created: KubeObject[] = [];
     const problems: unknown[] = [];
