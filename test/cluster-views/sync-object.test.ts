@@ -13,7 +13,7 @@ const owner = (more: object) => ({
   ...more,
 });
 const project = (metadata: object) =>
-  projectSync({ metadata: { name: "a", namespace: "shop", ...metadata } } as unknown as KubeObject);
+  projectSync({ metadata: { name: "a", namespace: "shop", ...metadata } });
 
 describe("a SecretSync that a ClusterSecretSync made", () => {
   it("is known by its owner, and by the template that it was made from", () => {

@@ -160,7 +160,7 @@ describe("a Secret of another namespace", () => {
     const bytes = Buffer.from([0, 255, 7]);
     await put(name, { "tls.key": canary("one"), "store.jks": bytes });
     await ns.sync(name, spec(name));
-    const { message } = await ns.untilReason(name, "KeyNotAllowed");
+    const { message } = await ns.untilReason(name, "SecretNotFound");
     expect(message).toContain("secretsync.dev/shared-with");
     expect(await ns.getSecret(name)).toBeUndefined();
     // Nobody else's consent is needed, and no refresh: the store tells.
@@ -172,7 +172,7 @@ describe("a Secret of another namespace", () => {
     await ns.untilValue(name, "tls.key", canary("two"));
     // Taken back, it stays as it was.
     await put(name, { "tls.key": canary("three"), "store.jks": bytes });
-    await ns.untilReason(name, "KeyNotAllowed");
+    await ns.untilReason(name, "SecretNotFound");
     expect((await ns.values(name))?.["tls.key"]).toBe(canary("two"));
   });
 
