@@ -49,16 +49,30 @@ withPods("make demo", () => {
       "it is at its end",
       () => {
         const [, rest] = stdout.split("Try, in another terminal:\n");
-        const lines = rest?.trim().split("\n") ?? [];
-        return lines.length === 4 && lines.map((line) => line.trim());
+        const lines = rest?.split("\n").map((line) => line.trim()) ?? [];
+        const found = lines.filter((line) => /^(export|kubectl|curl) /.test(line));
+        return found.length === 6 && found;
       },
       { timeoutMs: 150_000 },
     );
     const [exported, ...others] = commands;
     for (const command of others) {
       const said = await promisify(execFile)("bash", ["-ec", `${exported}\n${command}`]);
-      expect(said.stdout).toMatch(/orders-db|secretsync_/);
+      expect(said.stdout).toMatch(/orders-db|secretsync_|VersionId/);
     }
+    // One of them rotates the secret in AWS.
+    await until("the new value is there", async () => {
+      const value = await kubectl(
+        "get",
+        "secret",
+        "-n",
+        "shop",
+        "orders-db",
+        "-o",
+        "jsonpath={.data.password}",
+      );
+      return Buffer.from(value, "base64").toString() === "my-own";
+    });
     node.kill("SIGINT");
     const [code] = (await once(node, "exit")) as [number];
     expect(code).toBe(0);
