@@ -1,6 +1,6 @@
 /**
  * Runs the test suites that are named, one after the other, and ends with the line that counts all of them, from
- * Jest's own results. `node tools/test.ts unit integration e2e [-- jest arguments]`
+ * Jest's own results. `node tools/test.ts unit integration e2e [-- [part of a file's name] jest arguments]`
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,12 +26,12 @@ const suites: Readonly<Record<string, readonly string[]>> = {
       (folder) => `--testPathIgnorePatterns=/${folder}/`,
     ),
   ],
-  integration: ["--testPathPatterns=/test/integration/", ...cluster, "--maxWorkers=2"],
-  e2e: ["--testPathPatterns=/test/e2e/", ...cluster, "--maxWorkers=2"],
+  integration: [...cluster, "--maxWorkers=2"],
+  e2e: [...cluster, "--maxWorkers=2"],
   // One operator serves all of them, as one serves a whole cluster.
-  redteam: ["--testPathPatterns=/test/redteam/", ...cluster, "--maxWorkers=1"],
+  redteam: [...cluster, "--maxWorkers=1"],
   // The operator of a chart may serve the whole cluster, so nothing else runs beside it.
-  install: ["--testPathPatterns=/test/install/", ...cluster, "--maxWorkers=1"],
+  install: [...cluster, "--maxWorkers=1"],
 };
 
 interface JestResult {
@@ -41,7 +41,9 @@ interface JestResult {
   numRuntimeErrorTestSuites: number;
 }
 
-const [names, extra] = split(process.argv.slice(2));
+const [names, [file, ...rest]] = split(process.argv.slice(2));
+const part = file === undefined || file.startsWith("-") ? undefined : file;
+const extra = file === undefined || part !== undefined ? rest : [file, ...rest];
 const folder = mkdtempSync(path.join(tmpdir(), "secretsync-test-"));
 const total = { passed: 0, failed: 0, skipped: 0 };
 
@@ -49,15 +51,16 @@ for (const name of names) {
   const suite = suites[name];
   if (!suite) throw new Error(`no suite ${name}; there are ${Object.keys(suites).join(", ")}`);
   process.stderr.write(`\n${styleText(["bold", "cyan"], `▸ ${name} tests`)}\n`);
-  const file = path.join(folder, `${name}.json`);
+  const results = path.join(folder, `${name}.json`);
   const args = [
     "node_modules/jest/bin/jest.js",
     "--ci",
     "--json",
-    `--outputFile=${file}`,
+    `--outputFile=${results}`,
+    `--testPathPatterns=${name === "unit" ? "/test/" : `/test/${name}/`}.*${part ?? ""}`,
     ...suite,
     // What a part of the tests covers says nothing.
-    ...(extra.length > 0 ? ["--coverage=false"] : []),
+    ...(file === undefined ? [] : ["--coverage=false"]),
     ...extra,
   ];
   const jest = spawn(process.execPath, args, {
@@ -76,7 +79,7 @@ for (const name of names) {
   const gone = once(jest, "exit") as Promise<[number | null]>;
   const [status] = await gone;
   forget();
-  const result = resultOf(file);
+  const result = resultOf(results);
   total.passed += result.numPassedTests;
   total.failed += result.numFailedTests + result.numRuntimeErrorTestSuites;
   total.skipped += result.numPendingTests;
