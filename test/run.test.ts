@@ -126,6 +126,23 @@ describe("readiness", () => {
     expect(await probe("/readyz")).toBe("200 ok");
   });
 
+  it("of one that waits for the lease tells who leads instead", async () => {
+    let leader: string | undefined = "them";
+    const elector = {
+      get waitsFor() {
+        return leader;
+      },
+      acquire: (signal: AbortSignal) =>
+        new Promise<boolean>((resolve) => signal.addEventListener("abort", () => resolve(false))),
+    } as unknown as OperatorParts["elector"];
+    const { probe, synced } = await start({ elector });
+    synced.resolve();
+    await until("it is ready", async () => (await probe("/readyz")) === "200 ok");
+    expect(await probe("/readyz?verbose")).toBe("200 ok\nstanding by: them leads");
+    leader = undefined;
+    expect(await probe("/readyz?verbose")).toBe("200 ok");
+  });
+
   it("ends when a watch has failed for minutes, and comes back with it", async () => {
     const { probe, state, synced } = await start();
     synced.resolve();
