@@ -331,6 +331,18 @@ describe("a workload", () => {
       expect(decided(lacking, came, running("02:30"))).toBe("is noted");
     });
 
+    it("but for keys that were merged into it: is restarted also when it takes the Secret as a whole", () => {
+      const merged = { secretName: "db", mergedBy: "uid" };
+      const taking = workload({ consumes: { db: "all" }, requires: { db: [] } });
+      const look = (known: Look) => decide(taking, merged, policy(), came, known);
+      expect(look({}).kind).toBe("look");
+      expect(look(running("01:00", false))).toMatchObject({ kind: "write", write: { restart: true } });
+      expect(look(running("02:30", false))).toMatchObject({ kind: "write", write: { restart: false } });
+      expect(look({ readers: [] })).toMatchObject({ kind: "write", write: { restart: false } });
+      const other = workload({ consumes: { db: ["own"] } });
+      expect(decide(other, merged, policy(), came)).toEqual({ kind: "nothing" });
+    });
+
     it("and comes back with the same content: is restarted if it was started meanwhile", () => {
       const before = written(lacking, at("01:00", { password: "one" }));
       const back = at(
