@@ -663,7 +663,8 @@ export const attacks: readonly Attack[] = [
         const dataFrom = [{ extract: { key: "source" } }];
         await create(arena, syncOf(arena, name, { providerRef: { name }, refreshInterval: "1h", dataFrom }));
       });
-      for (let index = 0; index < 8; index++) await arena.inEvil.untilReason(`holds-${index}`, "Synced");
+      for (let index = 0; index < 8; index++)
+        await arena.inEvil.untilReason(`holds-${index}`, "Synced", 120_000);
       await tenant.create(serviceAccount, { metadata: metadata("churns") }, signal);
       const names = Array.from({ length: 16 }, (_, index) => `churns-${index}`);
       for (const name of names) await reader(arena, name, "churns", evil);
