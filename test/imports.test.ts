@@ -26,7 +26,7 @@ const doors: Readonly<
     packages: ["node:buffer", "node:dns", "node:net", "node:util"],
   },
   "providers/aws": {
-    rooms: ["providers"],
+    rooms: ["providers", "runtime"],
     types: ["api"],
     packages: ["@aws-sdk/client-secrets-manager", "node:net"],
   },
@@ -43,7 +43,7 @@ const doors: Readonly<
   fetch: { rooms: ["api", "plan", "runtime"], types: ["providers"], packages: [] },
   feeds: { rooms: ["plan", "runtime"], types: ["api", "fetch", "providers"], packages: [] },
   kube: {
-    rooms: ["api"],
+    rooms: ["api", "runtime"],
     packages: [
       "@kubernetes/client-node/dist/config.js",
       "yaml",

@@ -101,6 +101,9 @@ function makerOf({ metadata }: KubeObject): Maker | undefined {
   return undefined;
 }
 
+/** Nothing of it is read or written until it is edited. An outline tells, too. */
+export const isSuspended = (spec: unknown): boolean => recordOf(spec)["suspend"] === true;
+
 export const outlineOfSync = (object: SyncObject): SyncObject => ({
   ...object,
   spec: outlineOfSpec(object.spec),
@@ -110,12 +113,12 @@ export const outlineOfSync = (object: SyncObject): SyncObject => ({
 });
 
 function outlineOfSpec(spec: unknown): unknown {
-  const { target, refreshInterval, suspend } = recordOf(spec);
+  const { target, refreshInterval } = recordOf(spec);
   const { name, creationPolicy } = recordOf(target);
   return {
     target: { name: textOf(name), creationPolicy: textOf(creationPolicy) },
     refreshInterval: textOf(refreshInterval),
-    suspend: suspend === true,
+    suspend: isSuspended(spec),
     data: providersNamed(spec).map((providerRef) => ({ providerRef })),
   };
 }

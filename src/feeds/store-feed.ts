@@ -1,5 +1,6 @@
 import type { StoreFeed } from "../providers/contract.ts";
 import { sleep, type Clock, type Random } from "../runtime/clock.ts";
+import type { Turns } from "../runtime/turns.ts";
 
 /** Runs what a store tells of changes by itself, again and again until the signal aborts. Polling stays beside it, as the net. */
 export interface StoreFeedOptions {
@@ -32,5 +33,19 @@ export async function runStoreFeed(
     if (clock.monotonic() - startedAt >= WELL_MS) pauseMs = FIRST_PAUSE_MS;
     await sleep(clock, pauseMs * (0.5 + random()), signal);
     pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+  }
+}
+
+/** The same, as one of its share's turns. It resolves as soon as the signal aborts, also while it waits: nothing of it is kept. */
+export async function runInTurn(
+  turns: Turns,
+  share: string,
+  options: StoreFeedOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await turns.run(share, () => runStoreFeed(options, signal), signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
   }
 }

@@ -1,4 +1,10 @@
+import type { Clock } from "../runtime/clock.ts";
+import { Pace } from "../runtime/pace.ts";
 import type { Limits } from "./limiter.ts";
+
+/** A share opens so many clients at once, then one each so often: to open one takes work. */
+const OPENED_AT_ONCE = 96;
+const OPENED_EACH_MS = 250;
 
 /** What the pool needs of a client. */
 export interface Pooled {
@@ -20,14 +26,13 @@ interface Entry<C> {
 export class ClientPool<C extends Pooled> {
   /** Beyond, whichever was used longest ago makes room. */
   readonly mostOfAShare = 64;
-  readonly #mayOpen: (share: string) => boolean;
+  readonly #opening: Pace;
   readonly #entries = new Map<string, Entry<C>>();
   /** Identity by provider object. */
   readonly #identities = new Map<string, string>();
 
-  /** `mayOpen`: whether a share may have another client just now. */
-  constructor(mayOpen: (share: string) => boolean) {
-    this.#mayOpen = mayOpen;
+  constructor(clock: Clock) {
+    this.#opening = new Pace({ clock, atOnce: OPENED_AT_ONCE, everyMs: OPENED_EACH_MS });
   }
 
   get size(): number {
@@ -49,7 +54,7 @@ export class ClientPool<C extends Pooled> {
     if (entry) this.#entries.set(identity, entry);
     else {
       if (share !== "") {
-        if (!this.#mayOpen(share)) return undefined;
+        if (this.#opening.waitMs(share) > 0) return undefined;
         this.#makeRoom(share);
       }
       entry = { share, client: connect(limits), users: new Map() };

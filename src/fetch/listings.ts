@@ -12,7 +12,7 @@ import type { Keeping, KeptBytes } from "./kept-bytes.ts";
 import { weightOfListed, withTags } from "./listed.ts";
 import { Recent } from "./recent.ts";
 import { Rotations } from "./rotations.ts";
-import { Turns } from "./turns.ts";
+import { Turns } from "../runtime/turns.ts";
 
 /** Listings of a provider, each whole, so that everybody with the same filter may share it. */
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
+import { readBody, type Admit } from "../runtime/paced-body.ts";
 import { AnswerTooLargeError } from "./kube-api.ts";
 
 /** The bytes of an apiserver's answers, up to what any would send. */
@@ -28,25 +29,14 @@ export function readAll(response: IncomingMessage, mostBytes = LARGEST_LIST): Pr
   });
 }
 
-/** Reads an answer of a stranger as it is let in, so that what isn't waits at the sender. Throws as readAll does. */
+/** Reads an answer of a stranger as it is let in. */
 export async function readPaced(
   response: IncomingMessage,
-  admit: (bytes: number) => Promise<void>,
+  admit: Admit,
   mostBytes = LARGEST_LIST,
 ): Promise<string> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    // Leaving the loop ends the connection.
-    if (bytes > mostBytes) throw new AnswerTooLargeError(`${mostBytes} bytes`);
-    chunks.push(chunk);
-    await admit(chunk.length);
-  }
-  if (!response.complete) throw new Error("the answer was cut off");
-  // Whoever gets it parses it in one go.
-  await admit(bytes);
-  return Buffer.concat(chunks, bytes).toString("utf8");
+  const tooLarge = () => new AnswerTooLargeError(`${mostBytes} bytes`);
+  return (await readBody(response, admit, mostBytes, tooLarge)).toString("utf8");
 }
 
 /** A stream that breaks ends in an error, not in a short read. */

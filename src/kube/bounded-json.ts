@@ -56,11 +56,17 @@ export function parseBounded(text: string): unknown {
 
 /** The same for a page of so many objects, with all that is in it; undefined when a smaller page must be asked for. */
 export function parsePage(text: string, mostObjects = Infinity): { readonly page: unknown } | undefined {
-  if (text.length <= SHORT) return { page: JSON.parse(text) };
+  if (text.length <= SHORT) {
+    const page = JSON.parse(text) as { readonly items?: unknown } | null;
+    if (Array.isArray(page?.items) && page.items.length > mostObjects) throw new Error(TOO_MANY);
+    return { page };
+  }
   const { members, objects } = censusOf(text);
-  if (objects > mostObjects) throw new Error("more objects than were asked for");
+  if (objects > mostObjects) throw new Error(TOO_MANY);
   return members > MOST_MEMBERS ? undefined : { page: JSON.parse(text) };
 }
+
+const TOO_MANY = "more objects than were asked for";
 
 function without(text: string, spans: readonly Span[], excess: number): string {
   const rank = ({ name }: Span) => EXPENDABLE.indexOf(name);

@@ -1,3 +1,4 @@
+import type { Admit } from "../runtime/paced-body.ts";
 /** What the operator asks of the apiserver: six verbs on plain JSON objects, timestamps as strings; and tokens. */
 
 export interface ResourceType {
@@ -144,9 +145,9 @@ export class NoAnswerError extends Error {
 /** Lets in what somebody else's objects make large, as there is time for it. */
 export interface AnswerPace {
   /** For each answer: resolves when so many bytes may be worked on. */
-  readonly admitAnswer: () => (bytes: number) => Promise<void>;
+  readonly admitAnswer: () => Admit;
   /** For each watch: resolves when an event of so many bytes may be. */
-  readonly streamPace: () => (bytes: number) => Promise<void>;
+  readonly streamPace: () => Admit;
 }
 
 /** The answer is larger than what the caller can take at once. */

@@ -18,6 +18,7 @@ import {
   type Source,
   type FoundSecret,
 } from "./sources.ts";
+import { SecretData } from "./secret-data.ts";
 import type { EntryOutcome } from "./seen.ts";
 import { quoted } from "./text.ts";
 import { runToEnd, Work, type Steps } from "./work.ts";
@@ -37,13 +38,6 @@ export type Content =
   /** Every source is gone from the provider; the failure is what that is where nothing may be deleted. */
   | { readonly kind: "gone"; readonly failure: Failure; readonly entries: readonly EntryOutcome[] }
   | { readonly kind: "failure"; readonly failure: Failure; readonly retryAfterMs?: number | undefined };
-
-/** https://kubernetes.io/docs/concepts/configuration/secret/#restriction-data-size */
-export const MOST_BYTES = 1024 * 1024;
-
-/** Nobody needs more, and each takes its time, here and at the apiserver. */
-const MOST_KEYS = 10_000;
-const MOST_BYTES_OF_NAMES = 256 * 1024;
 
 type Outcome =
   | { readonly kind: "done" | "defaulted" }
@@ -69,26 +63,24 @@ export function* contentSteps(
 ): Steps<Content> {
   const build: Build = { fetched, work, payloads: new Payloads(work), data: new SecretData() };
   const entries: EntryOutcome[] = [];
-  const note = (source: Source, outcome: Exclude<Outcome, { kind: "failure" }>, entry: Noted): void => {
-    const place = placeOf(fetched.get(source.id));
-    const absent = outcome.kind === "absent" && !entry.optional ? outcome.failure : undefined;
-    const { key, property } = entry;
-    entries.push({ source, property, place, key, gives: outcome.kind === "done", absent });
-  };
   for (const [index, entry] of (spec.dataFrom ?? []).entries()) {
     const source = sourceOfDataFrom(spec, entry, index);
     const outcome = yield* fromDataFrom(build, entry, source);
     if (outcome.kind === "failure") return outcome;
-    note(source, outcome, { property: entry.extract?.property, key: undefined, optional: entry.optional });
+    entries.push({
+      ...toldOf(source, outcome, fetched, entry),
+      property: entry.extract?.property,
+      key: undefined,
+    });
   }
   for (const [index, entry] of (spec.data ?? []).entries()) {
     const source = sourceOfData(spec, entry, index);
     const outcome = inBounds(build, source) ?? (yield* fromData(build, entry, source));
     if (outcome.kind === "failure") return outcome;
-    note(source, outcome, {
+    entries.push({
+      ...toldOf(source, outcome, fetched, entry),
       property: entry.remoteRef.property,
       key: entry.secretKey,
-      optional: entry.optional,
     });
     if (work.isTimeToPause()) yield;
   }
@@ -108,15 +100,20 @@ export function* contentSteps(
   return { kind: "data", data, origins, entries };
 }
 
-/** What of an entry is noted beside its source. */
-interface Noted {
-  readonly property: string | undefined;
-  readonly key: string | undefined;
-  readonly optional?: boolean | undefined;
-}
-
-const placeOf = (result: ReadResult | FindResult | undefined): string | undefined =>
-  result && result.kind !== "failed" ? result.place : undefined;
+const toldOf = (
+  source: Source,
+  outcome: Exclude<Outcome, { kind: "failure" }>,
+  fetched: FetchedValues,
+  { optional }: { readonly optional?: boolean | undefined },
+): Pick<EntryOutcome, "source" | "place" | "gives" | "absent"> => {
+  const result = fetched.get(source.id);
+  return {
+    source,
+    place: result && result.kind !== "failed" ? result.place : undefined,
+    gives: outcome.kind === "done",
+    absent: outcome.kind === "absent" && !optional ? outcome.failure : undefined,
+  };
+};
 
 const isGone = (result: ReadResult | FindResult): boolean =>
   result.kind === "missing" || (result.kind === "matches" && result.secrets.size === 0);
@@ -245,37 +242,6 @@ export function newKeyNamer(entry: DataFromEntry, work: Work): (name: string) =>
       : rewritten;
   };
 }
-
-/** The data as it grows, with its sizes. */
-class SecretData {
-  readonly values = new Map<string, SecretValue>();
-  readonly origins = new Map<string, string>();
-  #bytes = 0;
-  #bytesOfNames = 0;
-
-  set(key: string, value: SecretValue, origin?: string): void {
-    const before = this.values.get(key);
-    this.#bytes += value.size - (before?.size ?? 0);
-    if (!before) this.#bytesOfNames += key.length;
-    this.values.set(key, value);
-    if (origin === undefined) this.origins.delete(key);
-    else this.origins.set(key, origin);
-  }
-
-  problem(): Failure | undefined {
-    if (this.#bytes > MOST_BYTES)
-      return tooLarge("the values together exceed the 1 MiB that a Secret can hold");
-    if (this.values.size > MOST_KEYS) return tooLarge(`there are more than ${MOST_KEYS} keys`);
-    if (this.#bytesOfNames > MOST_BYTES_OF_NAMES)
-      return tooLarge(`the names of the keys together exceed ${MOST_BYTES_OF_NAMES / 1024} KiB`);
-    return undefined;
-  }
-}
-
-const tooLarge = (what: string): Failure => ({
-  reason: "TooLarge",
-  message: `spec: ${what}; split them over several SecretSyncs`,
-});
 
 const done = { kind: "done" } as const;
 

@@ -5,6 +5,7 @@ import type { OwnerReference } from "../kube/kube-api.ts";
 import type { SecretValue } from "../providers/secret-value.ts";
 import { changedKeys, changeOf, removedKeys } from "./change.ts";
 import { cleanUp, deletionOf, leftKeys } from "./clean-up.ts";
+import { noteSteps, restartSteps } from "./consumers.ts";
 import { buildContent, type Content } from "./content.ts";
 import {
   digestContent,
@@ -23,7 +24,7 @@ import { merges, recordAnnotation, targetFieldManager, targetName, type Observed
 import { keyConflict, ownershipProblem } from "./ownership.ts";
 import { contentFingerprint, versionsOf, type FetchedValues, type SourceVersions } from "./sources.ts";
 import { lostKeys, neverSeen, seenEntries } from "./seen.ts";
-import type { Consumers, RestartConsumers, Step } from "./step.ts";
+import type { Step } from "./step.ts";
 
 /** The core: what is known in, what to do out. No clock, no I/O. */
 
@@ -189,34 +190,6 @@ function planWrite(
     isCheck,
   };
 }
-
-/** Once content or digest key are others, nobody can tell any more with what pods were started that aren't on record. */
-function noteSteps(
-  observed: Observed,
-  changes: boolean,
-  adopted: ContentRecord | undefined,
-): readonly Step[] {
-  const record = observed.target?.records[recordAnnotation(observed)] ?? adopted;
-  if (!record) return [];
-  const touch = record.key !== observed.digestKey.id;
-  return changes || touch ? [{ kind: "noteConsumers", consumers: consumersOf(observed), record, touch }] : [];
-}
-
-/** Before anything is cleaned up, so that nothing keeps pods from what is there already. */
-function restartSteps(observed: Observed, record: ContentRecord | undefined): readonly RestartConsumers[] {
-  if (!record) return [];
-  const told = new Set((observed.status.history ?? []).flatMap(({ workloads = [] }) => workloads));
-  return [{ kind: "restartConsumers", consumers: consumersOf(observed), record, told }];
-}
-
-const consumersOf = (observed: Observed): Consumers => ({
-  namespace: observed.metadata.namespace,
-  part: {
-    secretName: targetName(observed),
-    mergedBy: merges(observed) ? observed.metadata.uid : undefined,
-  },
-  policy: observed.spec.restart,
-});
 
 /** Digests under another key can't be compared, but spec and versions can: that the key changed is no change of the content. */
 function changedKeysOf(

@@ -1,7 +1,7 @@
 import type { LookupFunction } from "node:net";
 import type { Failure } from "../api/reasons.ts";
 import type { Clock } from "../runtime/clock.ts";
-import type { Admit } from "./answer-body.ts";
+import type { Admit } from "../runtime/paced-body.ts";
 import type { SecretValue } from "./secret-value.ts";
 
 /** The contract between the fetch layer and a secret store. Expected outcomes are values; a throw is a bug. */

@@ -1,3 +1,5 @@
+import { firstOf, waitInLine } from "./line.ts";
+
 /**
  * Bytes that are held while work goes on, each share's counted apart. Who holds nothing never waits for others: a share
  * that holds much waits for its own, and when all together hold too much, the largest work of whichever share holds
@@ -18,9 +20,9 @@ export class Ration {
   /** Resolves when the share's next work may begin. `onShed`: must let go of everything that the work holds. */
   async begin(share: string, onShed: () => void, signal: AbortSignal): Promise<Portion> {
     signal.throwIfAborted();
-    const known = this.#shares.get(share) ?? { bytes: 0, portions: new Set(), waiting: [] };
+    const known = this.#shares.get(share) ?? { bytes: 0, portions: new Set(), waiting: new Set() };
     this.#shares.set(share, known);
-    if (known.bytes > this.#mostOfAShare || known.waiting.length > 0) await wait(known, signal);
+    if (known.bytes > this.#mostOfAShare || known.waiting.size > 0) await waitInLine(known.waiting, signal);
     const portion = new Portion(
       (bytes) => this.#count(known, bytes),
       () => this.#end(share, known, portion),
@@ -45,12 +47,12 @@ export class Ration {
     share.bytes -= portion.bytes;
     this.#total -= portion.bytes;
     this.#serve(share);
-    if (share.portions.size === 0 && share.waiting.length === 0) this.#shares.delete(name);
+    if (share.portions.size === 0 && share.waiting.size === 0) this.#shares.delete(name);
   }
 
   /** The next one only, whenever some of the work came or ended: who begins holds nothing yet. */
   #serve(share: Share): void {
-    if (share.bytes <= this.#mostOfAShare) share.waiting.shift()?.();
+    if (share.bytes <= this.#mostOfAShare) firstOf(share.waiting)?.();
   }
 }
 
@@ -100,23 +102,8 @@ export class Portion {
 interface Share {
   bytes: number;
   readonly portions: Set<Portion>;
-  readonly waiting: (() => void)[];
+  readonly waiting: Set<() => void>;
 }
 
 const largest = <T extends { readonly bytes: number }>(all: readonly T[]): T =>
   all.reduce((a, b) => (a.bytes >= b.bytes ? a : b));
-
-function wait({ waiting }: Share, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const turn = () => {
-      signal.removeEventListener("abort", giveUp);
-      resolve();
-    };
-    const giveUp = () => {
-      waiting.splice(waiting.indexOf(turn), 1);
-      reject(signal.reason as Error);
-    };
-    signal.addEventListener("abort", giveUp, { once: true });
-    waiting.push(turn);
-  });
-}

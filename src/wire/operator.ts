@@ -28,7 +28,6 @@ import { dueOf } from "../controllers/secret-sync/task.ts";
 import { connectTriggers } from "../controllers/secret-sync/triggers.ts";
 import { newViews } from "../cluster/views.ts";
 import { areSecretsUnwatched, newWatches, problemsOfNamespaces, watchedKinds } from "../cluster/watches.ts";
-import { Turns } from "../fetch/turns.ts";
 import { leaseLock } from "../kube/lease-lock.ts";
 import { markOf, type DigestKey } from "../plan/digest.ts";
 import { MOST_SECRETS } from "../rollout/consumption.ts";
@@ -160,7 +159,6 @@ export function wire(parts: Parts): Operator {
     },
     onWrite,
   });
-  const liveTurns = new Turns(1);
   const reconcile = newReconciler({
     views,
     clock,
@@ -172,9 +170,7 @@ export function wire(parts: Parts): Operator {
       fetcher,
       freshness,
       clock,
-      // As much as a Secret holds, for each namespace: a tenant has one at a time.
-      liveValues: (target, keys, signal) =>
-        liveTurns.run(target.namespace, () => observer.liveValues(target, keys, signal)),
+      liveValues: (target, keys, signal) => observer.liveValues(target, keys, signal),
     }),
     apply: newApplier({ api: writer, views, clock, restarter, onWrite }),
     writeStatus: newSyncStatusWriter(writer, views, onWrite, health),

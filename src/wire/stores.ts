@@ -5,16 +5,15 @@ import { newProviderAccess, type Connection } from "../controllers/secret-sync/p
 import { newCredentialReader } from "../credentials/credentials.ts";
 import type { Views } from "../cluster/views.ts";
 import type { OnStoreNews } from "../controllers/secret-sync/store-news.ts";
-import { runStoreFeed } from "../feeds/store-feed.ts";
+import { runInTurn, runStoreFeed } from "../feeds/store-feed.ts";
 import { Caller } from "../fetch/caller.ts";
 import { ClientPool } from "../fetch/client-pool.ts";
 import { KeptBytes } from "../fetch/kept-bytes.ts";
 import { ProviderClient, type ProviderClientOptions } from "../fetch/provider-client.ts";
-import { Turns } from "../fetch/turns.ts";
+import { Turns } from "../runtime/turns.ts";
 import type { KubeApi } from "../kube/kube-api.ts";
 import { newLookup } from "../providers/lookup.ts";
 import { Intake } from "../runtime/intake.ts";
-import { Pace } from "../runtime/pace.ts";
 import { newStreamPace } from "../runtime/stream-pace.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { newCallObserver } from "../telemetry/provider-calls.ts";
@@ -26,9 +25,6 @@ const MOST_CONNECTIONS = 256;
 const MOST_CALLS_OF_A_NAMESPACE = 16;
 /** Of a namespace's own providers; those beyond wait for one to end, and are polled. Each may be a connection that stays open. */
 const MOST_FEEDS_OF_A_NAMESPACE = 8;
-/** Clients that a namespace may open at once, then one each so often: to open one takes work. */
-const OPENED_AT_ONCE = 96;
-const OPENED_EACH_MS = 250;
 /** For others who may want the same, by all clients of all providers. */
 const MOST_KEPT_BYTES_OF_VALUES = 16 * 1024 * 1024;
 const MOST_KEPT_BYTES_OF_NAMES = 64 * 1024 * 1024;
@@ -68,7 +64,6 @@ export function wireStores(
   };
   const intake = new Intake();
   const turns = new Turns(MOST_CALLS_OF_A_NAMESPACE);
-  const opening = new Pace({ clock, atOnce: OPENED_AT_ONCE, everyMs: OPENED_EACH_MS });
   const feedTurns = new Turns(MOST_FEEDS_OF_A_NAMESPACE);
   const connect = (connection: Connection): ProviderClient => {
     const { name, module, target, credentials, share, limits, users } = connection;
@@ -113,10 +108,10 @@ export function wireStores(
           "a store tells nothing of changes by itself; polling goes on, and it is tried again",
         );
       };
-      const listen = () =>
-        runStoreFeed({ feed, clock, random, onNews: (key) => onNews(users(), key), onError }, closed.signal);
-      // One that is closed before its turn never listens.
-      void (share === "" ? listen() : feedTurns.run(share, listen, closed.signal).catch(() => undefined));
+      const listening = { feed, clock, random, onNews: (key?: string) => onNews(users(), key), onError };
+      void (share === ""
+        ? runStoreFeed(listening, closed.signal)
+        : runInTurn(feedTurns, share, listening, closed.signal));
     }
     return client;
   };
@@ -125,7 +120,7 @@ export function wireStores(
     views,
     catalog,
     credentials: newCredentialReader({ api, clock }),
-    pool: new ClientPool((share) => opening.waitMs(share) === 0),
+    pool: new ClientPool(clock),
     connect,
     onMissingCredentials: newNews((provider, detail) =>
       log.warn({ provider, detail }, "credentials of a provider can't be read"),

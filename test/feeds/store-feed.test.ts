@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
-import { runStoreFeed } from "../../src/feeds/store-feed.ts";
+import { runInTurn, runStoreFeed } from "../../src/feeds/store-feed.ts";
+import { Turns } from "../../src/runtime/turns.ts";
 import { FakeClock, settle } from "../support/fake-clock.ts";
 
 describe("a store's feed", () => {
@@ -62,5 +63,44 @@ describe("a store's feed", () => {
     await running;
     expect(errors).toEqual([]);
     expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("of a namespace takes its turn, and who is closed before that is let go of at once", async () => {
+    const turns = new Turns(1);
+    const begun: string[] = [];
+    const run = (name: string, until: AbortController) =>
+      runInTurn(
+        turns,
+        "shop",
+        {
+          feed: {
+            run: (_tell, signal) => {
+              begun.push(name);
+              return new Promise((resolve) => signal.addEventListener("abort", () => resolve()));
+            },
+          },
+          clock,
+          random: () => 0.5,
+          onNews: () => undefined,
+          onError: () => undefined,
+        },
+        until.signal,
+      );
+    const [first, second, third] = [new AbortController(), new AbortController(), new AbortController()];
+    const running = run("first", first);
+    const waiting = run("second", second);
+    const last = run("third", third);
+    await settle();
+    expect(begun).toEqual(["first"]);
+    second.abort();
+    await waiting;
+    first.abort();
+    await clock.advance(0);
+    await running;
+    await settle();
+    expect(begun).toEqual(["first", "third"]);
+    third.abort();
+    await clock.advance(0);
+    await last;
   });
 });

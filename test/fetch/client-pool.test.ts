@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from "@jest/globals";
 import { ClientPool, type Pooled } from "../../src/fetch/client-pool.ts";
+import { FakeClock } from "../support/fake-clock.ts";
 
 interface Client extends Pooled {
   readonly identity: string;
@@ -9,11 +10,11 @@ let pool: ClientPool<Client>;
 let connected: string[];
 let closed: string[];
 let limited: string[];
-let mayOpen: boolean;
+let clock: FakeClock;
 
 beforeEach(() => {
-  mayOpen = true;
-  pool = new ClientPool(() => mayOpen);
+  clock = new FakeClock();
+  pool = new ClientPool(clock);
   connected = [];
   closed = [];
   limited = [];
@@ -94,16 +95,17 @@ describe("the pool of clients", () => {
     expect(connected.filter((identity) => identity === "t0")).toHaveLength(2);
   });
 
-  it("opens no more for a tenant who opens too many, and goes on with those that are open, and with the admin's", () => {
-    get("t0");
-    mayOpen = false;
-    expect(get("t1")).toBeUndefined();
-    expect(get("t0")).toMatchObject({ identity: "t0" });
+  it("opens no more for a tenant who opens too many, and goes on with those that are open, and with the admin's", async () => {
+    for (let index = 0; index < 96; index++) get(`t${index}`);
+    expect(get("t96")).toBeUndefined();
+    expect(get("t95")).toMatchObject({ identity: "t95" });
+    expect(get("other tenant", "o", limitsOf(1), "other")).toBeDefined();
     expect(get("admin", "csprov", limitsOf(1), "")).toBeDefined();
     // Another identity of the same provider object is another client.
-    expect(get("t2", "user of t0")).toBeUndefined();
-    expect(closed).toEqual(["t0"]);
-    mayOpen = true;
-    expect(get("t1")).toMatchObject({ identity: "t1" });
+    expect(get("t97", "user of t95")).toBeUndefined();
+    expect(closed.at(-1)).toBe("t95");
+    await clock.advance(250);
+    expect(get("t96")).toMatchObject({ identity: "t96" });
+    expect(get("t98")).toBeUndefined();
   });
 });

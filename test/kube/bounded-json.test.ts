@@ -102,6 +102,9 @@ describe("JSON of the apiserver", () => {
   it("of more objects than were asked for is an error, where that is wanted", () => {
     const text = JSON.stringify({ items: Array.from({ length: 20_000 }, () => ({ metadata: {} })) });
     expect(() => parsePage(text, 100)).toThrow("more objects than were asked for");
+    expect(() => parsePage('{"items":[{},{}]}', 1)).toThrow("more objects than were asked for");
+    for (const few of ['{"items":[{}]}', '{"items":null}', "{}", "null"])
+      expect(parsePage(few, 1)).toEqual({ page: JSON.parse(few) });
     expect(parsePage(text)).toEqual({ page: JSON.parse(text) });
     expect(parsePage(text, 20_000)).toEqual({ page: JSON.parse(text) });
     const nested = JSON.stringify({ items: [{ spec: { list: Array.from({ length: 400_000 }, () => 0) } }] });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "@jest/globals";
 import type { DecodingStrategy } from "../../src/api/secret-sync-sources.ts";
-import { buildContent, MOST_BYTES } from "../../src/plan/content.ts";
+import { buildContent } from "../../src/plan/content.ts";
+import { MOST_BYTES } from "../../src/plan/secret-data.ts";
 import { decode } from "../../src/plan/decode.ts";
 import type { FindResult } from "../../src/plan/sources.ts";
 import { sourcesOf } from "../../src/plan/sources.ts";

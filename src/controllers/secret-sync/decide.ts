@@ -151,7 +151,8 @@ export function newDecider(options: {
     const withheld = await withheldOf(observed, fetched, content, work, signal);
     if (!withheld) return planFailure(observed, tooMuchWork);
     if (content.kind === "data" && content.data.size > MANY_KEYS) await pause();
-    return plan(await withLive(observed, signal), fetched, content, withheld);
+    const known = content.kind === "data" ? await withLive(observed, signal) : observed;
+    return plan(known, fetched, content, withheld);
   }
 
   async function withLive(observed: Observed, signal: AbortSignal): Promise<Observed> {

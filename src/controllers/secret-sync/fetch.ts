@@ -196,7 +196,7 @@ async function valueOf(
   if (source.kind === "find") {
     const { criteria } = source;
     const found = await client.finder.find({ criteria, mayRead, freshAfter, share, hold });
-    return found?.kind === "failed" ? found : found && { ...found, place: client.place };
+    return !found || found.kind === "failed" ? found : { ...found, place: client.place };
   }
   const result = await client.value(source.ref, freshAfter, share);
   // Whoever asks must not learn that there is something that its owner doesn't share.

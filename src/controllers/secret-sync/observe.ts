@@ -10,6 +10,7 @@ import { merges, targetFieldManager, targetName, type Observed } from "../../pla
 import { sourcesOf } from "../../plan/sources.ts";
 import { SecretValue } from "../../providers/secret-value.ts";
 import type { Clock } from "../../runtime/clock.ts";
+import { Turns } from "../../runtime/turns.ts";
 import type { DriftTimes } from "../../cluster/drift.ts";
 import { projectSync, type SyncObject } from "../../cluster/sync-object.ts";
 import type { Views } from "../../cluster/views.ts";
@@ -49,6 +50,7 @@ export function newObserver(options: {
 }): Observer {
   const { api, views, clock, digestKey, leastRefreshMs, drift, isUnwatched } = options;
   const parsedSpecs = new WeakMap<SyncObject, ParsedSync>();
+  const valueTurns = new Turns(1);
   /** Uids of Secrets. */
   const harmless = new Set<string>();
 
@@ -82,7 +84,9 @@ export function newObserver(options: {
       keys: ReadonlySet<string> | "all",
       signal: AbortSignal,
     ): Promise<ReadonlyMap<string, SecretValue>> {
-      const found = await api.get<SecretObject>(resources.secret, name, namespace, signal);
+      // As much as a Secret holds, for each namespace: a tenant has one read at a time.
+      const read = () => api.get<SecretObject>(resources.secret, name, namespace, signal);
+      const found = await valueTurns.run(namespace, read, signal);
       const entries = Object.entries(found?.metadata.uid === uid ? (found.data ?? {}) : {})
         .filter(([key]) => keys === "all" || keys.has(key))
         .map(([key, value]) => [key, SecretValue.fromBytes(Buffer.from(value, "base64"))] as const);

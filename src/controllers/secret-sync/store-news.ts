@@ -1,5 +1,6 @@
 import { parseDuration } from "../../api/duration.ts";
 import { listOf, recordOf } from "../../api/loose.ts";
+import { isSuspended } from "../../cluster/sync-object.ts";
 import type { Views } from "../../cluster/views.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
 import { Pace } from "../../runtime/pace.ts";
@@ -63,7 +64,7 @@ export function newStoreNews({
     const concerned = new Set(users.flatMap((user) => Array.from(views.syncsByProvider.get(user))));
     for (const key of concerned) {
       const object = views.syncs.get(key);
-      if (!object || isAsleep(object.spec)) continue;
+      if (!object || isSuspended(object.spec) || isOnce(object.spec)) continue;
       work += 1 + entriesOf(object.spec);
       if (work >= PORTION) {
         await sleep(clock, 0);
@@ -104,9 +105,8 @@ const entriesOf = (spec: unknown): number => {
 };
 
 /** Whether it is only synced when its spec changes. */
-const isAsleep = (spec: unknown): boolean => {
-  const { refreshInterval, suspend } = recordOf(spec);
-  if (suspend === true) return true;
+const isOnce = (spec: unknown): boolean => {
+  const { refreshInterval } = recordOf(spec);
   return typeof refreshInterval === "string" && parseDuration(refreshInterval) === 0;
 };
 

@@ -1,5 +1,4 @@
 import { annotation } from "../../api/group.ts";
-import { recordOf } from "../../api/loose.ts";
 import { sleep, type Clock } from "../../runtime/clock.ts";
 import { Damper } from "./damper.ts";
 import type { DriftTimes } from "../../cluster/drift.ts";
@@ -9,7 +8,7 @@ import type { WorkQueue } from "../../runtime/work-queue.ts";
 import type { Lane } from "./lanes.ts";
 import { Pace } from "../../runtime/pace.ts";
 import type { Polling } from "./polling.ts";
-import { isMerging, targetKeyOf, type SyncObject } from "../../cluster/sync-object.ts";
+import { isMerging, isSuspended, targetKeyOf, type SyncObject } from "../../cluster/sync-object.ts";
 import { providerKey, secretsOf, type ProviderObject, type Views } from "../../cluster/views.ts";
 
 /** Which changes in the cluster make which SecretSyncs due. The reconcile itself never learns what it was. */
@@ -40,7 +39,7 @@ export function connectTriggers(
     for (const key of keys) {
       if (++looked % PORTION === 0) await sleep(clock, 0);
       const object = views.syncs.get(key);
-      if (!object || isSuspended(object)) continue;
+      if (!object || isSuspended(object.spec)) continue;
       polling.expire(key);
       queue.add(key, "edit");
     }
@@ -104,11 +103,8 @@ export function connectTriggers(
   views.namespaces.listen((before, after) => {
     // One that is new to us counts: its SecretSyncs may have come before it.
     if (!after || (before && sameMap(before.labels, after.labels))) return;
-    void lookAgain(
-      Array.from(views.syncs.values()).flatMap(({ key, metadata }) =>
-        metadata.namespace === after.key ? [key] : [],
-      ),
-    );
+    const ofIt = Array.from(views.syncs.values()).filter(({ metadata }) => metadata.namespace === after.key);
+    void lookAgain(ofIt.map(({ key }) => key));
   });
 
   views.secrets.listen((before, after, origin) => {
@@ -161,9 +157,6 @@ const EDIT_EACH_MS = 5_000;
 
 /** SecretSyncs that are looked at in one turn of the event loop. */
 const PORTION = 1_000;
-
-/** When it goes on it is edited, and looks then. */
-const isSuspended = ({ spec }: SyncObject): boolean => recordOf(spec)["suspend"] === true;
 
 const isEdit = (before: SyncObject, after: SyncObject): boolean =>
   before.metadata.generation !== after.metadata.generation;

@@ -18,7 +18,7 @@ import type {
   SecretStore,
   VersionResult,
 } from "../contract.ts";
-import { readBody, type Admit } from "../answer-body.ts";
+import { readBody, type Admit } from "../../runtime/paced-body.ts";
 import { SecretValue } from "../secret-value.ts";
 import { classify, identityError } from "./failure.ts";
 import { filtersOf } from "./filters.ts";

@@ -16,7 +16,6 @@ let views: Views;
 let clock: FakeClock;
 let connected: Connection[];
 let closed: number;
-let opens: number;
 let missing: string[];
 /** ServiceAccounts of which a token was asked for. */
 let tokens: string[];
@@ -35,7 +34,6 @@ beforeEach(() => {
   clock = new FakeClock();
   connected = [];
   closed = 0;
-  opens = Infinity;
   missing = [];
   tokens = [];
   noToken = false;
@@ -82,7 +80,7 @@ function access(
       loadClusters: () => Promise.resolve(clusters),
     }),
     credentials: newCredentialReader({ api, clock }),
-    pool: new ClientPool<ProviderClient>(() => opens-- > 0),
+    pool: new ClientPool<ProviderClient>(clock),
     connect: (connection) => {
       connected.push(connection);
       if (unusable !== undefined) throw new UnusableCredentials(unusable);
@@ -282,14 +280,13 @@ describe("a ServiceAccount", () => {
   });
 
   it("beyond those that a namespace may open is refused in words of its own", async () => {
-    opens = 64;
     const to = access();
-    for (let index = 0; index < 65; index++) as("shop", `p${index}`, `account-${index}`);
-    for (let index = 0; index < 64; index++)
+    for (let index = 0; index < 97; index++) as("shop", `p${index}`, `account-${index}`);
+    for (let index = 0; index < 96; index++)
       expect(await to(ref(`p${index}`), "shop", signal)).toMatchObject({ ok: true });
-    const result = await to(ref("p64"), "shop", signal);
+    const result = await to(ref("p96"), "shop", signal);
     expect(result.ok ? "" : `${result.failure.reason}: ${result.failure.message}`).toBe(
-      "RateLimited: SecretProvider/p64: namespace shop opens too many connections: it has more than 64 providers in use, or changes them all the time; use fewer, or refresh their SecretSyncs less often",
+      "RateLimited: SecretProvider/p96: namespace shop opens too many connections: it has more than 64 providers in use, or changes them all the time; use fewer, or refresh their SecretSyncs less often",
     );
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { Turns } from "../../src/fetch/turns.ts";
+import { Turns } from "../../src/runtime/turns.ts";
 import { settle } from "../support/fake-clock.ts";
 
 describe("turns", () => {

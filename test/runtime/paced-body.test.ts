@@ -1,5 +1,5 @@
 import { describe, expect, it } from "@jest/globals";
-import { readBody } from "../../src/providers/answer-body.ts";
+import { readBody } from "../../src/runtime/paced-body.ts";
 
 const chunks = (...texts: readonly string[]) => {
   let read = 0;
