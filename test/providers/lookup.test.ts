@@ -78,7 +78,7 @@ describe("a look-up", () => {
     await expect(find("a", { family: 6, all: true })).rejects.toThrow("a has no address of the family");
   });
 
-  it("of names that a real name server is silent about holds up neither other names nor files", async () => {
+  it("S13: of names that a real name server is silent about holds up neither other names nor files", async () => {
     const server = createSocket("udp4");
     server.on("message", (question, { port, address }) => {
       if (question.includes("silent")) return;

@@ -572,22 +572,11 @@ export const attacks: readonly Attack[] = [
     id: "S26",
     what: "200 providers of its own, each of which reads Kubernetes as another ServiceAccount, each second",
     async launch(arena) {
-      const { tenant, evil } = arena;
-      await letAskForTokens(arena);
-      const metadata = (name: string) => ({ name, namespace: evil });
-      const source = { metadata: metadata("source"), stringData: { a: "x" } };
-      await tenant.create(resources.secret, source, signal);
+      const names = Array.from({ length: 200 }, (_, index) => `account-${index}`);
+      await ownSource(arena, names);
       await inParallel(200, async (index) => {
-        const name = `account-${index}`;
-        await tenant.create(serviceAccount, { metadata: metadata(name) }, signal);
-        await tenant.create(
-          resources.secretProvider,
-          {
-            metadata: metadata(name),
-            spec: { kubernetes: { namespace: evil, serviceAccountRef: { name } } },
-          } as KubeObject,
-          signal,
-        );
+        const name = names[index] ?? "";
+        await reader(arena, name, name, arena.evil);
         const spec = {
           providerRef: { name },
           refreshInterval: "1s",
@@ -652,22 +641,18 @@ export const attacks: readonly Attack[] = [
     id: "S28",
     what: "eight providers that listen, and edits without end of sixteen others, which then wait to",
     async launch(arena) {
-      const { tenant, evil } = arena;
-      await letAskForTokens(arena);
-      const metadata = (name: string) => ({ name, namespace: evil });
-      await tenant.create(resources.secret, { metadata: metadata("source"), stringData: { a: "x" } }, signal);
+      const holders = Array.from({ length: 8 }, (_, index) => `holds-${index}`);
+      await ownSource(arena, [...holders, "churns"]);
       await inParallel(8, async (index) => {
-        const name = `holds-${index}`;
-        await tenant.create(serviceAccount, { metadata: metadata(name) }, signal);
-        await reader(arena, name, name, evil);
+        const name = holders[index] ?? "";
+        await reader(arena, name, name, arena.evil);
         const dataFrom = [{ extract: { key: "source" } }];
         await create(arena, syncOf(arena, name, { providerRef: { name }, refreshInterval: "1h", dataFrom }));
       });
       for (let index = 0; index < 8; index++)
         await arena.inEvil.untilReason(`holds-${index}`, "Synced", 120_000);
-      await tenant.create(serviceAccount, { metadata: metadata("churns") }, signal);
       const names = Array.from({ length: 16 }, (_, index) => `churns-${index}`);
-      for (const name of names) await reader(arena, name, "churns", evil);
+      for (const name of names) await reader(arena, name, "churns", arena.evil);
       const data = names.map((name) => ({
         secretKey: name,
         remoteRef: { key: "source", property: "a" },
@@ -692,13 +677,9 @@ export const attacks: readonly Attack[] = [
     id: "S29",
     what: "sixteen providers alike, hundreds of suspended SecretSyncs of 256 entries that name all of them, and edits of what they read, and of a provider",
     async launch(arena, size) {
-      const { tenant, evil } = arena;
-      await letAskForTokens(arena);
-      const metadata = (name: string) => ({ name, namespace: evil });
-      await tenant.create(resources.secret, { metadata: metadata("source"), stringData: { a: "x" } }, signal);
-      await tenant.create(serviceAccount, { metadata: metadata("one") }, signal);
       const names = Array.from({ length: 16 }, (_, index) => `alike-${index}`);
-      for (const name of names) await reader(arena, name, "one", evil);
+      await ownSource(arena, ["one"]);
+      for (const name of names) await reader(arena, name, "one", arena.evil);
       const data = Array.from({ length: 256 }, (_, index) => ({
         secretKey: `k${index}`,
         remoteRef: { key: "source", property: "a" },
@@ -710,11 +691,6 @@ export const attacks: readonly Attack[] = [
       await inParallel(some(size, 100, 500), (index) =>
         create(arena, syncOf(arena, `sleeps-${index}`, { ...spec, suspend: true })),
       );
-      // One that would go through all of it, were it not suspended.
-      await create(
-        arena,
-        syncOf(arena, "other", { ...spec, data: undefined, dataFrom: [{ find: { tags: { a: "b" } } }] }),
-      );
     },
     async keepUp(arena, stop) {
       const { tenant, evil } = arena;
@@ -722,7 +698,8 @@ export const attacks: readonly Attack[] = [
         const data = { a: Buffer.from(String(round)).toString("base64") };
         const source = { metadata: { name: "source", namespace: evil }, data };
         await tenant.apply(resources.secret, source, { fieldManager: "evil", force: true }, signal);
-        if (round % 4 === 0) await reader(arena, "alike-0", "one", evil, 10 + (round % 8));
+        if (round % 4 === 0)
+          await reader(arena, "alike-0", "one", evil, { requestsPerSecond: 10 + (round % 8) });
         await sleep(60);
       }
     },
@@ -756,7 +733,7 @@ const reader = (
   name: string,
   account: string,
   namespace: string,
-  requestsPerSecond = 10,
+  limits?: { readonly requestsPerSecond: number },
 ) =>
   tenant.apply(
     resources.secretProvider,
@@ -764,12 +741,23 @@ const reader = (
       metadata: { name, namespace: evil },
       spec: {
         kubernetes: { namespace, serviceAccountRef: { name: account } },
-        limits: { requestsPerSecond },
+        ...(limits ? { limits } : {}),
       },
     } as KubeObject,
     { fieldManager: "evil", force: true },
     signal,
   );
+
+/** A Secret of the tenant's own, and accounts that may read it. */
+async function ownSource(arena: Arena, accounts: readonly string[]): Promise<void> {
+  const { tenant, evil } = arena;
+  await letAskForTokens(arena);
+  const source = { metadata: { name: "source", namespace: evil }, stringData: { a: "x" } };
+  await tenant.create(resources.secret, source, signal);
+  await inParallel(accounts.length, (index) =>
+    tenant.create(serviceAccount, { metadata: { name: accounts[index] ?? "", namespace: evil } }, signal),
+  );
+}
 
 /** As the chart's serviceAccountTokens.namespaces does; and its accounts may read there. */
 export async function letAskForTokens({ evil }: Arena): Promise<void> {

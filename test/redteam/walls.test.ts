@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "@jest/globals";
+import { readFileSync } from "node:fs";
 import type { KubeObject } from "../../src/kube/kube-api.ts";
 import { resources } from "../../src/kube/resources.ts";
 import { run, runWith } from "../support/kubectl.ts";
@@ -830,6 +831,14 @@ it("S22: a glob of paths matches no ARN", async () => {
   });
   await arena.inEvil.untilReason("arn", "KeyNotAllowed");
   expect(arena.aws.asked.get(key)).toBeUndefined();
+});
+
+it("S23: a signal opens no debugger", async () => {
+  const { child, probesUrl } = arena.operator;
+  child.process.kill("SIGUSR1");
+  await arena.victim.probe();
+  expect((await fetch(`${probesUrl}/healthz`)).ok).toBe(true);
+  expect(readFileSync(child.logFile, "utf8")).not.toContain("Debugger listening");
 });
 
 describe("S24: who writes a provider", () => {
